@@ -1,0 +1,20 @@
+"""Identifiers: random ones are made here and nowhere else, derived ones are hashes of content."""
+
+import hashlib
+import os
+
+
+def boot_id() -> str:
+    """Return a fresh random id for one life of the daemon: 12 hex digits."""
+    return os.urandom(6).hex()
+
+
+def digest(data: bytes) -> str:
+    """Return the content address of bytes: the first 16 bytes of SHA-256, in hex."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def fingerprint(detector: str, labels: tuple[tuple[str, str], ...]) -> str:
+    """Return an alert's identity: detector and sorted labels, never values or text; 32 hex digits."""
+    text = "\x00".join([detector, *(f"{key}\x01{value}" for key, value in sorted(labels))])
+    return digest(text.encode())

@@ -1,0 +1,1 @@
+"""Frozen values that every layer shares; no behaviour beyond what follows from the value itself."""

@@ -1,0 +1,127 @@
+"""Findings and alerts: what a detector says, and what is published about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tocsin.model.block import BlockRef
+
+Labels = tuple[tuple[str, str], ...]
+"""Sorted pairs; with the detector they identify an alert. Never values, heights or texts."""
+
+Json = Mapping[str, object]
+
+
+class Severity(StrEnum):
+    """How bad, in rising order; `rank` compares."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0, 1 or 2."""
+        return _RANK[self]
+
+
+_RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
+
+
+class Grade(StrEnum):
+    """How a published fact is known."""
+
+    PROVEN = "proven"
+    QUORUM = "quorum"
+    MAJORITY = "majority"
+    UNCORROBORATED = "uncorroborated"
+    SPLIT = "split"
+    BLIND = "blind"
+
+
+class AlertState(StrEnum):
+    """Where an alert is in its life; only the last three are ever published."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    UNKNOWN = "unknown"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Over:
+    """A limit that is reached at `over` or more, in `polls` distinct samples in a row and for `for_ns`."""
+
+    over: int
+    polls: int = 1
+    for_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Under:
+    """A condition that is gone when the value is below `under` in `polls` samples in a row and for `for_ns`."""
+
+    under: int
+    polls: int = 1
+    for_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a value is held against. `latched`: only a person's `ack` lets a cleared alert resolve."""
+
+    info: Over | None = None
+    warning: Over | None = None
+    critical: Over | None = None
+    clear: Under = Under(under=1)
+    latched: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One detector's reading of one subject in one tick.
+
+    A detector yields nothing for a subject at rest (value 0, condition absent). `value` None means that the
+    data to judge by is missing. `sample` numbers the observation behind the value, so that "in two polls"
+    counts polls and not ticks.
+    """
+
+    detector: str
+    labels: Labels
+    value: int | None
+    unit: str
+    limits: Limits
+    sample: int
+    summary: str
+    grade: Grade
+    block: BlockRef | None = None
+    evidence: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """The published record of one alert. Times are wall nanoseconds; `activation` counts its firings, from 1."""
+
+    fingerprint: str
+    activation: int
+    detector: str
+    severity: Severity
+    state: AlertState
+    labels: Labels
+    summary: str
+    value: int | None
+    limit: int | None
+    unit: str
+    grade: Grade
+    block: BlockRef | None
+    evidence: Json
+    started_wall_ns: int
+    updated_wall_ns: int
+    resolved_wall_ns: int | None
+    count: int
+    """How many events this activation has published, this one included."""
+    reason: str
+    """Why it changed: fired, raised, lowered, data-missing, data-back, cleared, acked, unconfigured."""
+    acked_by: str | None = None
+    previous: AlertState | None = None
+    inhibited_by: str | None = None

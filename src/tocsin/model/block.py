@@ -1,0 +1,39 @@
+"""Blocks as far as the watchdog needs them: the header, its links, and whether its hash was recomputed."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verification(StrEnum):
+    """What recomputing a header's hash from its fields said."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    """The fields do not hash to the hash that the node gave: the node is corrupt or lies."""
+    CANNOT_VERIFY = "cannot-verify"
+    """The field set is of no known fork, so nothing follows. Never a reproach."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRef:
+    """A block by height and hash (0x-hex, lower case)."""
+
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """One block header. `timestamp` in seconds since 1970; hashes 0x-hex, lower case."""
+
+    number: int
+    hash: str
+    parent_hash: str
+    timestamp: int
+    state_root: str
+    verification: Verification
+
+    @property
+    def ref(self) -> BlockRef:
+        """Height and hash."""
+        return BlockRef(number=self.number, hash=self.hash)

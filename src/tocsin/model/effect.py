@@ -1,0 +1,41 @@
+"""Everything that leaves. An effect is committed to disk before it is tried."""
+
+from dataclasses import dataclass
+
+from tocsin.model.alert import Alert, Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertChanged:
+    """An alert began, changed or ended: one message on the event stream and the retained state of the alert.
+
+    `seq` is contiguous over the life of the state directory. `boot` is the life of the daemon that said it.
+    """
+
+    seq: int
+    boot: str
+    wall_ns: int
+    alert: Alert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChanged:
+    """A retained topic has a new document; None clears it. `topic` is relative to the watchdog's root."""
+
+    topic: str
+    kind: str
+    wall_ns: int
+    document: Json | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """Ask one node for one thing outside its poll; the answer comes back as `Fetched`."""
+
+    request: int
+    chain: str
+    node: str
+    call: str
+
+
+Effect = AlertChanged | StateChanged | Fetch

@@ -1,0 +1,104 @@
+"""Everything that enters. Nothing else influences a decision.
+
+`t_ns` is engine time (see `tocsin.clock`); `wall_ns` is present only where a decision or a stamp needs it.
+"""
+
+from dataclasses import dataclass
+
+from tocsin.model.observation import Fault, Part
+from tocsin.model.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booted:
+    """The daemon came up: a new life, named by `boot`."""
+
+    t_ns: int
+    wall_ns: int
+    boot: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigRevised:
+    """A validated configuration took effect."""
+
+    t_ns: int
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigRejected:
+    """A reload failed; the old configuration stays. `problems` are lines for a person, without secrets."""
+
+    t_ns: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled:
+    """One poll of one node came back, or failed. `poll` counts the polls of this node in this boot, from 1.
+
+    `stalled` says that our own event loop stood still meanwhile: a failure then says nothing about the node.
+    """
+
+    t_ns: int
+    started_ns: int
+    chain: str
+    node: str
+    poll: int
+    parts: tuple[Part, ...] = ()
+    fault: Fault | None = None
+    stalled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """The answer to a `Fetch` effect with the same `request` number."""
+
+    t_ns: int
+    chain: str
+    node: str
+    request: int
+    call: str
+    part: Part | None = None
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Woken:
+    """A websocket announced a head. A hint for the poller and a latency sample, never a vote."""
+
+    t_ns: int
+    chain: str
+    node: str
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked:
+    """An evaluation tick: detectors of `chain` run over what came since the last one.
+
+    An empty `chain` stands for the watchdog itself. `loop_lag_ns` is the worst delay of the event loop since
+    the previous tick.
+    """
+
+    t_ns: int
+    wall_ns: int
+    chain: str
+    loop_lag_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commanded:
+    """A person's command, already authenticated: `by` names the person, `args` are sorted pairs."""
+
+    t_ns: int
+    wall_ns: int
+    verb: str
+    args: tuple[tuple[str, str], ...]
+    by: str
+
+
+Event = Booted | ConfigRevised | ConfigRejected | Polled | Fetched | Woken | Ticked | Commanded

@@ -1,0 +1,98 @@
+"""What came back from a node, as data: results as bytes, or a fault. A failed call is not an exception."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+CHAIN_ID = "chain_id"
+LATEST = "latest"
+SAFE = "safe"
+FINALIZED = "finalized"
+SYNCING = "syncing"
+GENESIS = "genesis"
+_BY_HASH = "hash:"
+
+
+def by_hash(block_hash: str) -> str:
+    """Return the call that asks for the header with this hash."""
+    return _BY_HASH + block_hash
+
+
+def hash_of(call: str) -> str | None:
+    """Return the block hash that a `by_hash` call asks for, None for every other call."""
+    return call.removeprefix(_BY_HASH) if call.startswith(_BY_HASH) else None
+
+
+class FaultKind(StrEnum):
+    """Why a poll gave nothing usable. Closed: doubles as metric label and as reason in alerts."""
+
+    DNS = "dns"
+    REFUSED = "refused"
+    UNROUTABLE = "unroutable"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    """The absolute deadline of the poll passed: a hung, slow or dripping node."""
+    RESET = "reset"
+    TRUNCATED = "truncated"
+    """The body ended before its announced length."""
+    TOO_LARGE = "too-large"
+    """The body passed the cap while being read."""
+    HTTP_STATUS = "http-status"
+    AUTH = "auth"
+    """HTTP 401 or 403, or an RPC error that says so: the credentials are wrong or have expired."""
+    NOT_JSON = "not-json"
+    """HTML, plain text or broken JSON."""
+    MALFORMED = "malformed"
+    """JSON, but not a JSON-RPC answer, or a result that is not what the method returns."""
+    WRONG_IDS = "wrong-ids"
+    """Answers that no request asked for, or requests without an answer, or two answers for one."""
+    RPC_ERROR = "rpc-error"
+    """A well-formed error for a call that every node must answer."""
+    RATE_LIMITED = "rate-limited"
+    BUDGET = "budget"
+    """Not asked: the configured budget is spent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why there is no answer. `detail` is safe to publish: no URL, no secret, at most 300 characters."""
+
+    kind: FaultKind
+    detail: str
+    status: int | None = None
+    """The HTTP status, where one came."""
+    retry_after_ns: int | None = None
+    """How long the node asked to be left alone (Retry-After, or the time until the budget refills)."""
+
+
+class RpcErrorKind(StrEnum):
+    """What a JSON-RPC error means, whatever the client calls it (see `wire.quirks`)."""
+
+    METHOD_MISSING = "method-missing"
+    NOT_FOUND = "not-found"
+    PRUNED = "pruned"
+    RATE_LIMITED = "rate-limited"
+    BATCH_LIMIT = "batch-limit"
+    TIMEOUT = "timeout"
+    SYNCING = "syncing"
+    AUTH = "auth"
+    REVERT = "revert"
+    INVALID = "invalid"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcError:
+    """A JSON-RPC error object, classified. `message` is cut to 300 characters and redacted at the edge."""
+
+    kind: RpcErrorKind
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The answer to one call of a batch: the result re-encoded compactly, or the error. Exactly one is set."""
+
+    call: str
+    result: bytes | None = None
+    error: RpcError | None = None

@@ -1,0 +1,117 @@
+"""Secrets that cannot be printed by accident.
+
+A `Secret` or `SecretUrl` shows nothing of itself in repr, str, format, JSON or a traceback; `reveal()` is the one
+way to the value, and a search for it finds every use. As a last net every value ever held is also known to
+`redact`, which log records, fault details and messages of foreign exceptions pass through.
+"""
+
+import base64
+import logging
+import re
+from typing import Final, NoReturn
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+_SHORTEST = 6
+"""Shorter fragments would blank ordinary words; a secret this short is no secret."""
+
+_known: dict[str, None] = {}
+_pattern: re.Pattern[str] | None = None
+
+
+def _remember(*values: str) -> None:
+    global _pattern  # noqa: PLW0603 - one process-wide net is the point
+    fresh = {
+        form
+        for value in values
+        for form in (value, quote(value, safe=""), unquote(value), base64.b64encode(value.encode()).decode())
+        if len(form) >= _SHORTEST and form not in _known
+    }
+    if fresh:
+        _known.update(dict.fromkeys(fresh))
+        longest_first = sorted(_known, key=lambda form: (-len(form), form))
+        _pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+
+
+def redact(text: str) -> str:
+    """Return the text with every known secret value replaced by `***`."""
+    return text if _pattern is None else _pattern.sub("***", text)
+
+
+class Secret:
+    """A value that only `reveal()` shows."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value: Final = value
+        _remember(value)
+
+    def reveal(self) -> str:
+        """Return the value itself; for the wire, never for a message."""
+        return self._value
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not pickled")
+
+
+class SecretUrl(Secret):
+    """A URL whose user, password, path and query may be keys: shown as scheme and host."""
+
+    __slots__ = ()
+
+    def __init__(self, value: str) -> None:
+        super().__init__(value)
+        parts = urlsplit(value)
+        pieces = [segment for segment in parts.path.split("/") if segment] if parts.scheme != "ipc" else []
+        pieces += [item for _, item in parse_qsl(parts.query)]
+        pieces += [piece for piece in (parts.username, parts.password) if piece]
+        if parts.username and parts.password:
+            pieces.append(f"{parts.username}:{parts.password}")
+        if parts.path not in ("", "/") and parts.scheme != "ipc":
+            pieces.append(parts.path)
+        _remember(*pieces)
+
+    @property
+    def scheme(self) -> str:
+        """Such as `https`, `wss` or `ipc`."""
+        return urlsplit(self._value).scheme
+
+    def __str__(self) -> str:
+        parts = urlsplit(self._value)
+        if parts.scheme == "ipc":
+            return self._value
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else (parts.hostname or "")
+        try:
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            port = ""
+        return f"{parts.scheme}://{host}{port}"
+
+
+class RedactingFilter(logging.Filter):
+    """The last net for logs: redacts message, arguments and exception text of every record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = redact(record.getMessage())
+        record.args = None
+        if record.exc_info:
+            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
+            record.exc_info = None
+        elif record.exc_text:
+            record.exc_text = redact(record.exc_text)
+        return True

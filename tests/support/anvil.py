@@ -1,0 +1,1 @@
+"""A real anvil on a free loopback port."""
