@@ -1,1 +1,48 @@
-"""."""
+"""Detectors: pure functions of a view and their own Params. One a file, Params and defaults beside it."""
+
+from collections.abc import Mapping
+
+from tocsin.detect import (
+    chain_halt,
+    chain_reorg,
+    node_corrupt_header,
+    node_fork,
+    node_lag,
+    node_phantom_head,
+    node_rate_limited,
+    node_stale,
+    node_syncing,
+    node_unreachable,
+    node_wrong_chain,
+    pool_blind,
+    pool_quorum_lost,
+    pool_split,
+    self_config,
+    self_loop_lag,
+)
+from tocsin.detect.base import ChainDetector, Detector, SelfDetector
+
+CHAIN_DETECTORS: tuple[ChainDetector, ...] = (
+    chain_halt.DETECTOR,
+    chain_reorg.DETECTOR,
+    node_corrupt_header.DETECTOR,
+    node_fork.DETECTOR,
+    node_lag.DETECTOR,
+    node_phantom_head.DETECTOR,
+    node_rate_limited.DETECTOR,
+    node_stale.DETECTOR,
+    node_syncing.DETECTOR,
+    node_unreachable.DETECTOR,
+    node_wrong_chain.DETECTOR,
+    pool_blind.DETECTOR,
+    pool_quorum_lost.DETECTOR,
+    pool_split.DETECTOR,
+)
+"""In the order in which they run and publish: by id."""
+
+SELF_DETECTORS: tuple[SelfDetector, ...] = (self_config.DETECTOR, self_loop_lag.DETECTOR)
+
+_ALL: tuple[Detector, ...] = (*CHAIN_DETECTORS, *SELF_DETECTORS)
+REGISTRY: Mapping[str, Detector] = {detector.id: detector for detector in _ALL}
+
+__all__ = ["CHAIN_DETECTORS", "REGISTRY", "SELF_DETECTORS", "ChainDetector", "Detector", "SelfDetector"]

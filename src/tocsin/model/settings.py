@@ -39,6 +39,11 @@ class ChainSettings:
     """Detector id to its Params (a frozen dataclass that lives beside the detector)."""
     genesis_hash: str | None = None
 
+    @property
+    def pace_ns(self) -> int:
+        """The unit in which silence is counted: a block time, or a poll where blocks come faster than polls."""
+        return max(self.block_time_ns, self.poll_ns)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

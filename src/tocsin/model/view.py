@@ -1,6 +1,5 @@
 """What detectors look at: one chain at one tick. Built by the engine, never stored."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tocsin.model.alert import Grade, Labels
@@ -52,40 +51,51 @@ Relation = Level | Behind | Ahead | Forked | Unlinked | NeverObserved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRecord:
+    """What one node has shown so far. Times are engine ns; counters run since the node was configured."""
+
+    polls: int = 0
+    """Polls that say something: answered, failed or refused; not those that our own stall spoiled."""
+    answers: int = 0
+    """Polls that were answered usably."""
+    failures: int = 0
+    """Leaky: +1 per failed poll, -1 per answered one, never below 0. A refusal for lack of budget is no failure."""
+    missed: int = 0
+    """Polls in a row without a usable answer, for whatever reason."""
+    fault: Fault | None = None
+    """Of the newest poll; None when it was answered."""
+    last_answer_ns: int | None = None
+    latency_ns: int | None = None
+    limited_until_ns: int | None = None
+    """Until when the node (or its budget) asked to be left alone."""
+    chain_id: int | None = None
+    genesis_hash: str | None = None
+    head: Header | None = None
+    """The newest head of the right chain that is not proven corrupt."""
+    head_since_ns: int | None = None
+    """When this node last showed a head higher than the one before."""
+    corrupt: Header | None = None
+    """The newest header, while its fields do not hash to its hash."""
+    corrupt_hash: str | None = None
+    """What the fields of `corrupt` really hash to."""
+    safe: BlockRef | None = None
+    finalized: BlockRef | None = None
+    syncing: bool | None = None
+    forked_since_ns: int | None = None
+    bodies: tuple[tuple[str, str], ...] = ()
+    """Call and digest of the newest answers: where the journal keeps the evidence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
-    """One node: what it was last seen to say, and how that stands to the agreed chain. Times are engine ns."""
+    """One node and how it stands to the agreed chain."""
 
     settings: NodeSettings
     labels: Labels
-    polls: int
-    """Polls that count: answered, failed or refused; not those that our own stall spoiled."""
-    answers: int
-    """Polls that were answered usably."""
-    failures: int
-    """Leaky: +1 per failed poll, -1 per answered one, at least 0."""
-    fault: Fault | None
-    """Of the newest poll; None when it was answered."""
-    last_answer_ns: int | None
-    limited_until_ns: int | None
-    """Until when the node (or its budget) asked to be left alone."""
-    chain_id: int | None
-    genesis_hash: str | None
-    head: Header | None
-    """The newest usable head. An unverifiable one counts, one that does not hash to its hash does not."""
-    head_since_ns: int | None
-    """When this node first showed a head higher than any before."""
-    corrupt: Header | None
-    """The newest header that failed verification, as long as the node shows it."""
-    corrupt_hash: str | None
-    """What the fields of `corrupt` really hash to."""
-    finalized: BlockRef | None
-    safe: BlockRef | None
-    syncing: bool | None
+    seen: NodeRecord
     relation: Relation
     voting: bool
     """Whether the head is fresh and sound enough to be a vote."""
-    forked_since_ns: int | None
-    evidence: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,61 @@
+"""What a detector is, and the few things that several detectors say in the same way."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tocsin.model.alert import Finding
+from tocsin.model.block import Header
+from tocsin.model.view import ChainView, NodeView, SelfView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainDetector:
+    """A detector that looks at one chain and its nodes."""
+
+    id: str
+    params: type[Any]
+    run: Callable[[ChainView, Any], Iterator[Finding]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfDetector:
+    """A detector that looks at the watchdog itself."""
+
+    id: str
+    params: type[Any]
+    run: Callable[[SelfView, Any], Iterator[Finding]]
+
+
+Detector = ChainDetector | SelfDetector
+
+
+def blocks(count: int) -> str:
+    """Say a number of blocks."""
+    return "1 block" if count == 1 else f"{count} blocks"
+
+
+def seconds(ns: int) -> str:
+    """Say a duration in seconds, to a tenth, from integers."""
+    return f"{ns // 10**9}.{ns % 10**9 // 10**8} s"
+
+
+def block_evidence(header: Header) -> dict[str, object]:
+    """Return a header as evidence."""
+    return {
+        "number": header.number,
+        "hash": header.hash,
+        "parent_hash": header.parent_hash,
+        "timestamp": header.timestamp,
+        "verification": header.verification.value,
+    }
+
+
+def node_evidence(view: ChainView, node: NodeView) -> dict[str, object]:
+    """Return what this node showed beside what is agreed, with the digests of the answers in the journal."""
+    evidence: dict[str, object] = {"bodies": dict(node.seen.bodies)}
+    if node.seen.head is not None:
+        evidence["head"] = block_evidence(node.seen.head)
+    if view.head_header is not None:
+        evidence["agreed"] = block_evidence(view.head_header)
+    return evidence

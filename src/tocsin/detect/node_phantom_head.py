@@ -1,0 +1,67 @@
+"""A node that shows a head nobody can know: far ahead and linked to nothing, or from the future.
+
+Taking the highest head for the truth is how one such node evicts every honest one; here it is a finding about the
+node and moves nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tocsin.detect.base import ChainDetector, blocks, node_evidence
+from tocsin.model.alert import Finding, Limits, Over, Under
+from tocsin.model.view import ChainView, NodeView, Unlinked
+
+ID = "node.phantom_head"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhantomHeadParams:
+    """`warning` in blocks ahead of the agreed head without a link to it, `future` in seconds ahead of the clock."""
+
+    warning: Over | None = Over(over=4, polls=2)
+    future: Over | None = Over(over=15, polls=2)
+    clear: Under = Under(under=1, polls=2)
+
+
+def seconds_ahead(view: ChainView, node: NodeView) -> int:
+    """Return by how much the head's timestamp is ahead of the wall clock, in whole seconds, at least 0."""
+    head = node.seen.head
+    return max(0, head.timestamp - view.wall_ns // 10**9) if head is not None else 0
+
+
+def own_clock_is_late(view: ChainView, limit: int) -> bool:
+    """Tell whether most heads look as if from the future: then it is our clock that is wrong."""
+    ahead = [seconds_ahead(view, node) >= limit for node in view.nodes if node.seen.head is not None]
+    return 2 * sum(ahead) > len(ahead) or len(ahead) == 1
+
+
+def node_phantom_head(view: ChainView, params: PhantomHeadParams) -> Iterator[Finding]:
+    """Yield one finding per phantom; `value` in blocks ahead, or in seconds for a head from the future."""
+    future = params.future
+    believe_clock = future is not None and not own_clock_is_late(view, future.over)
+    for node in view.nodes:
+        ahead = node.relation.ahead if isinstance(node.relation, Unlinked) else 0
+        late = seconds_ahead(view, node)
+        if ahead > 0:
+            value, unit, warning = ahead, "blocks", params.warning
+            summary = f"{node.settings.name} shows a head {blocks(ahead)} ahead that links to nothing known"
+        elif believe_clock and future is not None and late >= future.over:
+            value, unit, warning = late, "s", future
+            summary = f"{node.settings.name} shows a head from the future, {late} s ahead of the clock"
+        else:
+            continue
+        yield Finding(
+            detector=ID,
+            labels=node.labels,
+            value=value,
+            unit=unit,
+            limits=Limits(warning=warning, clear=params.clear),
+            sample=node.seen.answers,
+            summary=summary,
+            grade=view.head.grade,
+            block=view.head.block,
+            evidence=node_evidence(view, node),
+        )
+
+
+DETECTOR = ChainDetector(id=ID, params=PhantomHeadParams, run=node_phantom_head)

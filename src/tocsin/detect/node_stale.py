@@ -1,0 +1,61 @@
+"""A node that shows no new head while the agreed chain moves on.
+
+With 1 % missed slots a gap of four block times happens once in months (0.007 a day simulated), so it is worth a
+warning; six is worth waking somebody.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tocsin.detect.base import ChainDetector, node_evidence, seconds
+from tocsin.model.alert import Finding, Limits, Over, Under
+from tocsin.model.view import Ahead, Behind, ChainView, Level, NodeView, Unlinked
+
+ID = "node.stale"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaleParams:
+    """In block times without a new head. Clears when three polls in a row find a fresh one."""
+
+    warning: Over | None = Over(over=4)
+    critical: Over | None = Over(over=6)
+    clear: Under = Under(under=2, polls=3)
+
+
+def silent_slots(view: ChainView, node: NodeView) -> int:
+    """Return for how many block times this node has shown no new head while the agreed head moved; else 0."""
+    since, moved = node.seen.head_since_ns, view.head.since_ns
+    if since is None or moved is None or moved <= since or node.seen.corrupt is not None:
+        return 0
+    match node.relation:
+        case Level() | Behind() | Ahead():
+            return (view.now_ns - since) // view.settings.pace_ns
+        case Unlinked(ahead=ahead) if ahead < 0:
+            return (view.now_ns - since) // view.settings.pace_ns
+        case _:
+            return 0
+
+
+def node_stale(view: ChainView, params: StaleParams) -> Iterator[Finding]:
+    """Yield one finding per node that stands still; `value` in block times."""
+    limits = Limits(warning=params.warning, critical=params.critical, clear=params.clear)
+    for node in view.nodes:
+        slots = silent_slots(view, node)
+        if slots > 1:
+            yield Finding(
+                detector=ID,
+                labels=node.labels,
+                value=slots,
+                unit="block times",
+                limits=limits,
+                sample=node.seen.answers,
+                summary=f"{node.settings.name} shows no new head for {seconds(slots * view.settings.pace_ns)} "
+                "while the agreed chain moves",
+                grade=view.head.grade,
+                block=view.head.block,
+                evidence=node_evidence(view, node),
+            )
+
+
+DETECTOR = ChainDetector(id=ID, params=StaleParams, run=node_stale)

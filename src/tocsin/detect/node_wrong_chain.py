@@ -1,0 +1,57 @@
+"""A node of another chain: its chain id, or its block 0, is not the configured one.
+
+Never a matter of degree: one poll is enough, and the node counts for nothing from the same poll on.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tocsin.detect.base import ChainDetector
+from tocsin.model.alert import Finding, Limits, Over, Under
+from tocsin.model.view import ChainView, NodeView
+
+ID = "node.wrong_chain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongChainParams:
+    """Clears after three right answers that span `clear_slots` block times."""
+
+    critical: Over | None = Over(over=1)
+    clear_polls: int = 3
+    clear_slots: int = 5
+
+
+def mismatch(view: ChainView, node: NodeView) -> str | None:
+    """Say what is of another chain, or None."""
+    settings, seen = view.settings, node.seen
+    if seen.chain_id is not None and seen.chain_id != settings.id:
+        return f"chain id {seen.chain_id} instead of {settings.id}"
+    if settings.genesis_hash and seen.genesis_hash and seen.genesis_hash != settings.genesis_hash:
+        return f"genesis {seen.genesis_hash} instead of {settings.genesis_hash}"
+    return None
+
+
+def node_wrong_chain(view: ChainView, params: WrongChainParams) -> Iterator[Finding]:
+    """Yield one finding per node of another chain; `value` is 1."""
+    limits = Limits(
+        critical=params.critical,
+        clear=Under(under=1, polls=params.clear_polls, for_ns=params.clear_slots * view.settings.pace_ns),
+    )
+    for node in view.nodes:
+        wrong = mismatch(view, node)
+        if wrong is not None:
+            yield Finding(
+                detector=ID,
+                labels=node.labels,
+                value=1,
+                unit="mismatch",
+                limits=limits,
+                sample=node.seen.answers,
+                summary=f"{node.settings.name} is a node of another chain: {wrong}",
+                grade=view.head.grade,
+                evidence={"chain_id": node.seen.chain_id, "genesis_hash": node.seen.genesis_hash},
+            )
+
+
+DETECTOR = ChainDetector(id=ID, params=WrongChainParams, run=node_wrong_chain)

@@ -1,0 +1,49 @@
+"""Fewer groups vote than a quorum needs: what is published is the last agreed head, growing old."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tocsin.detect.base import ChainDetector
+from tocsin.model.alert import Finding, Grade, Limits, Over, Under
+from tocsin.model.view import ChainView
+
+ID = "pool.quorum_lost"
+_LOST = (Grade.MAJORITY, Grade.UNCORROBORATED)
+_TWO_GROUPS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuorumLostParams:
+    """In half block times without a quorum: 5 are 30 s on a chain of 12 s."""
+
+    half_slots: int = 5
+    clear_half_slots: int = 10
+
+
+def pool_quorum_lost(view: ChainView, params: QuorumLostParams) -> Iterator[Finding]:
+    """Yield a finding while a pool of two or more groups has no quorum; `value` in groups that do not vote."""
+    if view.head.groups < _TWO_GROUPS or view.head.grade not in _LOST:
+        return
+    half = view.settings.pace_ns // 2
+    missing = view.head.groups - view.head.voting_groups
+    if missing <= 0:
+        return
+    silent = [node.settings.name for node in view.nodes if not node.voting]
+    yield Finding(
+        detector=ID,
+        labels=view.labels,
+        value=missing,
+        unit="groups",
+        limits=Limits(
+            warning=Over(over=1, for_ns=params.half_slots * half),
+            clear=Under(under=1, for_ns=params.clear_half_slots * half),
+        ),
+        sample=view.tick,
+        summary=f"{view.head.voting_groups} of {view.head.groups} groups of {view.settings.name} vote: no quorum",
+        grade=view.head.grade,
+        block=view.head.block,
+        evidence={"not_voting": silent},
+    )
+
+
+DETECTOR = ChainDetector(id=ID, params=QuorumLostParams, run=pool_quorum_lost)
