@@ -1,0 +1,30 @@
+"""Which alert makes which other one superfluous: a listed table, nothing inferred.
+
+While the source is pending or firing, a target with the same labels (those that the source has) does not begin to fire.
+One that fires already goes on, one that is still due when the source ends begins then, and after `CAP_NS` the source
+no longer mutes anything. `contract.*`, `oracle.*`, `risk.*` and `chain.finality_violation` are never targets.
+"""
+
+from collections.abc import Mapping
+
+from tocsin.model.alert import Labels
+
+CAP_NS = 3600 * 10**9
+"""No inhibition lasts longer than an hour: by then the target is news of its own."""
+
+SOURCES: Mapping[str, tuple[str, ...]] = {
+    "node.unreachable": ("pool.blind",),
+    "node.lag": ("node.syncing", "node.wrong_chain", "node.corrupt_header"),
+    "node.stale": ("node.syncing", "node.wrong_chain", "node.corrupt_header"),
+    "node.fork": ("node.wrong_chain", "node.corrupt_header"),
+    "node.phantom_head": ("node.wrong_chain", "node.corrupt_header"),
+    "node.syncing": ("node.wrong_chain",),
+    "pool.quorum_lost": ("pool.blind",),
+    "chain.halt": ("pool.blind", "pool.split", "pool.quorum_lost"),
+}
+"""Target to the sources that mute it."""
+
+
+def covers(source: Labels, target: Labels) -> bool:
+    """Tell whether the target has every label of the source."""
+    return all(pair in target for pair in source)

@@ -1,0 +1,293 @@
+"""The life of alerts: pending, firing, unknown, resolved.
+
+    (nothing) --limit reached--> pending --in enough samples, for long enough--> firing --clear--> resolved
+                                    |                                              ^ |
+                                    '--value below the limit--> (nothing)          | v
+                                                                 data back       unknown (data missing)
+
+Three rules carry it. A limit and its clear threshold are separate; what lies between changes nothing. "In two polls"
+counts samples, not ticks: a node that does not answer has no new sample, so nothing begins and nothing ends for lack of
+data. An alert keeps the highest severity that it reached until it resolves.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from tocsin.alerting.inhibition import CAP_NS, SOURCES, covers
+from tocsin.ids import fingerprint
+from tocsin.model.alert import Alert, AlertState, Finding, Labels, Limits, Over, Severity, Under
+
+_FALLING = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streak:
+    """A condition that holds without interruption: in how many samples, since when, last counted in which."""
+
+    count: int
+    since_ns: int
+    sample: int
+
+    def reaches(self, polls: int, for_ns: int, now_ns: int) -> bool:
+        """Tell whether it held in enough samples and for long enough."""
+        return self.count >= polls and now_ns - self.since_ns >= for_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracked:
+    """One alert that is pending, firing or unknown."""
+
+    finding: Finding
+    """The newest finding with a value."""
+    state: AlertState
+    rising: Mapping[str, Streak] = field(default_factory=dict)
+    falling: Streak | None = None
+    severity: Severity | None = None
+    started_wall_ns: int = 0
+    activation: int = 0
+    count: int = 0
+    acked_by: str | None = None
+    muted_since_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """All alerts of one scope, by fingerprint; `activations` remembers how often each ever fired."""
+
+    tracked: Mapping[str, Tracked] = field(default_factory=dict)
+    activations: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a tick happens: engine time for durations, wall time for stamps."""
+
+    now_ns: int
+    wall_ns: int
+
+
+def advance(
+    alerts: Alerts, findings: Iterable[Finding], samples: Mapping[Labels, int | None], moment: Moment
+) -> tuple[Alerts, tuple[Alert, ...]]:
+    """Take one tick's findings; return the new alerts and what is to be published, in order of fingerprint.
+
+    `samples` numbers the newest observation of each subject, None for one that gives no data: without a finding, the
+    former is at rest and the latter unknown.
+    """
+    found = {fingerprint(finding.detector, finding.labels): finding for finding in findings}
+    if not found and not alerts.tracked:
+        return alerts, ()
+    tracked = dict(alerts.tracked)
+    for key in sorted(found.keys() | tracked.keys()):
+        current = _observe(tracked.get(key), found.get(key), samples, moment)
+        if current is None:
+            tracked.pop(key, None)
+        else:
+            tracked[key] = current
+    return _transitions(Alerts(tracked=tracked, activations=alerts.activations), found, samples, moment)
+
+
+def _observe(
+    current: Tracked | None, finding: Finding | None, samples: Mapping[Labels, int | None], moment: Moment
+) -> Tracked | None:
+    """Count one more look at a subject; None when there is nothing to track (any more)."""
+    if finding is None:
+        finding = _at_rest(current, samples)
+    if finding is None or finding.value is None:
+        return current
+    rising = _rise(current.rising if current else {}, finding, moment.now_ns)
+    falling = _fall(current.falling if current else None, finding, moment.now_ns)
+    if current is None:
+        return Tracked(finding=finding, state=AlertState.PENDING, rising=rising) if rising else None
+    if current.state is AlertState.PENDING and not rising:
+        return None
+    return replace(current, finding=_keep_words(current, finding), rising=rising, falling=falling)
+
+
+def _at_rest(current: Tracked | None, samples: Mapping[Labels, int | None]) -> Finding | None:
+    """Return the silent reading of a subject without a finding: value 0, or None where it gives no data."""
+    if current is None:
+        return None
+    sample = samples.get(current.finding.labels)
+    return None if sample is None else replace(current.finding, value=0, sample=sample)
+
+
+def _keep_words(current: Tracked, finding: Finding) -> Finding:
+    """Keep the summary, block and evidence of the last breach when the newest reading is only 'at rest'."""
+    if finding.value == 0 and current.finding.value:
+        return replace(current.finding, value=0, sample=finding.sample)
+    return finding
+
+
+def _limit(limits: Limits, severity: Severity) -> Over | None:
+    return {Severity.INFO: limits.info, Severity.WARNING: limits.warning, Severity.CRITICAL: limits.critical}[severity]
+
+
+def _rise(rising: Mapping[str, Streak], finding: Finding, now_ns: int) -> dict[str, Streak]:
+    fresh = {}
+    for severity in _FALLING:
+        limit = _limit(finding.limits, severity)
+        if limit is not None and finding.value is not None and finding.value >= limit.over:
+            fresh[severity.value] = _count(rising.get(severity), finding.sample, now_ns)
+    return fresh
+
+
+def _fall(falling: Streak | None, finding: Finding, now_ns: int) -> Streak | None:
+    if finding.value is None or finding.value >= finding.limits.clear.under:
+        return None
+    return _count(falling, finding.sample, now_ns)
+
+
+def _count(streak: Streak | None, sample: int, now_ns: int) -> Streak:
+    if streak is None:
+        return Streak(count=1, since_ns=now_ns, sample=sample)
+    if streak.sample == sample:
+        return streak
+    return Streak(count=streak.count + 1, since_ns=streak.since_ns, sample=sample)
+
+
+def _transitions(
+    alerts: Alerts, found: Mapping[str, Finding], samples: Mapping[Labels, int | None], moment: Moment
+) -> tuple[Alerts, tuple[Alert, ...]]:
+    tracked, activations = dict(alerts.tracked), dict(alerts.activations)
+    out: list[Alert] = []
+    for key in sorted(tracked):
+        current = tracked[key]
+        if current.state is AlertState.PENDING:
+            current = _mute(current, alerts.tracked.values(), moment)
+        changed = _transition(key, current, found.get(key), samples, activations.get(key, 0), moment)
+        if changed is None:
+            tracked[key] = current
+            continue
+        after, alert = changed
+        out.append(alert)
+        activations[key] = alert.activation
+        if after is None:
+            del tracked[key]
+        else:
+            tracked[key] = after
+    return Alerts(tracked=tracked, activations=activations), tuple(out)
+
+
+def _mute(current: Tracked, others: Iterable[Tracked], moment: Moment) -> Tracked:
+    """Note since when a source on the listed table mutes this pending alert."""
+    sources = SOURCES.get(current.finding.detector, ())
+    muted = any(
+        other.finding.detector in sources and covers(other.finding.labels, current.finding.labels) for other in others
+    )
+    if not muted:
+        return replace(current, muted_since_ns=None) if current.muted_since_ns is not None else current
+    return current if current.muted_since_ns is not None else replace(current, muted_since_ns=moment.now_ns)
+
+
+def _transition(
+    key: str,
+    current: Tracked,
+    finding: Finding | None,
+    samples: Mapping[Labels, int | None],
+    activations: int,
+    moment: Moment,
+) -> tuple[Tracked | None, Alert] | None:
+    """Return the next state and its message, or None when nothing is to be said."""
+    muted = current.muted_since_ns is not None and moment.now_ns - current.muted_since_ns < CAP_NS
+    reached = None if muted else _reached(current, moment.now_ns)
+    if current.state is AlertState.PENDING:
+        return None if reached is None else _fire(key, current, reached, activations, moment)
+    missing = finding.value is None if finding is not None else samples.get(current.finding.labels) is None
+    if missing:
+        if current.state is AlertState.UNKNOWN:
+            return None
+        return _say(key, current, moment, state=AlertState.UNKNOWN, reason="data-missing")
+    if _is_over(current, moment.now_ns):
+        return _resolve(key, current, moment, "acked" if current.finding.limits.latched else "cleared")
+    if reached is not None and current.severity is not None and reached.rank > current.severity.rank:
+        raised = replace(current, severity=reached)
+        return _say(key, raised, moment, state=AlertState.FIRING, reason="raised")
+    if current.state is AlertState.UNKNOWN:
+        return _say(key, current, moment, state=AlertState.FIRING, reason="data-back")
+    return None
+
+
+def _reached(current: Tracked, now_ns: int) -> Severity | None:
+    for severity in _FALLING:
+        limit, streak = _limit(current.finding.limits, severity), current.rising.get(severity)
+        if limit is not None and streak is not None and streak.reaches(limit.polls, limit.for_ns, now_ns):
+            return severity
+    return None
+
+
+def _is_over(current: Tracked, now_ns: int) -> bool:
+    clear: Under = current.finding.limits.clear
+    if current.falling is None or not current.falling.reaches(clear.polls, clear.for_ns, now_ns):
+        return False
+    return current.acked_by is not None or not current.finding.limits.latched
+
+
+def _fire(
+    key: str, current: Tracked, severity: Severity, activations: int, moment: Moment
+) -> tuple[Tracked | None, Alert]:
+    fired = replace(
+        current, severity=severity, started_wall_ns=moment.wall_ns, activation=activations + 1, muted_since_ns=None
+    )
+    return _say(key, fired, moment, state=AlertState.FIRING, reason="fired")
+
+
+def _resolve(key: str, current: Tracked, moment: Moment, reason: str) -> tuple[Tracked | None, Alert]:
+    _, alert = _say(key, current, moment, state=AlertState.RESOLVED, reason=reason)
+    return None, alert
+
+
+def _say(key: str, current: Tracked, moment: Moment, *, state: AlertState, reason: str) -> tuple[Tracked | None, Alert]:
+    after = replace(current, state=state, count=current.count + 1)
+    finding = current.finding
+    severity = current.severity or Severity.INFO
+    limit = _limit(finding.limits, severity)
+    alert = Alert(
+        fingerprint=key,
+        activation=current.activation,
+        detector=finding.detector,
+        severity=severity,
+        state=state,
+        labels=finding.labels,
+        summary=finding.summary,
+        value=finding.value,
+        limit=limit.over if limit is not None else None,
+        unit=finding.unit,
+        grade=finding.grade,
+        block=finding.block,
+        evidence=finding.evidence,
+        started_wall_ns=current.started_wall_ns,
+        updated_wall_ns=moment.wall_ns,
+        resolved_wall_ns=moment.wall_ns if state is AlertState.RESOLVED else None,
+        count=after.count,
+        reason=reason,
+        acked_by=current.acked_by,
+        previous=None if reason == "fired" else current.state,
+    )
+    return after, alert
+
+
+def acknowledge(alerts: Alerts, key: str, by: str, moment: Moment) -> tuple[Alerts, tuple[Alert, ...]]:
+    """Note that a person has seen the alert; a latched one may then resolve. Nothing for an unknown fingerprint."""
+    current = alerts.tracked.get(key)
+    if current is None or current.state is AlertState.PENDING:
+        return alerts, ()
+    after, alert = _say(key, replace(current, acked_by=by), moment, state=current.state, reason="acked")
+    tracked = dict(alerts.tracked)
+    if after is not None:
+        tracked[key] = after
+    return replace(alerts, tracked=tracked), (alert,)
+
+
+def retire(alerts: Alerts, subjects: Iterable[Labels], moment: Moment) -> tuple[Alerts, tuple[Alert, ...]]:
+    """Resolve, with reason `unconfigured`, what is about a subject that is watched no longer."""
+    known = set(subjects)
+    tracked, out = dict(alerts.tracked), []
+    for key in sorted(alerts.tracked):
+        current = alerts.tracked[key]
+        if current.finding.labels in known:
+            continue
+        del tracked[key]
+        if current.state is not AlertState.PENDING:
+            out.append(_resolve(key, current, moment, "unconfigured")[1])
+    return replace(alerts, tracked=tracked), tuple(out)
