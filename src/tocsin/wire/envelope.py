@@ -1,0 +1,285 @@
+"""Effects to MQTT messages: topic, bytes and flags. The same effect always gives the same bytes.
+
+Every message is a CloudEvents 1.0 event in structured JSON (cloudevents/spec, JSON format and MQTT binding). An alert
+gives two messages with equal bytes, since they are one occurrence: the stream keeps each change, the retained topic
+of the fingerprint keeps the last.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Final
+
+import orjson
+
+from tocsin import ids
+from tocsin.model.alert import Alert, AlertState, Json
+from tocsin.model.block import BlockRef
+from tocsin.model.effect import AlertChanged, StateChanged
+from tocsin.wire import topics
+
+CONTENT_TYPE: Final = "application/cloudevents+json"
+EVIDENCE_LIMIT: Final = 16 * 1024
+"""Bytes of evidence that travel inside an alert; what is longer goes by digest."""
+RESOLVED_EXPIRY_S: Final = 24 * 3600
+"""How long the retained state of a resolved alert stays with the broker."""
+
+_EXACT = 2**53
+"""From here on JSON numbers lose digits in most readers (RFC 8259 section 6): larger ones are decimal strings."""
+_DEEPEST = 32
+_LONGEST_BITS = 4096
+_YEAR_10000_S = 253_402_300_800
+_SORTED = orjson.OPT_SORT_KEYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who speaks: one watchdog of one site."""
+
+    site: str
+    watchdog: str
+
+    @property
+    def root(self) -> str:
+        """The root of its topics, with the trailing slash."""
+        return topics.root(self.site, self.watchdog)
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source."""
+        return f"/tocsin/{self.site}/{self.watchdog}"
+
+    @property
+    def vantage(self) -> str:
+        """From where it was seen: two watchdogs share fingerprints, never vantages."""
+        return f"{self.site}/{self.watchdog}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What goes to the broker. An empty payload on a retained topic clears it. `topic` is absolute."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    expiry_s: int | None = None
+    content_type: str | None = CONTENT_TYPE
+    seq: int | None = None
+    """Of the event stream; None for everything else."""
+    fingerprint: str | None = None
+    """Messages of one fingerprint keep their order."""
+    severity: str | None = None
+
+
+def render(effect: AlertChanged | StateChanged, origin: Origin, boot: str) -> tuple[Message, ...]:
+    """Return what an effect publishes. `boot` names the life of the daemon that says a state."""
+    if isinstance(effect, AlertChanged):
+        return alert_messages(effect, origin)
+    return (state_message(effect, origin, boot),)
+
+
+def alert_messages(effect: AlertChanged, origin: Origin) -> tuple[Message, Message]:
+    """Return the message for the stream and the retained state of the alert, in this order."""
+    alert = effect.alert
+    payload = _envelope(
+        origin,
+        kind="alert",
+        id_=f"{origin.watchdog}:{effect.boot}:{effect.seq}",
+        subject=alert.fingerprint,
+        wall_ns=effect.wall_ns,
+        data=alert_data(effect, origin),
+        sequence=f"{effect.seq:020d}",
+    )
+    stream = Message(
+        topic=origin.root + topics.event(alert.severity, alert.detector),
+        payload=payload,
+        seq=effect.seq,
+        fingerprint=alert.fingerprint,
+        severity=alert.severity,
+    )
+    state = Message(
+        topic=origin.root + topics.alert(alert.fingerprint),
+        payload=payload,
+        retain=True,
+        expiry_s=RESOLVED_EXPIRY_S if alert.state is AlertState.RESOLVED else None,
+        fingerprint=alert.fingerprint,
+        severity=alert.severity,
+    )
+    return stream, state
+
+
+def state_message(effect: StateChanged, origin: Origin, boot: str) -> Message:
+    """Return the retained message of a state topic; without a document, the one that clears it."""
+    if effect.document is None:
+        return cleared(origin.root + effect.topic)
+    return document_message(
+        origin, boot, topic=effect.topic, kind=effect.kind, wall_ns=effect.wall_ns, data=effect.document
+    )
+
+
+def cleared(topic: str) -> Message:
+    """Return the message that removes a retained topic from the broker. `topic` is absolute."""
+    return Message(topic=topic, payload=b"", retain=True, content_type=None)
+
+
+def document_message(
+    origin: Origin,
+    boot: str,
+    *,
+    topic: str,
+    kind: str,
+    wall_ns: int,
+    data: Json,
+    qos: int = 1,
+    retain: bool = True,
+    expiry_s: int | None = None,
+) -> Message:
+    """Return a message about a topic of its own, outside of the numbered stream."""
+    id_ = f"{origin.watchdog}:{boot}:s{wall_ns}:{topic}"
+    payload = _envelope(origin, kind=kind, id_=id_, subject=topic, wall_ns=wall_ns, data=plain(data))
+    return Message(topic=origin.root + topic, payload=payload, qos=qos, retain=retain, expiry_s=expiry_s)
+
+
+def dropped_message(origin: Origin, boot: str, *, first: int, last: int, wall_ns: int) -> Message:
+    """Return the one event that stands for stream rows `first` to `last`, which were dropped for lack of space."""
+    payload = _envelope(
+        origin,
+        kind="dropped",
+        id_=f"{origin.watchdog}:{boot}:d{first}-{last}",
+        subject=topics.event("warning", "self.dropped"),
+        wall_ns=wall_ns,
+        data={"from": first, "to": last},
+    )
+    topic = origin.root + topics.event("warning", "self.dropped")
+    return Message(topic=topic, payload=payload, severity="warning")
+
+
+def alert_data(effect: AlertChanged, origin: Origin) -> dict[str, object]:
+    """Return the `data` of an alert as the wire contract lists it."""
+    alert = effect.alert
+    return {
+        "seq": effect.seq,
+        "fingerprint": alert.fingerprint,
+        "activation": alert.activation,
+        "detector": alert.detector,
+        "severity": alert.severity,
+        "state": alert.state,
+        "labels": plain(dict(alert.labels)),
+        "summary": plain(alert.summary),
+        "value": plain(alert.value),
+        "limit": plain(alert.limit),
+        "unit": alert.unit,
+        "grade": alert.grade,
+        "exactness": None,
+        "block": _block(alert.block),
+        "evidence": evidence(alert),
+        "vantage": origin.vantage,
+        "runbook": f"docs/how-to/alerts.md#{alert.detector}",
+        "started_at": rfc3339(alert.started_wall_ns),
+        "updated_at": rfc3339(alert.updated_wall_ns),
+        "resolved_at": None if alert.resolved_wall_ns is None else rfc3339(alert.resolved_wall_ns),
+        "count": alert.count,
+        "silenced": False,
+        "inhibited_by": alert.inhibited_by,
+        "previous": alert.previous,
+        "reason": plain(alert.reason),
+        "acked_by": plain(alert.acked_by),
+    }
+
+
+def evidence_bytes(alert: Alert) -> bytes:
+    """Return the whole evidence in canonical JSON: what `digest` in a cut one is the digest of."""
+    return orjson.dumps(plain(alert.evidence), option=_SORTED)
+
+
+def evidence(alert: Alert) -> dict[str, object]:
+    """Return the evidence as it travels: whole up to the limit, else the entries that fit and the digest of all."""
+    whole = evidence_bytes(alert)
+    entries: dict[str, object] = orjson.loads(whole)
+    if len(whole) <= EVIDENCE_LIMIT:
+        return entries
+    cut: dict[str, object] = {"truncated": True, "digest": ids.digest(whole), "size": len(whole)}
+    room = EVIDENCE_LIMIT - len(orjson.dumps(cut))
+    kept: dict[str, object] = {}
+    for key, value in entries.items():
+        size = len(orjson.dumps({key: value}))
+        if size <= room:
+            kept[key] = value
+            room -= size
+    return kept | cut
+
+
+def rfc3339(wall_ns: int) -> str:
+    """Return a wall instant as RFC 3339 in UTC, always with six digits of a second."""
+    micros = min(max(wall_ns // 1000, 0), _YEAR_10000_S * 10**6 - 1)
+    seconds, micros = divmod(micros, 10**6)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
+
+
+def plain(value: object, depth: int = 0) -> object:
+    """Return a value as JSON can carry it exactly: large integers as decimal strings, bytes as 0x-hex.
+
+    Text that is no Unicode and nesting that is too deep come from nodes; both are made harmless, never an error.
+    """
+    if isinstance(value, BlockRef):
+        return _block(value)
+    if not isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _scalar(value)
+    if depth == _DEEPEST:
+        return "(nested too deeply)"
+    if isinstance(value, Mapping):
+        return {_text(str(key)): plain(item, depth + 1) for key, item in value.items()}
+    items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+    return [plain(item, depth + 1) for item in items]
+
+
+def _scalar(value: object) -> object:
+    match value.value if isinstance(value, Enum) else value:
+        case None | bool() | float() as same:
+            return same
+        case int(number):
+            return number if -_EXACT < number < _EXACT else _digits(number)
+        case bytes(octets):
+            return "0x" + octets.hex()
+        case other:
+            return _text(str(other))
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _digits(value: int) -> str:
+    # Python refuses to write more than 4,300 decimal digits; a number that long is no amount of anything.
+    return str(value) if value.bit_length() <= _LONGEST_BITS else hex(value)
+
+
+def _block(block: BlockRef | None) -> dict[str, object] | None:
+    return None if block is None else {"number": plain(block.number), "hash": block.hash}
+
+
+def _envelope(
+    origin: Origin,
+    *,
+    kind: str,
+    id_: str,
+    subject: str,
+    wall_ns: int,
+    data: object,
+    sequence: str | None = None,
+) -> bytes:
+    event: dict[str, object] = {
+        "specversion": "1.0",
+        "id": id_,
+        "source": origin.source,
+        "type": f"dev.tocsin.{kind}.v1",
+        "subject": subject,
+        "time": rfc3339(wall_ns),
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+    if sequence is not None:
+        event["sequence"] = sequence
+    return orjson.dumps(event, option=_SORTED)

@@ -1,0 +1,70 @@
+"""Example effects and the messages whose bytes are pinned in tests/golden/wire."""
+
+import dataclasses
+
+from tocsin.model.alert import Alert, AlertState, Grade, Severity
+from tocsin.model.block import BlockRef
+from tocsin.model.effect import AlertChanged, StateChanged
+from tocsin.wire import envelope, topics
+
+ORIGIN = envelope.Origin(site="ams", watchdog="host-a")
+BOOT = "b00700000000"
+NOON_NS = 1_790_000_000_123_456_789
+BLOCK = BlockRef(number=21_000_000, hash="0x" + "ab" * 32)
+ALERT = Alert(
+    fingerprint="0123456789abcdef0123456789abcdef",
+    activation=1,
+    detector="node.lag",
+    severity=Severity.WARNING,
+    state=AlertState.FIRING,
+    labels=(("chain", "eip155:1"), ("node", "ams.geth")),
+    summary="ams.geth is 4 blocks behind the agreed head",
+    value=4,
+    limit=3,
+    unit="blocks",
+    grade=Grade.QUORUM,
+    block=BLOCK,
+    evidence={"head": {"number": 20_999_996, "hash": "0x" + "cd" * 32}, "wei": 10**18},
+    started_wall_ns=NOON_NS - 24 * 10**9,
+    updated_wall_ns=NOON_NS,
+    resolved_wall_ns=None,
+    count=1,
+    reason="fired",
+    previous=AlertState.PENDING,
+)
+RESOLVED = dataclasses.replace(
+    ALERT,
+    state=AlertState.RESOLVED,
+    previous=AlertState.FIRING,
+    value=None,
+    block=None,
+    evidence={},
+    updated_wall_ns=NOON_NS + 10**9,
+    resolved_wall_ns=NOON_NS + 10**9,
+    count=2,
+    reason="acked",
+    acked_by="alice",
+)
+
+
+def changed(alert: Alert, seq: int = 1) -> AlertChanged:
+    """Return the effect that publishes the alert."""
+    return AlertChanged(seq=seq, boot=BOOT, wall_ns=alert.updated_wall_ns, alert=alert)
+
+
+def golden_messages() -> dict[str, envelope.Message]:
+    """Return one message of each kind that the core renders, by the name of its golden file."""
+    node = StateChanged(
+        topic=topics.node("ethereum", "geth"),
+        kind="node",
+        wall_ns=NOON_NS,
+        document={"state": "healthy", "value": 2**64},
+    )
+    cut = dataclasses.replace(ALERT, evidence={"answer": "x" * 20_000, "head": 20_999_996})
+    return {
+        "alert-firing": envelope.alert_messages(changed(ALERT, 41), ORIGIN)[0],
+        "alert-resolved": envelope.alert_messages(changed(RESOLVED, 42), ORIGIN)[0],
+        "alert-evidence-cut": envelope.alert_messages(changed(cut, 43), ORIGIN)[0],
+        "state": envelope.state_message(node, ORIGIN, BOOT),
+        "dropped": envelope.dropped_message(ORIGIN, BOOT, first=3, last=9, wall_ns=NOON_NS),
+    }
