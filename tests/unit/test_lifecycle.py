@@ -1,0 +1,221 @@
+from collections.abc import Iterable
+
+from tocsin.alerting.inhibition import CAP_NS, SOURCES
+from tocsin.alerting.lifecycle import Alerts, Moment, acknowledge, advance, retire
+from tocsin.detect import REGISTRY
+from tocsin.ids import fingerprint
+from tocsin.model.alert import Alert, AlertState, Finding, Grade, Labels, Limits, Over, Severity, Under
+
+SECOND = 10**9
+NODE: Labels = (("chain", "eip155:1"), ("node", "ams.a"))
+CHAIN: Labels = (("chain", "eip155:1"),)
+LAG = Limits(warning=Over(over=3, polls=2), critical=Over(over=15, polls=2), clear=Under(under=2, polls=3))
+
+
+def finding(
+    value: int | None, sample: int, *, detector: str = "node.lag", labels: Labels = NODE, limits: Limits = LAG
+) -> Finding:
+    return Finding(
+        detector=detector,
+        labels=labels,
+        value=value,
+        unit="blocks",
+        limits=limits,
+        sample=sample,
+        summary=f"value {value}",
+        grade=Grade.QUORUM,
+    )
+
+
+class Life:
+    """One scope of alerts, driven second by second."""
+
+    def __init__(self) -> None:
+        self.alerts = Alerts()
+        self.now = 0
+
+    def tick(self, *findings: Finding, sample: int | None = None, seconds: int = 1) -> list[tuple[str, str]]:
+        self.now += seconds
+        samples = dict.fromkeys((NODE, CHAIN), self.now if sample is None else sample)
+        return self._take(advance(self.alerts, findings, samples, self._moment()))
+
+    def silence(self) -> list[tuple[str, str]]:
+        self.now += 1
+        return self._take(advance(self.alerts, (), {NODE: None}, self._moment()))
+
+    def ack(self, key: str) -> list[tuple[str, str]]:
+        return self._take(acknowledge(self.alerts, key, "uid 0", self._moment()))
+
+    def retire(self, subjects: Iterable[Labels]) -> list[tuple[str, str]]:
+        return self._take(retire(self.alerts, subjects, self._moment()))
+
+    def _moment(self) -> Moment:
+        return Moment(now_ns=self.now * SECOND, wall_ns=self.now * SECOND)
+
+    def _take(self, result: tuple[Alerts, tuple[Alert, ...]]) -> list[tuple[str, str]]:
+        self.alerts, out = result
+        self.last = out
+        return [(alert.state.value, alert.reason) for alert in out]
+
+
+def test_it_fires_in_the_second_sample_and_not_in_the_second_tick() -> None:
+    life = Life()
+    assert life.tick(finding(3, 1), sample=1) == []
+    assert life.tick(finding(3, 1), sample=1) == []
+    assert life.tick(finding(3, 2), sample=2) == [("firing", "fired")]
+
+
+def test_one_good_sample_in_between_starts_the_count_again() -> None:
+    life = Life()
+    life.tick(finding(3, 1))
+    life.tick(finding(2, 2))
+    assert life.tick(finding(3, 3)) == []
+    assert life.tick(finding(3, 4)) == [("firing", "fired")]
+
+
+def test_between_limit_and_clear_threshold_nothing_changes() -> None:
+    life = Life()
+    life.tick(finding(3, 1))
+    life.tick(finding(3, 2))
+    assert [life.tick(finding(2, sample)) for sample in range(3, 9)] == [[]] * 6
+    assert [life.tick(finding(1, sample)) for sample in range(9, 12)] == [[], [], [("resolved", "cleared")]]
+
+
+def test_a_subject_at_rest_clears_without_a_finding() -> None:
+    life = Life()
+    life.tick(finding(3, 1))
+    life.tick(finding(3, 2))
+    assert [life.tick() for _ in range(3)] == [[], [], [("resolved", "cleared")]]
+    assert life.last[0].summary == "value 3", "a resolved alert still says what it was about"
+    assert life.last[0].value == 0
+
+
+def test_missing_data_neither_begins_nor_ends_anything() -> None:
+    life = Life()
+    life.tick(finding(3, 1))
+    assert life.silence() == []
+    assert life.tick(finding(3, 2)) == [("firing", "fired")]
+    assert life.silence() == [("unknown", "data-missing")]
+    assert life.silence() == []
+    assert life.tick(finding(3, 3)) == [("firing", "data-back")]
+    life.silence()
+    assert [life.tick(sample=50 + n) for n in range(3)] == [[("firing", "data-back")], [], [("resolved", "cleared")]]
+
+
+def test_severity_rises_and_never_falls_before_it_resolves() -> None:
+    life = Life()
+    life.tick(finding(4, 1))
+    life.tick(finding(4, 2))
+    assert life.tick(finding(15, 3)) == []
+    assert life.tick(finding(15, 4)) == [("firing", "raised")]
+    assert life.last[0].severity is Severity.CRITICAL
+    assert life.last[0].limit == 15
+    assert life.tick(finding(4, 5)) == []
+
+
+def test_a_duration_is_waited_for() -> None:
+    limits = Limits(warning=Over(over=1, for_ns=3 * SECOND), clear=Under(under=1, for_ns=2 * SECOND))
+    life = Life()
+    assert [life.tick(finding(1, n, limits=limits)) for n in range(4)] == [[], [], [], [("firing", "fired")]]
+    assert [life.tick() for _ in range(3)] == [[], [], [("resolved", "cleared")]]
+
+
+def test_a_latched_alert_waits_for_a_person() -> None:
+    limits = Limits(critical=Over(over=1), clear=Under(under=1), latched=True)
+    life = Life()
+    life.tick(finding(1, 1, limits=limits))
+    key = fingerprint("node.lag", NODE)
+    assert [life.tick() for _ in range(5)] == [[]] * 5
+    assert life.ack(key) == [("firing", "acked")]
+    assert life.tick() == [("resolved", "acked")]
+    assert life.last[0].acked_by == "uid 0"
+
+
+def test_an_ack_before_it_is_over_resolves_nothing() -> None:
+    limits = Limits(critical=Over(over=1), clear=Under(under=1), latched=True)
+    life = Life()
+    life.tick(finding(1, 1, limits=limits))
+    life.ack(fingerprint("node.lag", NODE))
+    assert life.tick(finding(1, 2, limits=limits)) == []
+    assert life.tick() == [("resolved", "acked")]
+
+
+def test_an_ack_of_nothing_is_nothing() -> None:
+    life = Life()
+    assert life.ack("0" * 32) == []
+    life.tick(finding(3, 1))
+    assert life.ack(fingerprint("node.lag", NODE)) == [], "a pending alert was never shown to anybody"
+
+
+def test_each_firing_has_a_number_of_its_own() -> None:
+    limits = Limits(warning=Over(over=1))
+    life = Life()
+    seen = []
+    for sample in range(3):
+        life.tick(finding(1, sample, limits=limits))
+        seen.append(life.last[0].activation)
+        life.tick()
+        assert life.last[0].count == 2
+    assert seen == [1, 2, 3]
+
+
+def test_what_is_no_longer_watched_resolves_as_unconfigured() -> None:
+    life = Life()
+    life.tick(finding(3, 1))
+    life.tick(finding(3, 2))
+    assert life.retire([NODE]) == []
+    assert life.retire([CHAIN]) == [("resolved", "unconfigured")]
+    assert life.retire([CHAIN]) == []
+
+
+def test_blindness_is_one_alert_and_not_one_per_node() -> None:
+    unreachable = Limits(warning=Over(over=5))
+    blind = Limits(critical=Over(over=3))
+    life = Life()
+    for missed in range(1, 9):
+        said = life.tick(
+            finding(missed, missed, detector="node.unreachable", limits=unreachable),
+            finding(missed, missed, detector="pool.blind", labels=CHAIN, limits=blind),
+        )
+        assert [alert.detector for alert in life.last] == (["pool.blind"] if missed == 3 else []), said
+
+
+def test_a_muted_alert_fires_when_its_source_is_over() -> None:
+    life = Life()
+    source = Limits(critical=Over(over=1))
+    target = Limits(warning=Over(over=1))
+    life.tick(
+        finding(1, 1, detector="node.unreachable", limits=target),
+        finding(1, 1, detector="pool.blind", labels=CHAIN, limits=source),
+    )
+    life.tick(finding(1, 2, detector="node.unreachable", limits=target))
+    assert [(alert.detector, alert.state) for alert in life.last] == [("pool.blind", AlertState.RESOLVED)]
+    life.tick(finding(1, 3, detector="node.unreachable", limits=target))
+    assert [(alert.detector, alert.state) for alert in life.last] == [("node.unreachable", AlertState.FIRING)]
+
+
+def test_no_mute_outlasts_its_cap() -> None:
+    life = Life()
+    source = Limits(critical=Over(over=1))
+    target = Limits(warning=Over(over=1))
+
+    def both() -> list[tuple[str, str]]:
+        return life.tick(
+            finding(1, life.now, detector="node.unreachable", limits=target),
+            finding(1, life.now, detector="pool.blind", labels=CHAIN, limits=source),
+            seconds=CAP_NS // SECOND // 4,
+        )
+
+    both()
+    assert [both() for _ in range(3)] == [[], [], []]
+    assert both() == [("firing", "fired")]
+
+
+def test_the_inhibition_table_names_detectors_that_exist_and_spares_what_may_never_be_muted() -> None:
+    for target, sources in SOURCES.items():
+        assert target in REGISTRY
+        assert not target.startswith(("contract.", "oracle.", "risk."))
+        assert target != "chain.finality_violation"
+        for source in sources:
+            assert source in REGISTRY
+            assert target not in SOURCES.get(source, ()), "two alerts may not mute each other"
