@@ -1,0 +1,183 @@
+"""What state a node is in: the worst of the flags that fire for it, with a way back that has to be earned.
+
+Flags come from alerts, so that hysteresis lives in one place: a detector decides when `node.lag` fires and when it is
+over, and the state follows. Whatever was wrong, a node passes PROBATION before it is HEALTHY again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from tocsin.clock import NS
+from tocsin.errors import TocsinError
+
+
+class NodeState(StrEnum):
+    """Closed: doubles as metric label and as text in `status`."""
+
+    INIT = "init"
+    """Nothing has come from it yet."""
+    VERIFYING = "verifying"
+    """It answers; chain and head are being looked at."""
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    LAGGING = "lagging"
+    STALE = "stale"
+    SYNCING = "syncing"
+    FORKED = "forked"
+    PHANTOM = "phantom"
+    CORRUPT = "corrupt"
+    WRONG_CHAIN = "wrong_chain"
+    UNREACHABLE = "unreachable"
+    RATE_LIMITED = "rate_limited"
+    PROBATION = "probation"
+
+
+STATE_OF_FLAG: Mapping[str, NodeState] = {
+    "node.wrong_chain": NodeState.WRONG_CHAIN,
+    "node.corrupt_header": NodeState.CORRUPT,
+    "node.fork": NodeState.FORKED,
+    "node.phantom_head": NodeState.PHANTOM,
+    "node.unreachable": NodeState.UNREACHABLE,
+    "node.syncing": NodeState.SYNCING,
+    "node.stale": NodeState.STALE,
+    "node.lag": NodeState.LAGGING,
+    "node.rate_limited": NodeState.RATE_LIMITED,
+}
+"""Which state a firing detector puts a node in, the worst first: a lie before silence, silence before delay.
+
+Every other detector that fires for a node makes it DEGRADED.
+"""
+_WORST_FIRST = tuple(STATE_OF_FLAG)
+_BAD = (*STATE_OF_FLAG.values(), NodeState.DEGRADED)
+
+LEGAL: Mapping[NodeState, tuple[NodeState, ...]] = {
+    NodeState.INIT: (NodeState.VERIFYING, *_BAD),
+    NodeState.VERIFYING: (NodeState.HEALTHY, *_BAD),
+    NodeState.HEALTHY: _BAD,
+    NodeState.PROBATION: (NodeState.HEALTHY, *_BAD),
+    **{bad: (NodeState.PROBATION, *(other for other in _BAD if other is not bad)) for bad in _BAD},
+}
+"""From each state, where a node may go next."""
+
+
+class IllegalTransition(TocsinError):  # noqa: N818 - reads as the condition
+    """A node was to change between states that no rule connects: a defect of this program."""
+
+    def __init__(self, old: NodeState, new: NodeState) -> None:
+        super().__init__(f"a node cannot go from {old} to {new}")
+        self.old = old
+        self.new = new
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifeParams:
+    """What it takes to be trusted (again). Times in engine nanoseconds.
+
+    A relapse is a fall out of PROBATION; each within `relapse_window_ns` doubles the time, up to `probation_cap_ns`.
+    """
+
+    verify_polls: int = 2
+    probation_polls: int = 5
+    probation_ns: int = 60 * NS
+    probation_cap_ns: int = 1800 * NS
+    relapse_window_ns: int = 86400 * NS
+
+    @classmethod
+    def for_poll(cls, poll_ns: int) -> "LifeParams":
+        """Scale the times to the poll interval: 60 s and 30 min are meant for a poll of 2 s."""
+        return cls(probation_ns=30 * poll_ns, probation_cap_ns=900 * poll_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLife:
+    """One node's state. `number` counts its changes, `reason` tells why the last one happened."""
+
+    state: NodeState = NodeState.INIT
+    since_ns: int = 0
+    number: int = 0
+    reason: str = "not asked yet"
+    flags: tuple[tuple[str, str], ...] = ()
+    """What fires now: detector and reason, the worst first."""
+    clean: int = 0
+    """Good polls in a row, in VERIFYING and PROBATION."""
+    clean_since_ns: int | None = None
+    relapses: tuple[int, ...] = ()
+    """When it fell out of PROBATION, oldest first."""
+
+
+def advance(
+    life: NodeLife,
+    firing: Mapping[str, str],
+    polled_ok: bool | None,  # noqa: FBT001 - three-valued, and named at every call
+    t_ns: int,
+    params: LifeParams | None = None,
+) -> NodeLife:
+    """Return the life after a look at the alerts that fire for the node, by detector, with their reasons.
+
+    `polled_ok` tells how the newest poll went; None when there was none since the last call.
+    """
+    params = params or LifeParams()
+    flags = tuple((flag, firing[flag]) for flag in sorted(firing, key=_badness))
+    if flags:
+        return _fallen(life, flags, t_ns, params)
+    life = life if not life.flags else replace(life, flags=())
+    match life.state:
+        case NodeState.INIT:
+            return _move(life, NodeState.VERIFYING, "first answer", t_ns, clean=1) if polled_ok else life
+        case NodeState.HEALTHY:
+            return life
+        case NodeState.VERIFYING | NodeState.PROBATION:
+            return _proven(_counted(life, t_ns, polled_ok=polled_ok), t_ns, params)
+        case _:
+            return _move(life, NodeState.PROBATION, f"{life.state} is over", t_ns)
+
+
+def probation_ns(life: NodeLife, t_ns: int, params: LifeParams) -> int:
+    """Return how long PROBATION takes now: doubled for each recent relapse."""
+    recent = sum(t_ns - at < params.relapse_window_ns for at in life.relapses)
+    return min(params.probation_ns << recent, max(params.probation_cap_ns, params.probation_ns))
+
+
+def _badness(flag: str) -> tuple[int, str]:
+    return (_WORST_FIRST.index(flag) if flag in STATE_OF_FLAG else len(_WORST_FIRST), flag)
+
+
+_REMEMBERED = 8
+"""Relapses beyond this change nothing: the time has long reached its cap."""
+
+
+def _fallen(life: NodeLife, flags: tuple[tuple[str, str], ...], t_ns: int, params: LifeParams) -> NodeLife:
+    worst, reason = flags[0]
+    state = STATE_OF_FLAG.get(worst, NodeState.DEGRADED)
+    if life.state is NodeState.PROBATION:
+        recent = tuple(at for at in life.relapses if t_ns - at < params.relapse_window_ns)
+        life = replace(life, relapses=(*recent, t_ns)[-_REMEMBERED:])
+    life = life if life.flags == flags else replace(life, flags=flags)
+    return life if life.state is state else _move(life, state, f"{worst}: {reason}", t_ns)
+
+
+def _counted(life: NodeLife, t_ns: int, *, polled_ok: bool | None) -> NodeLife:
+    if polled_ok is None:
+        return life
+    if not polled_ok:
+        return replace(life, clean=0, clean_since_ns=None)
+    since = life.clean_since_ns if life.clean_since_ns is not None else t_ns
+    return replace(life, clean=life.clean + 1, clean_since_ns=since)
+
+
+def _proven(life: NodeLife, t_ns: int, params: LifeParams) -> NodeLife:
+    if life.state is NodeState.VERIFYING:
+        passed = life.clean >= params.verify_polls
+        return _move(life, NodeState.HEALTHY, "verified", t_ns) if passed else life
+    lasted = life.clean_since_ns is not None and t_ns - life.clean_since_ns >= probation_ns(life, t_ns, params)
+    passed = life.clean >= params.probation_polls and lasted
+    return _move(life, NodeState.HEALTHY, "probation passed", t_ns) if passed else life
+
+
+def _move(life: NodeLife, state: NodeState, reason: str, t_ns: int, clean: int = 0) -> NodeLife:
+    if state not in LEGAL[life.state]:
+        raise IllegalTransition(life.state, state)
+    return replace(
+        life, state=state, since_ns=t_ns, number=life.number + 1, reason=reason, clean=clean, clean_since_ns=None
+    )

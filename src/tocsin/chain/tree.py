@@ -1,0 +1,255 @@
+"""The observation tree: every header that any node has shown, keyed by its hash and linked by parent.
+
+Heights cannot tell a node that is behind from one that is on another chain; ancestry can. All relations between heads,
+to the agreed head and between forks, are read from here. The tree is a value: what changes it returns another one, and
+the order in which headers came leaves no trace.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tocsin.model.block import BlockRef, Header, Verification
+from tocsin.model.view import Ahead, Behind, Forked, Level, Relation, Unlinked
+
+BACKFILL = 64
+"""How many headers a gap may lack before asking for them one by one is given up."""
+
+Point = Header | BlockRef
+"""A block whose height and hash are known, in the tree or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderTree:
+    """Headers by hash. Nobody writes to `headers`.
+
+    `contested` lists, sorted, unverifiable hashes that came with different contents: what such a header says of its
+    parent is not believed. One verified header settles it.
+    """
+
+    headers: Mapping[str, Header] = field(default_factory=dict)
+    contested: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """How much of a chain is kept, in blocks.
+
+    `depth` below the anchor always; `reach` below it, if a node's head is that far behind; `cap` headers at most. A
+    header costs about 1 kB.
+    """
+
+    depth: int = 256
+    reach: int = 1024
+    cap: int = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A header to ask for: the ancestor `hash` of `head`, which the nodes that show `head` should have."""
+
+    hash: str
+    head: BlockRef
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Two chains that do not meet in the tree. `left` and `right` are parents to fetch, where fetching helps."""
+
+    left: str | None
+    right: str | None
+    deep: bool
+
+
+def insert(tree: HeaderTree, *headers: Header) -> HeaderTree:
+    """Return the tree with the headers in it. A header that does not hash to its hash is not taken."""
+    fresh = [header for header in headers if _adds(tree, header)]
+    if not fresh:
+        return tree
+    known = dict(tree.headers)
+    contested = set(tree.contested)
+    for header in fresh:
+        old = known.get(header.hash)
+        known[header.hash] = header if old is None else _preferred(old, header)
+        if header.verification is Verification.MATCH:
+            contested.discard(header.hash)
+        elif old is not None and old.verification is not Verification.MATCH and old != header:
+            contested.add(header.hash)
+    return HeaderTree(headers=known, contested=tuple(sorted(contested)))
+
+
+def _adds(tree: HeaderTree, header: Header) -> bool:
+    old = tree.headers.get(header.hash)
+    return header.verification is not Verification.MISMATCH and (
+        old is None or (old != header and old.verification is not Verification.MATCH)
+    )
+
+
+def _preferred(old: Header, new: Header) -> Header:
+    """Choose between two contents of one hash: the verified one, else one that does not depend on who came first."""
+    return min(old, new, key=lambda one: (one.verification is not Verification.MATCH, _content(one)))
+
+
+def _content(header: Header) -> tuple[int, str, int, str]:
+    return (header.number, header.parent_hash, header.timestamp, header.state_root)
+
+
+def parent(tree: HeaderTree, block: Point) -> Header | None:
+    """Return the parent of a block; None where it is not known or does not link by number too."""
+    header = tree.headers.get(block.hash)
+    if header is None or (tree.contested and header.hash in tree.contested):
+        return None
+    above = tree.headers.get(header.parent_hash)
+    return above if above is not None and above.number + 1 == header.number else None
+
+
+def ancestor(tree: HeaderTree, block: Point, number: int) -> Point | None:
+    """Return the ancestor of a block at a height (the block itself at its own); None where it is not known."""
+    at: Point | None = block
+    while at is not None and at.number > number:
+        at = parent(tree, at)
+    return at if at is not None and at.number == number else None
+
+
+def common_ancestor(tree: HeaderTree, one: Point, other: Point) -> BlockRef | None:
+    """Return the last block that both chains have; None where the tree does not know."""
+    met = _meet(tree, one, other)
+    return None if isinstance(met, _Gap) else met
+
+
+def relation(tree: HeaderTree, head: Point, reference: Point) -> Relation:
+    """Say how a node's head stands to the reference: level, behind, ahead, forked or unlinked.
+
+    The depth of a fork counts the node's own blocks since the common ancestor.
+    """
+    if head.hash == reference.hash:
+        return Level()
+    met = _meet(tree, head, reference)
+    if isinstance(met, _Gap):
+        return Unlinked(ahead=head.number - reference.number)
+    if met.hash == head.hash:
+        return Behind(blocks=reference.number - head.number)
+    if met.hash == reference.hash:
+        return Ahead(blocks=head.number - reference.number)
+    return Forked(depth=head.number - met.number, ancestor=met)
+
+
+def is_bridgeable(tree: HeaderTree, one: Point, other: Point) -> bool:
+    """Whether two blocks are unlinked only because headers lack that may still be asked for."""
+    met = _meet(tree, one, other)
+    return isinstance(met, _Gap) and not met.deep
+
+
+def missing(tree: HeaderTree, heads: Iterable[Point]) -> tuple[Missing, ...]:
+    """Return the headers to ask for next, so that the heads become linked to each other.
+
+    One step of the back-fill: insert what came and ask again. Highest head first; every hash once. A gap of more than
+    64 blocks asks for nothing, and its heads stay unlinked.
+    """
+    points = sorted({head.hash: head for head in heads}.values(), key=_by_height)
+    wanted: dict[str, BlockRef] = {}
+    for index, one in enumerate(points):
+        for other in points[index + 1 :]:
+            met = _meet(tree, one, other)
+            if isinstance(met, _Gap) and not met.deep:
+                for lacking, head in ((met.left, one), (met.right, other)):
+                    if lacking is not None:
+                        wanted.setdefault(lacking, BlockRef(number=head.number, hash=head.hash))
+    return tuple(Missing(hash=lacking, head=head) for lacking, head in wanted.items())
+
+
+def reorg(tree: HeaderTree, old: Point, new: Point) -> Forked | None:
+    """Return how deep a chain was cut when its head went from `old` to `new`; None when `new` only extends `old`."""
+    found = relation(tree, old, new)
+    return found if isinstance(found, Forked) else None
+
+
+def prune(tree: HeaderTree, *, keep: Iterable[str], anchor: int, window: Window | None = None) -> HeaderTree:
+    """Return the tree without what is too old or too much. `anchor` is the agreed height.
+
+    Heads in `keep` (agreed, finalized, voting) stay whatever happens; their ancestors stay down to the floor: `depth`
+    below the anchor, or the lowest kept head within `reach`. Above the cap goes first what no kept head descends from,
+    the farthest from the anchor first, then the oldest ancestors.
+    """
+    window = window or Window()
+    kept = [tree.headers[name] for name in keep if name in tree.headers]
+    near = [head.number for head in kept if head.number >= anchor - window.reach]
+    floor = min([anchor - window.depth, *near])
+    heads = {head.hash for head in kept}
+    left = {name: header for name, header in tree.headers.items() if header.number >= floor or name in heads}
+    if len(left) == len(tree.headers) <= window.cap:
+        return tree
+    if len(left) > window.cap:
+        left = _capped(left, heads, _lineage(tree, kept, floor), anchor, window.cap)
+    return HeaderTree(headers=left, contested=tuple(name for name in tree.contested if name in left))
+
+
+def _lineage(tree: HeaderTree, heads: Iterable[Header], floor: int) -> set[str]:
+    lineage: set[str] = set()
+    for head in heads:
+        at: Header | None = head
+        while at is not None and at.hash not in lineage and at.number >= floor:
+            lineage.add(at.hash)
+            at = parent(tree, at)
+    return lineage
+
+
+def _capped(
+    headers: Mapping[str, Header], heads: set[str], lineage: set[str], anchor: int, cap: int
+) -> dict[str, Header]:
+    def worth(header: Header) -> tuple[bool, bool, int, str]:
+        distance = -header.number if header.hash in lineage else abs(header.number - anchor)
+        return (header.hash not in heads, header.hash not in lineage, distance, header.hash)
+
+    return {header.hash: header for header in sorted(headers.values(), key=worth)[: max(cap, len(heads))]}
+
+
+def _by_height(block: Point) -> tuple[int, str]:
+    return (-block.number, block.hash)
+
+
+def _meet(tree: HeaderTree, one: Point, other: Point) -> BlockRef | _Gap:
+    """Walk down both chains, the higher one first, until they meet or one of them ends."""
+    left, right = one, other
+    while left.hash != right.hash:
+        down_left, down_right = left.number >= right.number, right.number >= left.number
+        next_left = _below(tree, left, right) if down_left else left
+        next_right = _below(tree, right, left) if down_right else right
+        if next_left is None or next_right is None:
+            return _gap(tree, (one, other), (left, right), (next_left, next_right))
+        left, right = next_left, next_right
+    return BlockRef(number=left.number, hash=left.hash)
+
+
+def _below(tree: HeaderTree, block: Point, other: Point) -> Point | None:
+    """Return the parent, taking `other` for it if hash and height say so, in the tree or not."""
+    header = tree.headers.get(block.hash)
+    if header is None or (tree.contested and header.hash in tree.contested):
+        return None
+    if header.parent_hash == other.hash and header.number == other.number + 1:
+        return other
+    return parent(tree, header)
+
+
+def _gap(
+    tree: HeaderTree,
+    heads: tuple[Point, Point],
+    ends: tuple[Point, Point],
+    followed: tuple[Point | None, Point | None],
+) -> _Gap:
+    """Say what would have to be fetched where two walks ended, and whether that is too much."""
+    ended = [below is None for below in followed]
+    lacking = [_lacking(tree, end) if over else None for end, over in zip(ends, ended, strict=True)]
+    apart = abs(ends[0].number - ends[1].number)
+    forked = min(head.number for head in heads) - min(end.number for end in ends)
+    hopeless = any(over and name is None for over, name in zip(ended, lacking, strict=True))
+    return _Gap(left=lacking[0], right=lacking[1], deep=hopeless or apart > BACKFILL or forked >= BACKFILL)
+
+
+def _lacking(tree: HeaderTree, end: Point) -> str | None:
+    """Return the hash to ask for below the end of a walk: itself if never seen, its parent if that is absent."""
+    header = tree.headers.get(end.hash)
+    if header is None:
+        return end.hash
+    if header.number == 0 or header.hash in tree.contested or header.parent_hash in tree.headers:
+        return None
+    return header.parent_hash
