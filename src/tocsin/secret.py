@@ -44,7 +44,11 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value: Final = value
-        _remember(value)
+        _remember(*self._fragments())
+
+    def _fragments(self) -> list[str]:
+        """Return what `redact` has to know: the value and every part of it that is a secret of its own."""
+        return [self._value]
 
     def reveal(self) -> str:
         """Return the value itself; for the wire, never for a message."""
@@ -74,9 +78,8 @@ class SecretUrl(Secret):
 
     __slots__ = ()
 
-    def __init__(self, value: str) -> None:
-        super().__init__(value)
-        parts = urlsplit(value)
+    def _fragments(self) -> list[str]:
+        parts = urlsplit(self._value)
         pieces = [segment for segment in parts.path.split("/") if segment] if parts.scheme != "ipc" else []
         pieces += [item for _, item in parse_qsl(parts.query)]
         pieces += [piece for piece in (parts.username, parts.password) if piece]
@@ -84,7 +87,8 @@ class SecretUrl(Secret):
             pieces.append(f"{parts.username}:{parts.password}")
         if parts.path not in ("", "/") and parts.scheme != "ipc":
             pieces.append(parts.path)
-        _remember(*pieces)
+        # A URL that is scheme and host only has nothing to hide, and messages would lose where the fault is.
+        return pieces if str(self) == self._value.rstrip("/") else [self._value, *pieces]
 
     @property
     def scheme(self) -> str:

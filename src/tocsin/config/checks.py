@@ -1,0 +1,172 @@
+"""What one value alone cannot tell: names given twice, secrets that others can read, pools too small for a quorum."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path as FilePath
+from typing import Any
+
+from tocsin.chain.groups import group_nodes
+from tocsin.config.documents import Document, Table, read_file
+from tocsin.config.locate import Path
+from tocsin.config.problems import Problems
+from tocsin.config.registry import public_key
+from tocsin.config.secrets import ConfiguredSecret, ConfiguredUrl, Sources, readable_by_others
+from tocsin.config.tree import Mqtt, Node, Tree
+from tocsin.config.values import budget_text
+from tocsin.model.alert import Over, Under
+from tocsin.model.settings import ChainSettings, Settings
+
+DAY_NS = 86_400 * 10**9
+CALLS_PER_POLL = 2
+"""eth_chainId and the latest header go with every poll."""
+CALLS_PER_SLOT = 3
+"""The safe and the finalized header and eth_syncing are asked once per slot."""
+
+_QUORUM = 2
+_LARGEST_PEM = 1 << 20
+_SEVERITIES = ("info", "warning", "critical")
+
+
+def calls_per_day(chain: ChainSettings) -> int:
+    """Estimate the JSON-RPC calls that each node of a chain gets a day when nothing is wrong."""
+    polls = DAY_NS // chain.poll_ns
+    return polls * CALLS_PER_POLL + min(polls, DAY_NS // chain.block_time_ns) * CALLS_PER_SLOT
+
+
+def check_names(document: Document, problems: Problems) -> None:
+    """Report names and ids given twice; works on the raw tables, so that one run reports every kind of mistake."""
+    chains = _tables(document.data.get("chain"))
+    _unique(document, problems, [(("chain", index), chain) for index, chain in chains], ("name", "id"))
+    for index, chain in chains:
+        nodes = _tables(chain.get("node"))
+        _unique(document, problems, [(("chain", index, "node", at), node) for at, node in nodes], ("name", "id"))
+
+
+def _unique(document: Document, problems: Problems, tables: list[tuple[Path, Table]], keys: tuple[str, ...]) -> None:
+    for key in keys:
+        first: dict[object, Path] = {}
+        for path, table in tables:
+            value = table.get(key)
+            if not isinstance(value, str | int):
+                continue
+            here = (*path, key)
+            earlier = first.setdefault((type(value), value), here)
+            if earlier != here:
+                message = f"the same {key} is given at {document.place(earlier)}"
+                problems.error(document.place(here), here, message)
+
+
+def check_files(tree: Tree, document: Document, problems: Problems) -> None:
+    """Report certificates and keys that cannot be read."""
+    for path, owner in _owners(tree):
+        for key in ("ca", "cert", "key"):
+            if (name := getattr(owner, key)) is None:
+                continue
+            where = (*path, key)
+            try:
+                if b"-----BEGIN " not in read_file(name, _LARGEST_PEM):
+                    problems.error(document.place(where), where, "is not a PEM file")
+            except OSError as error:
+                problems.error(document.place(where), where, str(error))
+            if key == "key" and readable_by_others(FilePath(name)):
+                problems.warn(document.place(where), where, "every user can read this key; chmod o-r")
+
+
+def warn_of_secrets(tree: Tree, document: Document, sources: Sources, problems: Problems) -> None:
+    """Warn of secrets that every user of the host can read."""
+    for path, secret in _secrets(tree):
+        place = document.place(path)
+        if secret.source is None:
+            if _is_hidden(secret) and readable_by_others(FilePath(place.file)):
+                problems.warn(
+                    place, path, f"every user can read this secret; chmod o-r {place.file}, or keep it outside"
+                )
+            continue
+        file = sources.path(secret.source)
+        if file is not None and readable_by_others(file):
+            problems.warn(place, path, f"every user can read the secret in {file}; chmod o-r")
+
+
+def _is_hidden(secret: ConfiguredSecret) -> bool:
+    return not isinstance(secret, ConfiguredUrl) or str(secret) != secret.reveal().rstrip("/")
+
+
+def warn_of_pools(settings: Settings, tree: Tree, document: Document, problems: Problems) -> None:
+    """Warn where the configuration itself keeps facts from being corroborated, or nodes from being asked."""
+    for index, chain in enumerate(settings.chains):
+        path: Path = ("chain", index)
+        groups = len(group_nodes(chain.nodes, chain.vote_by).groups)
+        if groups < _QUORUM:
+            problems.warn(
+                document.place(path),
+                path,
+                f"uncorroborated by configuration: {len(chain.nodes)} nodes make one independent group, a quorum takes "
+                "two; add a node of another provider, or see vote_by",
+            )
+        for at, node in enumerate(tree.chains[index].nodes):
+            _warn_of_node(chain, node, (*path, "node", at), document, problems)
+        _warn_of_twins(tree.chains[index].nodes, path, document, problems)
+        for name, params in chain.detectors.items():
+            _warn_of_limits(params, (*path, "detector", name), document, problems)
+    for name, params in settings.detectors.items():
+        _warn_of_limits(params, ("detector", name), document, problems)
+
+
+def _warn_of_node(chain: ChainSettings, node: Node, path: Path, document: Document, problems: Problems) -> None:
+    needed = calls_per_day(chain)
+    if node.budget is not None and node.budget < needed:
+        where = (*path, "budget")
+        message = (
+            f"{budget_text(node.budget)} is less than the about {needed} calls that polling takes; poll less often"
+        )
+        problems.warn(document.place(where), where, message)
+    for tag in chain.vote_by if node.own else ():
+        if not getattr(node, tag):
+            problems.warn(
+                document.place(path), path, f"has no {tag}, which vote_by names: own nodes without it share a vote"
+            )
+
+
+def _warn_of_twins(nodes: tuple[Node, ...], path: Path, document: Document, problems: Problems) -> None:
+    first: dict[str, str] = {}
+    for at, node in enumerate(nodes):
+        if (other := first.setdefault(node.url.reveal().rstrip("/"), node.name)) != node.name:
+            where = (*path, "node", at, "url")
+            problems.warn(document.place(where), where, f"is the URL of node {other} too: one node under two names")
+
+
+def _warn_of_limits(params: Any, path: Path, document: Document, problems: Problems) -> None:
+    """Warn of a clear limit above the one that fires, and of a severity that begins below a lower one."""
+    limits = [(name, getattr(params, name, None)) for name in _SEVERITIES]
+    rising = [(name, limit) for name, limit in limits if isinstance(limit, Over)]
+    clear = getattr(params, "clear", None)
+    for (low, below), (high, above) in pairwise(rising):
+        if above.over < below.over:
+            where = (*path, public_key(high))
+            problems.warn(document.place(where), where, f"{high} begins below {low}, at {above.over}")
+    if isinstance(clear, Under) and rising and clear.under > min(limit.over for _, limit in rising):
+        where = (*path, "clear")
+        problems.warn(document.place(where), where, "clears above the limit that fires: it would flap")
+
+
+def _owners(tree: Tree) -> Iterator[tuple[Path, Mqtt | Node]]:
+    if tree.mqtt is not None:
+        yield ("mqtt",), tree.mqtt
+    for index, chain in enumerate(tree.chains):
+        for at, node in enumerate(chain.nodes):
+            yield ("chain", index, "node", at), node
+
+
+def _secrets(tree: Tree) -> Iterator[tuple[Path, ConfiguredSecret]]:
+    for path, owner in _owners(tree):
+        for key in type(owner).model_fields:
+            if isinstance(value := getattr(owner, key), ConfiguredSecret):
+                yield (*path, key), value
+        for name, value in getattr(owner, "headers", {}).items():
+            yield (*path, "headers", name), value
+
+
+def _tables(value: object) -> list[tuple[int, Table]]:
+    if not isinstance(value, list):
+        return []
+    return [(index, item) for index, item in enumerate(value) if isinstance(item, dict)]

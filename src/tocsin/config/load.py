@@ -1,0 +1,97 @@
+"""Load a configuration: files in, one checked tree and the core's settings out, or every mistake at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from tocsin.config.checks import check_files, check_names, warn_of_pools, warn_of_secrets
+from tocsin.config.documents import Document, read_documents
+from tocsin.config.problems import Problems
+from tocsin.config.profile import Profiles, apply_profiles, shipped
+from tocsin.config.registry import Registry
+from tocsin.config.resolve import DetectorTables, complete, settings_of
+from tocsin.config.secrets import Sources
+from tocsin.config.show import canonical, effective
+from tocsin.config.tree import Tree
+from tocsin.config.wording import MISSING, describe
+from tocsin.ids import digest
+from tocsin.model.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A configuration that holds. `document` is what takes effect, without secrets (see `tocsin.config.show`)."""
+
+    tree: Tree
+    settings: Settings
+    document: Mapping[str, Any]
+    warnings: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+def load(
+    path: FilePath | str,
+    *,
+    registry: Registry,
+    environ: Mapping[str, str],
+    profiles: Profiles | None = None,
+    require_secrets: bool = True,
+) -> Loaded:
+    """Load a configuration file and all that it includes.
+
+    `registry` maps detector ids to their Params classes. With `require_secrets=False` a missing secret is no error and
+    a stand-in takes its place: good for looking, not for running. Raises ConfigError with every problem found.
+    """
+    main = FilePath(path)
+    problems = Problems()
+    document = read_documents(main, problems)
+    if not document.data:
+        problems.raise_if_any()
+    sources = Sources(environ=environ, folder=main.absolute().parent, required=require_secrets)
+    from_profiles = apply_profiles(document, profiles or shipped(), problems)
+    check_names(document, problems)
+    tables = DetectorTables(document, registry, problems)
+    common = tables.common()
+    chains = document.data.get("chain")
+    indices = range(len(chains)) if isinstance(chains, list) and all(isinstance(item, dict) for item in chains) else ()
+    layers = [(tables.of_profile(from_profiles.get(index, {}), index), tables.of_chain(index)) for index in indices]
+    tree = _validated(document, sources, problems)
+    problems.raise_if_any()
+    if tree is None:  # pragma: no cover - _validated reports why
+        raise AssertionError("a tree that failed left no problem")
+    tree = complete(tree, sources.folder)
+    check_files(tree, document, problems)
+    problems.raise_if_any()
+    return _loaded(tree, document, sources, settings_of(tree, registry, common, layers, ""), problems)
+
+
+def _loaded(tree: Tree, document: Document, sources: Sources, settings: Settings, problems: Problems) -> Loaded:
+    shown = effective(tree, settings)
+    warn_of_secrets(tree, document, sources, problems)
+    warn_of_pools(settings, tree, document, problems)
+    return Loaded(
+        tree=tree,
+        settings=replace(settings, config_hash=digest(canonical(shown, settings))),
+        document=shown,
+        warnings=problems.warning_lines(),
+        files=tuple(document.files),
+    )
+
+
+def _validated(document: Document, sources: Sources, problems: Problems) -> Tree | None:
+    try:
+        return Tree.model_validate(document.data, context=sources)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)
+    except RecursionError:
+        problems.error(document.place(()), (), "tables are nested too deeply")
+        return None
+    for one in found:
+        path = tuple(key for key in one["loc"] if key != "[key]")
+        if one["type"] == MISSING and not document.complete:
+            continue  # it may stand in the file that could not be read
+        problems.error(document.place(path), path, describe(one, path))
+    return None

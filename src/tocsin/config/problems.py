@@ -1,0 +1,82 @@
+"""Mistakes in a configuration, collected and worded: `file:line: path: message (did you mean ...?)`."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tocsin.config.locate import Path
+from tocsin.errors import ConfigError
+from tocsin.secret import redact
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_LONGEST_KEY = 64
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A line of a file, from 1; the file as the user named it. Line 0 stands for the file as a whole."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(slots=True)
+class Problems:
+    """What was found so far. Errors refuse the configuration, warnings go with it."""
+
+    errors: list[tuple[Place, str]] = field(default_factory=list)
+    warnings: list[tuple[Place, str]] = field(default_factory=list)
+
+    def error(self, place: Place, path: Path, message: str) -> None:
+        self.errors.append((place, _line(place, path, message)))
+
+    def warn(self, place: Place, path: Path, message: str) -> None:
+        self.warnings.append((place, _line(place, path, message)))
+
+    def raise_if_any(self) -> None:
+        """Raise ConfigError with every error in the order of the files."""
+        if self.errors:
+            raise ConfigError(_in_order(self.errors))
+
+    def warning_lines(self) -> tuple[str, ...]:
+        return _in_order(self.warnings)
+
+
+def _in_order(found: list[tuple[Place, str]]) -> tuple[str, ...]:
+    files = {place.file: index for index, (place, _) in reversed(list(enumerate(found)))}
+    ordered = sorted(found, key=lambda item: (files[item[0].file], item[0].line))
+    return tuple(dict.fromkeys(text for _, text in ordered))
+
+
+def _line(place: Place, path: Path, message: str) -> str:
+    # One problem, one line, whatever stands in a key; the last net keeps resolved secrets out of it.
+    parts = (str(place), path_text(path), message) if path else (str(place), message)
+    return redact(" ".join(": ".join(parts).split()))
+
+
+def path_text(path: Path) -> str:
+    """Write a path as in `chain.0.detector."node.lag".warning`."""
+    return ".".join(_key_text(key) for key in path)
+
+
+def _key_text(key: str | int) -> str:
+    text = str(key)
+    if _BARE.fullmatch(text) and len(text) <= _LONGEST_KEY:
+        return text
+    shown = text if len(text) <= _LONGEST_KEY else text[: _LONGEST_KEY - 3] + "..."
+    return '"' + "".join(char if char.isprintable() else "?" for char in shown) + '"'
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean x?)` for the known word that is nearest, or an empty string."""
+    candidates = sorted(known)
+    near = difflib.get_close_matches(word[:_LONGEST_KEY].lower(), candidates, n=1, cutoff=0.6)
+    if not near:
+        # poll_interval for poll, wait_timeout for timeout: too far by letters, plain to a person
+        parts = set(re.split(r"[_.-]", word.lower()))
+        near = sorted((name for name in candidates if name in parts), key=len, reverse=True)[:1]
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -1,0 +1,175 @@
+"""A detector's Params as a table of the configuration, and back.
+
+Params are frozen dataclasses that live beside their detector and know nothing of files. Here each becomes a strict
+model: `warning = { over = 3, polls = 2, for = "30s" }` is an `Over`, `age = "1h"` a `DurationNs`, `critical = false`
+switches an optional limit off. A registry is a mapping of detector id to Params class.
+"""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from enum import Enum
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    create_model,
+)
+
+from tocsin.config.values import Duration, DurationOrZero, Listed
+from tocsin.model.alert import Over, Under
+from tocsin.units import DurationNs, duration_text
+
+Registry = Mapping[str, type[Any]]
+"""Detector id to its Params class."""
+
+SELF = "self."
+"""Detectors with this prefix watch the watchdog itself and belong to no chain."""
+
+_SUFFIX = "_ns"
+_LARGEST = 2**63 - 1
+
+
+class HasParams(Protocol):
+    """What of a detector matters here."""
+
+    @property
+    def params(self) -> type[Any]:
+        """The Params class."""
+        ...
+
+
+def registry_of(detectors: Mapping[str, HasParams]) -> Registry:
+    """Return the Params classes of detectors."""
+    return {name: detector.params for name, detector in detectors.items()}
+
+
+_tables: dict[type[Any], type[BaseModel]] = {}
+
+
+def table_of(params: type[Any]) -> type[BaseModel]:
+    """Return the model of a Params class; every key may be left out. Raises TypeError for a field of unknown kind."""
+    if params not in _tables:
+        _tables[params] = _build(params)
+    return _tables[params]
+
+
+def _build(params: type[Any]) -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        field.name: (
+            _kind(params, field.name, hint),
+            Field(None, alias=public_key(field.name), json_schema_extra=_default_of(field)),
+        )
+        for field, hint in _fields(params)
+    }
+    return create_model(params.__name__, __config__=_CONFIG, __doc__=params.__doc__, **fields)
+
+
+def given(table: BaseModel) -> dict[str, Any]:
+    """Return the fields that a validated table sets, by the names of the Params class."""
+    return {name: getattr(table, name) for name in table.model_fields_set}
+
+
+def public_key(field: str) -> str:
+    """Return the key of a field: times drop their unit, which stands in the value."""
+    return field.removesuffix(_SUFFIX)
+
+
+def plain(value: Any) -> Any:
+    """Return Params, or any value in them, as it is written in TOML."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            public_key(field.name): _plain_field(field.name, hint, getattr(value, field.name))
+            for field, hint in _fields(type(value))
+            if not (field.name.endswith(_SUFFIX) and getattr(value, field.name) == field.default == 0)
+        }
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return False if value is None else value
+
+
+_CONFIG = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+def _fields(params: type[Any]) -> list[tuple["dataclasses.Field[Any]", Any]]:
+    hints = get_type_hints(params)
+    return [(field, hints[field.name]) for field in dataclasses.fields(params)]
+
+
+def _plain_field(name: str, hint: Any, value: Any) -> Any:
+    timed = name.endswith(_SUFFIX) or DurationNs in (hint, *get_args(hint))
+    return duration_text(value) if timed and value is not None else plain(value)
+
+
+def _default_of(field: "dataclasses.Field[Any]") -> dict[str, Any]:
+    if field.default is dataclasses.MISSING:
+        return {}
+    hint = DurationNs if field.type in (DurationNs, "DurationNs") else field.type
+    return {"default": _plain_field(field.name, hint, field.default)}
+
+
+def _kind(owner: type[Any], name: str, hint: Any) -> Any:
+    """Return the annotation by which pydantic checks a field of this type."""
+    if name.endswith(_SUFFIX):
+        return DurationOrZero
+    if hint is DurationNs:
+        return Duration
+    if hint is int:
+        return Annotated[int, Field(ge=1 if owner in (Over, Under) and name == "polls" else 0, le=_LARGEST)]
+    if hint in (bool, str) or get_origin(hint) is Literal:
+        return hint
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _choice(hint)
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return Annotated[_nested(hint), AfterValidator(lambda table: hint(**dict(table)))]
+    if get_origin(hint) in (Union, types.UnionType):
+        return _optional(owner, name, hint)
+    if get_origin(hint) is tuple:
+        items = tuple(item if item is ... else _kind(owner, name, item) for item in get_args(hint))
+        return Annotated[tuple.__class_getitem__(items), Listed]
+    raise TypeError(f"{owner.__name__}.{name}: {hint} is no kind of value that configuration can hold")
+
+
+def _nested(kind: Any) -> type[BaseModel]:
+    """Return the model of a dataclass inside Params: what has no default must be given, the rest is its own default."""
+    fields: dict[str, Any] = {
+        field.name: (
+            _kind(kind, field.name, hint),
+            Field(
+                ... if field.default is dataclasses.MISSING else field.default,
+                alias=public_key(field.name),
+                json_schema_extra=_default_of(field),
+            ),
+        )
+        for field, hint in _fields(kind)
+    }
+    return create_model(kind.__name__, __config__=_CONFIG, __doc__=kind.__doc__, **fields)
+
+
+def _choice(kind: type[Enum]) -> Any:
+    words = [member.value for member in kind]
+
+    def check(value: Any) -> Enum:
+        if value not in words:
+            raise ValueError("write one of " + ", ".join(map(str, words)))
+        return kind(value)
+
+    return Annotated[kind, PlainValidator(check), WithJsonSchema({"enum": words})]
+
+
+def _optional(owner: type[Any], name: str, hint: Any) -> Any:
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+    if len(kinds) != 1 or len(kinds) == len(get_args(hint)):
+        raise TypeError(f"{owner.__name__}.{name}: of unions, only an optional value can be configured")
+    inner = _kind(owner, name, kinds[0])
+    if kinds[0] is bool:
+        return inner | None
+    return Annotated[inner | None, BeforeValidator(lambda value: None if value is False else value)]

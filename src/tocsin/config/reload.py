@@ -1,0 +1,119 @@
+"""What a new configuration would change, and whether a running daemon may take it; `config diff` says the same."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tocsin.config.load import Loaded
+from tocsin.config.tree import Chain, Node, Tree
+
+_RESTART = ("site", "name", "environment", "state_dir", "runtime_dir")
+"""Of [watchdog]: topics, labels, files and sockets of a running daemon are named by them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """Differences between two configurations; nodes as (chain, node), detectors as (chain, id) with "" for self.*.
+
+    `refused` has one sentence per change that a running daemon cannot take; it then keeps the old configuration.
+    """
+
+    chains_added: tuple[str, ...] = ()
+    chains_removed: tuple[str, ...] = ()
+    chains_changed: Mapping[str, tuple[str, ...]]
+    """Name to the keys that differ, nodes and detectors apart."""
+    nodes_added: tuple[tuple[str, str], ...] = ()
+    nodes_removed: tuple[tuple[str, str], ...] = ()
+    nodes_changed: Mapping[tuple[str, str], tuple[str, ...]]
+    detectors_changed: tuple[tuple[str, str], ...] = ()
+    broker_changed: bool = False
+    journal_changed: bool = False
+    refused: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, name) for name in self.__slots__)
+
+    def lines(self) -> Iterator[str]:
+        """Yield one line per difference, `+` for what comes, `-` for what goes, `~` for what changes."""
+        for sign, chains in (("+", self.chains_added), ("-", self.chains_removed)):
+            yield from (f"{sign} chain {name}" for name in chains)
+        yield from (f"~ chain {name}: {', '.join(keys)}" for name, keys in self.chains_changed.items())
+        for sign, nodes in (("+", self.nodes_added), ("-", self.nodes_removed)):
+            yield from (f"{sign} node {chain}/{node}" for chain, node in nodes)
+        for (chain, node), keys in self.nodes_changed.items():
+            yield f"~ node {chain}/{node}: {', '.join(keys)}"
+        for chain, detector in self.detectors_changed:
+            yield f"~ detector {detector}" + (f" on {chain}" if chain else "")
+        if self.broker_changed:
+            yield "~ broker"
+        if self.journal_changed:
+            yield "~ journal"
+        yield from (f"! {reason}" for reason in self.refused)
+
+
+def changes(old: Loaded, new: Loaded) -> Changes:
+    """Compare two configurations. A secret that was replaced is a change, though both are shown alike."""
+    before, after = _chains(old.tree), _chains(new.tree)
+    both = [name for name in before if name in after]
+    nodes_before, nodes_after = _nodes(old.tree), _nodes(new.tree)
+    return Changes(
+        chains_added=tuple(name for name in after if name not in before),
+        chains_removed=tuple(name for name in before if name not in after),
+        chains_changed={name: keys for name in both if (keys := _keys(before[name], after[name]))},
+        nodes_added=tuple(key for key in nodes_after if key not in nodes_before),
+        nodes_removed=tuple(key for key in nodes_before if key not in nodes_after),
+        nodes_changed={
+            key: keys
+            for key in nodes_before
+            if key in nodes_after and (keys := _keys(nodes_before[key], nodes_after[key]))
+        },
+        detectors_changed=tuple(_detectors(old, new)),
+        broker_changed=old.tree.mqtt != new.tree.mqtt,
+        journal_changed=old.tree.journal != new.tree.journal,
+        refused=(
+            *_restarts(old.tree, new.tree),
+            *(_other_chain(before[name], after[name]) for name in both if before[name].id != after[name].id),
+        ),
+    )
+
+
+def _chains(tree: Tree) -> dict[str, Chain]:
+    return {chain.name: chain for chain in tree.chains}
+
+
+def _nodes(tree: Tree) -> dict[tuple[str, str], Node]:
+    return {(chain.name, node.name): node for chain in tree.chains for node in chain.nodes}
+
+
+def _keys(old: Chain | Node, new: Chain | Node) -> tuple[str, ...]:
+    fields = type(old).model_fields
+    apart = {"nodes", "detectors", "profile"}  # told apart; a profile matters by what it brings
+    return tuple(
+        field.alias or name
+        for name, field in fields.items()
+        if name not in apart and getattr(old, name) != getattr(new, name)
+    )
+
+
+def _detectors(old: Loaded, new: Loaded) -> Iterator[tuple[str, str]]:
+    pairs = [("", old.settings.detectors, new.settings.detectors)]
+    after = {chain.name: chain for chain in new.settings.chains}
+    pairs += [
+        (chain.name, chain.detectors, after[chain.name].detectors)
+        for chain in old.settings.chains
+        if chain.name in after
+    ]
+    for chain_name, before, now in pairs:
+        for detector in sorted({*before, *now}):
+            if before.get(detector) != now.get(detector):
+                yield chain_name, detector
+
+
+def _restarts(old: Tree, new: Tree) -> Iterator[str]:
+    for key in _RESTART:
+        before, after = getattr(old.watchdog, key), getattr(new.watchdog, key)
+        if before != after:
+            yield f"watchdog.{key} changed from {before} to {after}: restart the daemon for it"
+
+
+def _other_chain(old: Chain, new: Chain) -> str:
+    return f"chain {old.name} changed its id from {old.id} to {new.id}: give another chain another name"

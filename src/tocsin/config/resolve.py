@@ -1,0 +1,188 @@
+"""From the tree to what the pure core gets: derived defaults, Params of every detector, `Settings` without secrets."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import ValidationError
+
+from tocsin.config.documents import Document
+from tocsin.config.locate import Path
+from tocsin.config.problems import Problems, suggestion
+from tocsin.config.registry import SELF, Registry, given, table_of
+from tocsin.config.tree import Chain, Mqtt, Node, Tree
+from tocsin.config.wording import describe_value
+from tocsin.model.settings import ChainSettings, NodeSettings, Settings
+from tocsin.units import DurationNs, duration_ns
+
+SHORTEST_TIMEOUT = duration_ns("250ms")
+"""A fast poll does not make a network fast (the floor of adaptive timeouts in the pool's design)."""
+
+SELF_PROVIDER = "self"
+
+Overrides = Mapping[str, Mapping[str, Any]]
+"""Detector id to the fields that a table sets."""
+
+
+def complete(tree: Tree, folder: FilePath) -> Tree:
+    """Return the tree without gaps: derived tags, ids and timeouts filled in, file names absolute."""
+    watchdog = tree.watchdog.model_copy(
+        update={key: _absolute(getattr(tree.watchdog, key), folder) for key in ("state_dir", "runtime_dir")}
+    )
+    chains = tuple(
+        chain.model_copy(
+            update={"nodes": tuple(_node(node, chain, tree.watchdog.site, folder) for node in chain.nodes)}
+        )
+        for chain in tree.chains
+    )
+    mqtt = tree.mqtt and tree.mqtt.model_copy(update=_tls_files(tree.mqtt, folder))
+    return tree.model_copy(update={"watchdog": watchdog, "chains": chains, "mqtt": mqtt})
+
+
+def _node(node: Node, chain: Chain, site: str, folder: FilePath) -> Node:
+    provider = node.provider or (SELF_PROVIDER if node.own else node.url.host or SELF_PROVIDER)
+    derived = {
+        "provider": provider,
+        "operator": node.operator or provider,
+        "id": node.id or f"{site}.{node.name}",
+        "timeout_ns": node.timeout_ns or DurationNs(max(chain.poll_ns, SHORTEST_TIMEOUT)),
+    }
+    return node.model_copy(update={**derived, **_tls_files(node, folder)})
+
+
+def _tls_files(owner: Node | Mqtt, folder: FilePath) -> dict[str, str]:
+    names = {key: getattr(owner, key) for key in ("ca", "cert", "key")}
+    return {key: _absolute(name, folder) for key, name in names.items() if name is not None}
+
+
+def _absolute(name: str, folder: FilePath) -> str:
+    return str(folder / name)
+
+
+class DetectorTables:
+    """The tables of detectors, checked against the registry; problems are reported as they are met."""
+
+    def __init__(self, document: Document, registry: Registry, problems: Problems) -> None:
+        self._document = document
+        self._registry = registry
+        self._problems = problems
+
+    def common(self) -> Overrides:
+        """Check [detector]."""
+        return dict(self._checked(self._document.data.get("detector"), ("detector",), self._registry))
+
+    def of_chain(self, index: int) -> Overrides:
+        """Check [chain.detector] of one chain, where detectors of the watchdog itself have no place."""
+        path: Path = ("chain", index, "detector")
+        known = {name: params for name, params in self._registry.items() if not name.startswith(SELF)}
+        return dict(self._checked(self._document.data["chain"][index].get("detector"), path, known))
+
+    def of_profile(self, tables: Mapping[str, Any], index: int) -> Overrides:
+        """Check the detectors of a chain's profile."""
+        return dict(self._checked(tables, ("chain", index, "profile"), self._registry))
+
+    def _checked(self, tables: object, at: Path, known: Registry) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        if not isinstance(tables, Mapping):
+            return  # absent, or the tree says that it is no table
+        for name, table in tables.items():
+            path = (*at, name)
+            if name in known:
+                yield name, self._table(known[name], table, path)
+            elif name in self._registry:
+                self._error(path, "watches the watchdog itself; write it as [detector], not under a chain")
+            else:
+                self._error(path, "unknown detector" + suggestion(str(name), known))
+
+    def _table(self, params: type[Any], table: object, path: Path) -> Mapping[str, Any]:
+        try:
+            fields = given(table_of(params).model_validate(table))
+        except ValidationError as error:
+            for found in error.errors(include_input=False, include_url=False):
+                where = (*path, *found["loc"])
+                if found["type"] == "extra_forbidden":
+                    known = _keys_at(params, tuple(found["loc"][:-1]))
+                    self._error(where, "unknown key" + suggestion(str(found["loc"][-1]), known))
+                else:
+                    self._error(where, describe_value(found, where))
+            return {}
+        try:
+            params(**fields)
+        except (TypeError, ValueError) as error:
+            self._error(path, str(error))
+        return fields
+
+    def _error(self, path: Path, message: str) -> None:
+        self._problems.error(self._document.place(path), path, message)
+
+
+def _keys_at(params: type[Any], path: Path) -> list[str]:
+    """Return the keys of a Params class, or of the table inside it that `path` leads to."""
+    model = table_of(params)
+    if not path:
+        return [field.alias or name for name, field in model.model_fields.items()]
+    schema = model.model_json_schema(by_alias=True)
+    node = schema
+    for key in path:
+        node = node.get("properties", {}).get(key, {}) if isinstance(key, str) else node.get("items", {})
+        options = [node, *node.get("anyOf", [])]
+        reference = next((option["$ref"] for option in options if "$ref" in option), None)
+        node = schema["$defs"][reference.rpartition("/")[2]] if reference else node
+    return list(node.get("properties", {}))
+
+
+def settings_of(
+    tree: Tree, registry: Registry, common: Overrides, chains: list[tuple[Overrides, Overrides]], config_hash: str
+) -> Settings:
+    """Return what the core gets. `chains` has the overrides of profile and chain, in the order of the tree's chains."""
+    own = {name: params for name, params in registry.items() if name.startswith(SELF)}
+    return Settings(
+        site=tree.watchdog.site,
+        watchdog=tree.watchdog.name,
+        environment=tree.watchdog.environment,
+        config_hash=config_hash,
+        chains=tuple(
+            _chain_settings(chain, resolved(_of_chains(registry), profile, common, specific))
+            for chain, (profile, specific) in zip(tree.chains, chains, strict=True)
+        ),
+        detectors=resolved(own, common),
+    )
+
+
+def _of_chains(registry: Registry) -> Registry:
+    return {name: params for name, params in registry.items() if not name.startswith(SELF)}
+
+
+def resolved(registry: Registry, *layers: Overrides) -> Mapping[str, object]:
+    """Return Params of every detector in the registry; a later layer goes before an earlier one, key by key."""
+    return {
+        name: params(**{key: value for layer in layers for key, value in layer.get(name, {}).items()})
+        for name, params in sorted(registry.items())
+    }
+
+
+def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSettings:
+    return ChainSettings(
+        name=chain.name,
+        id=chain.id,
+        block_time_ns=chain.block_time_ns,
+        poll_ns=chain.poll_ns,
+        tick_ns=chain.tick_ns,
+        vote_by=chain.vote_by,
+        nodes=tuple(_node_settings(node) for node in chain.nodes),
+        detectors=detectors,
+        genesis_hash=chain.genesis_hash,
+    )
+
+
+def _node_settings(node: Node) -> NodeSettings:
+    return NodeSettings(
+        name=node.name,
+        id=node.id,
+        endpoint=str(node.url),
+        own=node.own,
+        provider=node.provider,
+        operator=node.operator,
+        client=node.client,
+        region=node.region,
+        host=node.host,
+    )

@@ -1,0 +1,97 @@
+"""The configuration as it takes effect: every default filled in, every secret replaced by where it comes from."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from tocsin.config.locate import Path
+from tocsin.config.registry import plain
+from tocsin.config.tree import TABLES, Tree
+from tocsin.config.wording import tables_of
+from tocsin.model.settings import Settings
+
+Document = dict[str, Any]
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def effective(tree: Tree, settings: Settings) -> Document:
+    """Return the document in the shape of the TOML, without `include`: what it brought in stands in its place.
+
+    Params common to all chains are in `detector`, those of one chain only where they differ.
+    """
+    document: Document = tree.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude={"include", "detectors"}
+    )
+    common = _common(settings)
+    for table, chain in zip(document["chain"], settings.chains, strict=True):
+        own = {name: plain(params) for name, params in chain.detectors.items()}
+        table["node"] = [{key: value for key, value in node.items() if value not in ("", {})} for node in table["node"]]
+        table["detector"] = {name: table_ for name, table_ in own.items() if common.get(name) != table_}
+    document["detector"] = common
+    return document
+
+
+def _common(settings: Settings) -> Document:
+    every = {name: plain(params) for name, params in settings.detectors.items()}
+    for chain in reversed(settings.chains):
+        every |= {name: plain(params) for name, params in chain.detectors.items()}
+    return dict(sorted(every.items()))
+
+
+def canonical(document: Document, settings: Settings) -> bytes:
+    """Return the bytes whose digest identifies a configuration; endpoints too, as a secret URL decides about them."""
+    endpoints = [[node.endpoint for node in chain.nodes] for chain in settings.chains]
+    return orjson.dumps({"document": document, "endpoints": endpoints}, option=orjson.OPT_SORT_KEYS)
+
+
+def as_toml(document: Document) -> str:
+    """Write a document as TOML that reads back to itself."""
+    return "\n".join(_table(document, (), "")).lstrip("\n") + "\n"
+
+
+def _table(table: Mapping[str, Any], path: Path, header: str) -> Iterator[str]:
+    own = {key: value for key, value in table.items() if not _is_section((*path, key), value)}
+    if header and (own or header.startswith("[[")):
+        yield from ("", header)
+    for key, value in own.items():
+        yield f"{_key(key)} = {_value(value)}"
+    for key, value in table.items():
+        if key in own:
+            continue
+        inner = (*path, key)
+        name = ".".join(_key(part) for part in tables_of(inner))
+        for item in value if isinstance(value, list) else [value]:
+            yield from _table(item, inner, f"[[{name}]]" if isinstance(value, list) else f"[{name}]")
+
+
+def _is_section(path: Path, value: object) -> bool:
+    tables = tables_of(path)
+    return isinstance(value, dict | list) and (tables in TABLES or "detector" in tables[-2:])
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _string(key)
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case str():
+            return _string(value)
+        case list():
+            return "[" + ", ".join(_value(item) for item in value) + "]"
+        case dict():
+            return "{ " + ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items()) + " }"
+        case _:
+            raise TypeError(f"{type(value).__name__} has no place in a configuration")
+
+
+def _string(text: str) -> str:
+    # JSON's escapes are TOML's; only DEL is free in one and forbidden in the other.
+    return orjson.dumps(text).decode().replace("\x7f", "\\u007f")

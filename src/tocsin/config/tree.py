@@ -1,0 +1,223 @@
+"""The configuration as one frozen tree: every public key, its kind and its default.
+
+Attributes are named for what they hold (`poll_ns`), aliases are the public keys (`poll`). Derived defaults, such as a
+node's provider, are filled in by `tocsin.config.load`; a tree that came from there has no gaps.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tocsin.clock import NS
+from tocsin.config.secrets import BrokerUrl, ConfiguredSecret, NodeUrl, ProxyUrl, WebsocketUrl
+from tocsin.config.values import (
+    BlockHash,
+    Budget,
+    ByteSize,
+    ChainId,
+    Duration,
+    FileName,
+    HeaderName,
+    Listed,
+    Name,
+    NodeId,
+    Size,
+    Slots,
+    Tag,
+    Within,
+)
+from tocsin.units import DurationNs
+
+SCHEMA: Final = 1
+
+LATER: Final = {
+    (): frozenset(
+        {"account", "consumer", "contract", "feed", "limit", "market", "notify", "playbook", "plugin", "respond"}
+        | {"silence"}
+    ),
+    ("chain",): frozenset({"contract", "feed"}),
+}
+"""Tables that are reserved and that this version does not know."""
+
+VoteTag = Literal["provider", "operator", "client", "region", "host"]
+DetectorTables = Mapping[str, Mapping[str, Any]]
+"""Detector id to the Params given for it, as written; `tocsin.config.registry` checks and resolves them."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+        populate_by_name=False,
+        use_attribute_docstrings=True,
+        serialize_by_alias=True,
+    )
+
+
+class Watchdog(_Table):
+    """Who watches, and where it keeps what it knows."""
+
+    site: Name
+    """The place, such as a data centre; first level of every topic and part of every node's global id."""
+    name: Name
+    """This watchdog; unique within the site."""
+    environment: Name = "prod"
+    """In the labels of every alert and in the audience of signed commands."""
+    state_dir: FileName = "/var/lib/tocsin"
+    """Journal, outbox, audit trail and kill latch."""
+    runtime_dir: FileName = "/run/tocsin"
+    """Control socket (0660) and status.json (0644)."""
+
+
+class Mqtt(_Table):
+    """The MQTT 5 broker. Without this table alerts are kept, and shown at the shell only."""
+
+    url: BrokerUrl
+    """mqtt://host:1883 or, encrypted, mqtts://host:8883."""
+    user: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """The name that the broker's access control knows."""
+    password: ConfiguredSecret | None = None
+    """Better not in the file itself."""
+    ca: FileName | None = None
+    """PEM file of the authority that signed the broker's certificate; the system's own when left out."""
+    cert: FileName | None = None
+    """PEM file of a client certificate."""
+    key: FileName | None = None
+    """PEM file of its key, unencrypted; left out when `cert` holds both."""
+    keepalive_ns: Annotated[Duration, Within("1s", "1h")] = Field(DurationNs(15 * NS), alias="keepalive")
+    """A connection silent for half as long again counts as lost, for the broker too; whole seconds."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Mqtt":
+        _check_tls(self.cert, self.key, self.ca, secure=self.url.scheme == "mqtts", scheme="mqtts")
+        if self.password is not None and self.user is None:
+            raise ValueError("has a password and no user")
+        if self.keepalive_ns % NS:
+            raise ValueError("keepalive is counted in whole seconds")
+        return self
+
+
+class Journal(_Table):
+    """The record of everything that came in, from which every decision can be replayed."""
+
+    keep_ns: Annotated[Duration, Within("1m", "3650d")] = Field(DurationNs(24 * 3600 * NS), alias="keep")
+    """Segments older than this are deleted."""
+    max_size: ByteSize = Size(2 * 10**9)
+    """When all segments together are larger, the oldest are deleted, however young."""
+    segment_ns: Annotated[Duration, Within("1s", "10m")] = Field(DurationNs(600 * NS), alias="segment")
+    """A segment starts with a snapshot; a restart replays at most this much."""
+
+
+class Node(_Table):
+    """One RPC endpoint of a chain. Tags say what it shares with others: what shares a fate is one vote."""
+
+    name: Name
+    """Unique within the chain."""
+    url: NodeUrl
+    """http, https or ipc:///path."""
+    ws: WebsocketUrl | None = None
+    """Where new heads are announced: a wake-up for the poll, never a vote."""
+    headers: Mapping[HeaderName, ConfiguredSecret] = {}
+    """Sent with every request; values are treated as secrets."""
+    ca: FileName | None = None
+    """PEM file of the authority that signed the node's certificate."""
+    cert: FileName | None = None
+    """PEM file of a client certificate."""
+    key: FileName | None = None
+    """PEM file of its key, unencrypted; left out when `cert` holds both."""
+    proxy: ProxyUrl | None = None
+    """HTTP proxy for this node; it resolves the node's name itself."""
+    timeout_ns: Annotated[Duration, Within("50ms", "1m")] = Field(DurationNs(0), alias="timeout")
+    """Deadline of one poll, from first byte out to last byte in. Default: the chain's poll, 250ms at least."""
+    own: bool = False
+    """Run by you: judged by stricter limits."""
+    provider: Tag = ""
+    """Who runs the machine. Default: `self` for own nodes, the URL's host for others."""
+    operator: Tag = ""
+    """Who runs the node. Default: the provider."""
+    client: Tag = ""
+    """The software, such as geth or reth."""
+    region: Tag = ""
+    """Where it stands."""
+    host: Tag = ""
+    """The machine, where nodes share one."""
+    budget: Budget | None = None
+    """Calls that may be spent; past it the node is not asked, which is no reproach to it."""
+    id: NodeId = ""
+    """Global id, equal on every watchdog that watches this node. Default: `<site>.<name>`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Node":
+        secure = self.url.scheme == "https" or (self.ws is not None and self.ws.scheme == "wss")
+        _check_tls(self.cert, self.key, self.ca, secure=secure, scheme="https or wss")
+        if self.url.scheme == "ipc" and self.ws is None and (self.headers or self.proxy is not None):
+            raise ValueError("an ipc node takes no headers and no proxy")
+        return self
+
+
+class Chain(_Table):
+    """One chain and the nodes that speak for it."""
+
+    name: Name
+    """In topics and labels; unique."""
+    id: ChainId
+    """The EIP-155 chain id; a node that answers another is on the wrong chain. From the profile if it has it."""
+    profile: Name | None = None
+    """Facts of a known chain as defaults for what is not set here: id, block_time, finality_slots and more."""
+    block_time_ns: Annotated[Duration, Within("10ms", "1h")] = Field(alias="block_time")
+    """Time between blocks, or slots where some stay empty; every timer scales with it. Required, if only by profile."""
+    finality_slots: Slots | None = None
+    """How many slots the finalized block is behind the head when all is well."""
+    genesis_hash: BlockHash | None = None
+    """Hash of block 0; tells chains apart that share an id."""
+    poll_ns: Annotated[Duration, Within("50ms", "10m")] = Field(DurationNs(2 * NS), alias="poll")
+    """How often each node is asked."""
+    tick_ns: Annotated[Duration, Within("10ms", "1m")] = Field(DurationNs(NS // 4), alias="tick")
+    """How often detectors look at what came in."""
+    vote_by: Annotated[tuple[VoteTag, ...], Field(min_length=1), Listed] = ("provider", "operator")
+    """Nodes that share any of these tags have one vote together."""
+    nodes: Annotated[tuple[Node, ...], Field(min_length=1), Listed] = Field(alias="node")
+    """The endpoints."""
+    detectors: DetectorTables = Field({}, alias="detector")
+    """Params of detectors on this chain alone; they go before those of [detector]."""
+
+
+class Tree(_Table):
+    """A whole configuration."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    """Version of this format."""
+    include: Annotated[tuple[FileName, ...], Listed] = ()
+    """Globs of further files, relative to this one. Tables merge, arrays of tables append, nothing is set twice."""
+    watchdog: Watchdog
+    mqtt: Mqtt | None = None
+    journal: Journal = Journal.model_construct()
+    chains: Annotated[tuple[Chain, ...], Field(min_length=1), Listed] = Field(alias="chain")
+    detectors: DetectorTables = Field({}, alias="detector")
+    """Params of detectors on every chain."""
+
+
+TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
+    (): Tree,
+    ("watchdog",): Watchdog,
+    ("mqtt",): Mqtt,
+    ("journal",): Journal,
+    ("chain",): Chain,
+    ("chain", "node"): Node,
+}
+"""Every table, by its path without indices."""
+
+
+def public_keys(table: type[BaseModel]) -> tuple[str, ...]:
+    """Return the keys of a table as users write them."""
+    return tuple(field.alias or name for name, field in table.model_fields.items())
+
+
+def _check_tls(cert: str | None, key: str | None, ca: str | None, *, secure: bool, scheme: str) -> None:
+    if key is not None and cert is None:
+        raise ValueError("has a key without a cert")
+    if not secure and (cert or ca):
+        raise ValueError(f"ca, cert and key do nothing without {scheme}")

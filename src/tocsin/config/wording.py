@@ -1,0 +1,83 @@
+"""What pydantic found, in words for the person who wrote the file. Never with the value: it may be a secret."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tocsin import __version__
+from tocsin.config.locate import Path
+from tocsin.config.problems import suggestion
+from tocsin.config.tree import LATER, TABLES, public_keys
+
+MISSING = "missing"
+
+_WORDS: Mapping[str, str] = {
+    "string_type": "write a string",
+    "int_type": "write a whole number, without quotes",
+    "int_from_float": "write a whole number",
+    "bool_type": "write true or false",
+    "tuple_type": "write an array",
+    "model_type": "write a table",
+    "model_attributes_type": "write a table",
+    "mapping_type": "write a table",
+    "dict_type": "write a table",
+    "none_required": "write false",
+}
+
+
+def tables_of(path: Path) -> tuple[str, ...]:
+    """Return a path without indices: which kind of table it is."""
+    return tuple(key for key in path if isinstance(key, str))
+
+
+def unknown_key(path: Path) -> str:
+    """Word a key of the tree that does not exist."""
+    *parents, key = path
+    table = tables_of(tuple(parents))
+    if key in LATER.get(table, ()):
+        return f"tocsin {__version__} does not know this table yet; remove it, or run a version that does"
+    known = public_keys(TABLES[table]) if table in TABLES else ()
+    return "unknown key" + suggestion(str(key), known)
+
+
+def describe(error: Mapping[str, Any], path: Path) -> str:
+    """Word one error of a ValidationError for the value at `path` of the tree."""
+    if error["type"] == "extra_forbidden":
+        return unknown_key(path)
+    return describe_value(error, path)
+
+
+def describe_value(error: Mapping[str, Any], path: Path) -> str:
+    """Word one error about a value, whatever table it is in."""
+    kind, context = error["type"], error.get("ctx", {})
+    array = tables_of(path) in TABLES and path[-1:] and path[-1] in ("chain", "node")
+    match kind:
+        case "value_error":
+            return str(context["error"])
+        case "missing":
+            return f"{MISSING}; write [[{'.'.join(tables_of(path))}]]" if array else f"{MISSING}{_hint(path)}"
+        case "tuple_type" if array:
+            return f"write [[{'.'.join(tables_of(path))}]], an array of tables"
+        case "literal_error" if path == ("schema",):
+            return f"tocsin {__version__} reads schema {context['expected']} only"
+        case "literal_error":
+            return f"write one of {context['expected']}"
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}"
+        case "too_short" | "string_too_short":
+            return "must not be empty"
+        case "string_too_long":
+            return f"must not be longer than {context['max_length']} characters"
+    return _WORDS.get(kind, error["msg"][:1].lower() + error["msg"][1:])
+
+
+def _hint(path: Path) -> str:
+    match path:
+        case ("schema",):
+            return "; write schema = 1"
+        case ("chain", int(), "id" | "block_time"):
+            return "; write it, or name a profile that has it"
+        case ("watchdog",):
+            return "; write [watchdog] with site and name"
+    return ""
