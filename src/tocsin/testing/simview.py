@@ -1,0 +1,74 @@
+"""How one node sees the simulated chain: late, on its own branch, or frozen."""
+
+import random
+
+from tocsin.testing.simblock import SimBlock
+from tocsin.testing.simchain import MAIN, SimChain
+
+
+class SimView:
+    """A node's view. `branch` may be changed at any time: the node then follows the other branch at once.
+
+    Every block reaches the node `delay_ns` after it came out; with `sigma` the delay of each block is drawn from a
+    lognormal distribution with that median, as imports on real nodes are.
+    """
+
+    def __init__(
+        self, chain: SimChain, *, name: str, branch: str = MAIN, delay_ns: int = 0, sigma: float = 0.0
+    ) -> None:
+        self.chain = chain
+        self.branch = branch
+        self.delay_ns = delay_ns
+        self._sigma = sigma
+        self._name = name
+        self._delays: dict[str, int] = {}
+        self._frozen: SimBlock | None = None
+
+    def freeze(self) -> None:
+        """Stop following: the node keeps answering from what it has now."""
+        self._frozen = self.head()
+
+    def thaw(self) -> None:
+        """Follow again."""
+        self._frozen = None
+
+    def _delay(self, block: SimBlock) -> int:
+        if not self._sigma:
+            return self.delay_ns
+        if block.hash not in self._delays:
+            dice = random.Random(f"{self.chain.spec.seed}/{self._name}/{block.hash}")  # noqa: S311 - a seeded simulation
+            self._delays[block.hash] = int(self.delay_ns * dice.lognormvariate(0, self._sigma))
+        return self._delays[block.hash]
+
+    def head(self) -> SimBlock:
+        """Return the newest block that has reached the node."""
+        if self._frozen is not None:
+            return self._frozen
+        branch, now = self.chain.branch(self.branch), self.chain.now_ns()
+        for tip in reversed(branch.tips):
+            if tip.at_ns + self._delay(tip.block) <= now:
+                return tip.block
+        return branch.blocks[0]
+
+    def at(self, number: int) -> SimBlock | None:
+        """Return the block with this number on the node's own chain."""
+        return self.chain.at(number, self.head(), self.branch)
+
+    def by_hash(self, block_hash: str) -> SimBlock | None:
+        """Return the block with this hash if it is on the node's own chain."""
+        block = self.chain.by_hash(block_hash)
+        return block if block is not None and self.at(block.number) is block else None
+
+    def _below(self, number: int) -> SimBlock | None:
+        # A young chain calls its genesis finalized; of a pretended older chain nobody has the block.
+        first = self.chain.spec.genesis_number
+        return self.at(max(number, 0) if first == 0 else number)
+
+    def safe(self) -> SimBlock | None:
+        """Return the block that the node calls safe."""
+        number = self.head().number - self.chain.spec.safe_after
+        return self._below(max(number, self.chain.finalized_number(self.head())) if number >= 0 else number)
+
+    def finalized(self) -> SimBlock | None:
+        """Return the block that the node calls finalized."""
+        return self._below(self.chain.finalized_number(self.head()))
