@@ -1,0 +1,99 @@
+"""When to leave a node alone: what it asked for, and what it may cost. Pure; instants are engine time.
+
+A 429 with Retry-After is obeyed up to an hour. One without doubles a hold from 2 s to 5 min, with jitter from a
+seed, so that several watchers behind one key do not come back in step.
+"""
+
+import random
+import re
+from email.utils import parsedate_to_datetime
+
+from tocsin.clock import NS
+from tocsin.model.observation import Fault, FaultKind
+
+LONGEST_HOLD_NS = 3600 * NS
+_FIRST_HOLD_NS = 2 * NS
+_LONGEST_OWN_HOLD_NS = 300 * NS
+_DAY_NS = 86_400 * NS
+
+_SECONDS = re.compile(r"\s*(\d{1,12})(?:\.(\d{0,9})\d*)?\s*")
+
+
+def retry_after_ns(value: str | None, wall_ns: int) -> int | None:
+    """Read a Retry-After header: seconds or an HTTP date (RFC 9110 10.2.3). None when absent or unreadable.
+
+    At most an hour: a provider that says "tomorrow" is asked again within the hour all the same.
+    """
+    if value is None:
+        return None
+    match = _SECONDS.fullmatch(value)
+    if match is not None:
+        return min(int(match[1]) * NS + int((match[2] or "0").ljust(9, "0")), LONGEST_HOLD_NS)
+    try:
+        at_ns = int(parsedate_to_datetime(value[:100]).timestamp() * NS)
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):
+        return None
+    return min(max(0, at_ns - wall_ns), LONGEST_HOLD_NS)
+
+
+class Budget:
+    """A token bucket of calls per day. It starts with an hour's worth and never holds more than that.
+
+    Counted in units of 1/86,400e9 of a call, so that nothing is lost to rounding.
+    """
+
+    __slots__ = ("_at_ns", "_capacity", "_level", "_per_day")
+
+    def __init__(self, per_day: int) -> None:
+        self._per_day = per_day
+        self._capacity = max(per_day * _DAY_NS // 24, 64 * _DAY_NS)
+        self._level = self._capacity
+        self._at_ns: int | None = None
+
+    def take(self, calls: int, now_ns: int) -> int:
+        """Take the cost of some calls and return 0, or take nothing and return the ns until there is enough."""
+        if self._at_ns is not None:
+            self._level = min(self._capacity, self._level + max(0, now_ns - self._at_ns) * self._per_day)
+        self._at_ns = now_ns
+        need = min(calls * _DAY_NS, self._capacity)
+        if self._level >= need:
+            self._level -= need
+            return 0
+        return -(-(need - self._level) // self._per_day) if self._per_day else _DAY_NS
+
+
+class Pacing:
+    """The holds and the budget of one node."""
+
+    def __init__(self, *, budget_per_day: int | None = None, seed: int | str = 0) -> None:
+        self._budget = None if budget_per_day is None else Budget(budget_per_day)
+        self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
+        self._until_ns = 0
+        self._own_holds = 0
+
+    def check(self, calls: int, now_ns: int) -> Fault | None:
+        """Return why these calls are not to be sent now, or None and take their cost from the budget."""
+        if now_ns < self._until_ns:
+            left = self._until_ns - now_ns
+            detail = f"not asked: the node limits our rate, {-(-left // NS)} s to go"
+            return Fault(kind=FaultKind.RATE_LIMITED, detail=detail, retry_after_ns=left)
+        wait = 0 if self._budget is None else self._budget.take(calls, now_ns)
+        if wait:
+            detail = f"not asked: the budget is spent, {-(-wait // NS)} s until it allows {calls} calls"
+            return Fault(kind=FaultKind.BUDGET, detail=detail, retry_after_ns=wait)
+        return None
+
+    def limited(self, asked_ns: int | None, now_ns: int) -> int:
+        """Note that the node refused for its rate limit; return for how long it is left alone now."""
+        if asked_ns is None:
+            hold = min(_FIRST_HOLD_NS << min(self._own_holds, 32), _LONGEST_OWN_HOLD_NS)
+            hold += self._random.randrange(hold // 4)
+            self._own_holds += 1
+        else:
+            hold = min(asked_ns, LONGEST_HOLD_NS)
+        self._until_ns = max(self._until_ns, now_ns + hold)
+        return hold
+
+    def answered(self) -> None:
+        """Note that the node answered: the next hold without Retry-After starts small again."""
+        self._own_holds = 0

@@ -1,0 +1,238 @@
+"""Everything that is asked of one node goes through its session; every outcome is a value.
+
+One absolute deadline covers an ask from the first lookup to the last byte, so a node that drips a byte a second is as
+late as one that hangs. Nothing is ever asked twice because it failed: a failure is a sample. The one thing that is sent
+again is a batch that the node refused as too long, cut in half, until it fits; the length that fits is remembered.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tocsin.clock import MS, NS, EngineClock
+from tocsin.model.effect import Fetch
+from tocsin.model.event import Fetched
+from tocsin.model.observation import GENESIS, Fault, FaultKind, Part, RpcError, RpcErrorKind, hash_of
+from tocsin.rpc.batching import BatchLimit
+from tocsin.rpc.channel import Channel, HttpChannel, Progress, Reply
+from tocsin.rpc.endpoint import Endpoint
+from tocsin.rpc.faults import fault_of
+from tocsin.rpc.ipc import IpcChannel
+from tocsin.rpc.pacing import Pacing, retry_after_ns
+from tocsin.rpc.resolver import Resolver
+from tocsin.wire import jsonrpc, quirks
+
+_PLANS_KEPT = 2
+"""Bodies kept to be compared with the next ones: a node is polled with two sets of calls in turn."""
+
+_DROPS = frozenset({FaultKind.RESET, FaultKind.TRUNCATED, FaultKind.HTTP_STATUS})
+"""Faults that may be a node's way of refusing a batch (older erigon drops the connection)."""
+
+_NO_BATCH_ERRORS = frozenset({RpcErrorKind.INVALID, RpcErrorKind.METHOD_MISSING, RpcErrorKind.OTHER})
+"""Errors for a whole batch that may mean that batches are not understood at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of an ask: parts in the order of the calls, or a fault and no parts. Instants are engine time."""
+
+    parts: tuple[Part, ...]
+    fault: Fault | None
+    started_ns: int
+    ended_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A batch was too long, or may have been; `fault` is what it was if it was not."""
+
+    size: int
+    fault: Fault
+    certain: bool
+
+
+_Outcome = tuple[Part, ...] | _Refused | Fault
+
+
+class Session:
+    """The connection to one node. Opens when first asked; close it when done."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        clock: EngineClock,
+        resolver: Resolver,
+        seed: int | str = 0,
+        batch_limit: BatchLimit | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.batch_limit = batch_limit or BatchLimit()
+        self._clock = clock
+        is_ipc = endpoint.url.scheme == "ipc"
+        self._channel: Channel = IpcChannel(endpoint) if is_ipc else HttpChannel(endpoint, resolver)
+        self._pacing = Pacing(
+            budget_per_day=endpoint.budget_per_day, seed=f"{seed}/{endpoint.chain}/{endpoint.node}/hold"
+        )
+        self._fetches = asyncio.Semaphore(max(1, endpoint.concurrency - 1))
+        self._last: dict[tuple[str, ...], tuple[bytes, tuple[Part, ...]]] = {}
+
+    async def ask(self, calls: tuple[str, ...], *, timeout_ns: int | None = None) -> Answer:
+        """Ask some calls within a time. Never raises, but for cancellation."""
+        started = self._clock.t_ns()
+        fault = self._pacing.check(len(calls), started)
+        parts: tuple[Part, ...] = ()
+        if fault is None:
+            outcome = await self._within(calls, self.endpoint.timeout_ns if timeout_ns is None else timeout_ns)
+            if isinstance(outcome, Fault):
+                fault = self._paced(outcome)
+            else:
+                parts = outcome
+                self._pace_by_parts(parts)
+        return Answer(parts, fault, started, self._clock.t_ns())
+
+    async def fetch(self, effect: Fetch) -> Fetched:
+        """Ask one call outside the polls; at least one connection is always left to these."""
+        async with self._fetches:
+            answer = await self.ask((effect.call,))
+        return Fetched(
+            t_ns=answer.ended_ns,
+            chain=effect.chain,
+            node=effect.node,
+            request=effect.request,
+            call=effect.call,
+            part=answer.parts[0] if answer.parts else None,
+            fault=answer.fault,
+        )
+
+    async def close(self) -> None:
+        """Close every connection; asks under way end in a fault."""
+        await self._channel.close()
+
+    async def _within(self, calls: tuple[str, ...], timeout_ns: int) -> tuple[Part, ...] | Fault:
+        progress = Progress()
+        try:
+            async with asyncio.timeout(timeout_ns / NS):
+                return await self._fit(calls, progress)
+        except TimeoutError:
+            return self._late(progress, timeout_ns)
+
+    def _late(self, progress: Progress, timeout_ns: int) -> Fault:
+        hint = self._channel.hint()
+        if hint is not None:
+            return Fault(kind=FaultKind.DNS, detail=f"{hint}: given up after {timeout_ns // MS} ms")
+        if progress.status is None and not progress.received:
+            return Fault(kind=FaultKind.TIMEOUT, detail=f"no answer within {timeout_ns // MS} ms")
+        detail = f"the answer was not complete after {timeout_ns // MS} ms, {progress.received} bytes had come"
+        return Fault(kind=FaultKind.TIMEOUT, detail=detail, status=progress.status)
+
+    async def _fit(self, calls: tuple[str, ...], progress: Progress) -> tuple[Part, ...] | Fault:
+        """Send the calls in batches that the node takes, learning how long these may be."""
+        limit = self.batch_limit
+        size = limit.size
+        suspected = False
+        while True:
+            outcome = await self._round(calls, size, progress)
+            if not isinstance(outcome, _Refused):
+                if not isinstance(outcome, Fault):
+                    if suspected:
+                        limit.refused(min(len(calls), 2 * size))
+                    limit.answered(min(size, len(calls)))
+                return outcome
+            if outcome.certain:
+                limit.refused(outcome.size)
+            elif not suspected:
+                if not limit.suspects(outcome.size):
+                    return outcome.fault
+                suspected = True
+            size = max(1, outcome.size // 2)
+
+    async def _round(self, calls: tuple[str, ...], size: int, progress: Progress) -> _Outcome:
+        if size >= len(calls):
+            return await self._exchange(calls, progress)
+        chunks = [calls[start : start + size] for start in range(0, len(calls), size)]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._exchange(chunk, progress)) for chunk in chunks]
+        return _joined([task.result() for task in tasks])
+
+    async def _exchange(self, calls: tuple[str, ...], progress: Progress) -> _Outcome:
+        body = jsonrpc.encode(calls, batch=len(calls) > 1)
+        try:
+            reply = await self._channel.post(body, progress)
+        except Exception as error:  # noqa: BLE001 - all that sockets, TLS and HTTP can raise is a fault of this ask
+            return self._suspicious(calls, fault_of(error))
+        last = self._last.get(calls)
+        if last is not None and last[0] == reply.body and reply.status == 200:  # noqa: PLR2004 - HTTP OK
+            return last[1]
+        return self._read(calls, reply)
+
+    def _read(self, calls: tuple[str, ...], reply: Reply) -> _Outcome:
+        if reply.status // 100 == 3:  # noqa: PLR2004 - a redirect, whatever its body says
+            return quirks.fault_of_status(reply.status, b"")
+        outcome = jsonrpc.read(reply.body, calls, reply.status)
+        hold = retry_after_ns(reply.retry_after, self._clock.wall_ns())
+        if isinstance(outcome, RpcError):
+            fault = quirks.fault_of_error(outcome, status=_notable(reply.status), retry_after_ns=hold)
+            if len(calls) > 1 and outcome.kind is RpcErrorKind.BATCH_LIMIT:
+                return _Refused(len(calls), fault, certain=True)
+            return self._suspicious(calls, fault, outcome.kind)
+        if isinstance(outcome, Fault):
+            if reply.status == 200:  # noqa: PLR2004 - HTTP OK
+                return outcome if hold is None else _held(outcome, hold)
+            fault = quirks.fault_of_status(reply.status, reply.body, retry_after_ns=hold)
+            return self._suspicious(calls, fault)
+        if len(calls) > 1 and jsonrpc.refuses_batch(outcome):
+            return _Refused(len(calls), _first_error(outcome), certain=True)
+        if reply.status == 200:  # noqa: PLR2004 - HTTP OK
+            self._remember(calls, reply.body, outcome)
+        return outcome
+
+    def _suspicious(self, calls: Sequence[str], fault: Fault, kind: RpcErrorKind | None = None) -> _Refused | Fault:
+        suspect = fault.kind in _DROPS if kind is None else kind in _NO_BATCH_ERRORS
+        return _Refused(len(calls), fault, certain=False) if suspect and len(calls) > 1 else fault
+
+    def _remember(self, calls: tuple[str, ...], body: bytes, parts: tuple[Part, ...]) -> None:
+        if any(call == GENESIS or hash_of(call) is not None for call in calls):
+            return
+        self._last.pop(calls, None)
+        if len(self._last) >= _PLANS_KEPT:
+            del self._last[next(iter(self._last))]
+        self._last[calls] = (body, parts)
+
+    def _paced(self, fault: Fault) -> Fault:
+        """Obey a rate limit, and say in the fault for how long the node will be left alone."""
+        if fault.kind is FaultKind.RATE_LIMITED or (fault.kind is FaultKind.HTTP_STATUS and fault.retry_after_ns):
+            return _held(fault, self._pacing.limited(fault.retry_after_ns, self._clock.t_ns()))
+        return fault
+
+    def _pace_by_parts(self, parts: tuple[Part, ...]) -> None:
+        if any(part.error is not None and part.error.kind is RpcErrorKind.RATE_LIMITED for part in parts):
+            self._pacing.limited(None, self._clock.t_ns())
+        else:
+            self._pacing.answered()
+
+
+def _joined(outcomes: list[_Outcome]) -> _Outcome:
+    """Join the outcomes of several batches: a refusal first, then a fault, else all parts in order."""
+    parts: list[Part] = []
+    fault: Fault | None = None
+    for outcome in outcomes:
+        if isinstance(outcome, _Refused):
+            return outcome
+        if isinstance(outcome, Fault):
+            fault = fault or outcome
+        else:
+            parts.extend(outcome)
+    return fault or tuple(parts)
+
+
+def _first_error(parts: Sequence[Part]) -> Fault:
+    return next(quirks.fault_of_error(part.error) for part in parts if part.error is not None)
+
+
+def _held(fault: Fault, hold_ns: int) -> Fault:
+    return Fault(kind=fault.kind, detail=fault.detail, status=fault.status, retry_after_ns=hold_ns)
+
+
+def _notable(status: int) -> int | None:
+    return None if status == 200 else status  # noqa: PLR2004 - HTTP OK

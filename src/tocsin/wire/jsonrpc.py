@@ -1,0 +1,203 @@
+"""JSON-RPC 2.0 as bytes: calls to a request body, a response body to parts.
+
+Ids are the position of a call in its batch, from 1, so the same calls make the same bytes and an unchanged answer
+is byte-identical to the one before. Answers may come in any order, with ids as integers or as equal strings (a known
+quirk of gateways). Whatever a node sends, the outcome is a value: parts, an error that stands for the whole batch,
+or a fault.
+
+Results are re-encoded compactly: equal JSON of two nodes with other spacing is equal bytes. Integers beyond 64 bits do
+not occur in Ethereum's JSON (quantities are hex strings); where a node sends one, it arrives as a float and the header
+decoder refuses it.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from tocsin.model.observation import (
+    CHAIN_ID,
+    FINALIZED,
+    GENESIS,
+    LATEST,
+    SAFE,
+    SYNCING,
+    Fault,
+    FaultKind,
+    Part,
+    RpcError,
+    RpcErrorKind,
+    hash_of,
+)
+from tocsin.wire import quirks
+
+_METHODS: Final[dict[str, tuple[str, list[object]]]] = {
+    CHAIN_ID: ("eth_chainId", []),
+    LATEST: ("eth_getBlockByNumber", ["latest", False]),
+    SAFE: ("eth_getBlockByNumber", ["safe", False]),
+    FINALIZED: ("eth_getBlockByNumber", ["finalized", False]),
+    SYNCING: ("eth_syncing", []),
+    GENESIS: ("eth_getBlockByNumber", ["0x0", False]),
+}
+
+_BOM = b"\xef\xbb\xbf"
+_MISSING: Final = object()
+
+
+@lru_cache(maxsize=512)
+def encode(calls: tuple[str, ...], *, batch: bool) -> bytes:
+    """Return the request body for calls of `tocsin.model.observation`; without `batch` there must be exactly one.
+
+    Raises ValueError for a call that does not exist: a mistake of the program, never of a node.
+    """
+    requests = [_request(position, call) for position, call in enumerate(calls, start=1)]
+    if batch:
+        return orjson.dumps(requests)
+    if len(requests) != 1:
+        raise ValueError(f"{len(requests)} calls do not fit into one request without a batch")
+    return orjson.dumps(requests[0])
+
+
+def _request(position: int, call: str) -> dict[str, object]:
+    block_hash = hash_of(call)
+    if block_hash is not None:
+        method, params = "eth_getBlockByHash", [block_hash, False]
+    elif call in _METHODS:
+        method, params = _METHODS[call]
+    else:
+        raise ValueError(f"{call!r} is not a call that a node can be asked")
+    return {"jsonrpc": "2.0", "id": position, "method": method, "params": params}
+
+
+def split(body: bytes, calls: Sequence[str]) -> tuple[Part, ...] | Fault:
+    """Return one part per call, in the order of the calls, or why there are none. Takes any bytes; never raises."""
+    outcome = read(body, calls)
+    return quirks.fault_of_error(outcome) if isinstance(outcome, RpcError) else outcome
+
+
+def read(body: bytes, calls: Sequence[str], status: int | None = None) -> tuple[Part, ...] | RpcError | Fault:
+    """As `split`, but an error that stands for the whole batch comes as such: it may mean that the batch is too long.
+
+    `status` is the HTTP status, which helps to classify errors.
+    """
+    try:
+        document = orjson.loads(body.removeprefix(_BOM))
+    except orjson.JSONDecodeError:
+        return _not_json(body)
+    if isinstance(document, list):
+        return _from_array(document, calls, status)
+    if not isinstance(document, dict):
+        return _malformed("a JSON value that is neither an object nor an array")
+    if document.get("error") is not None and (len(calls) > 1 or document.get("id") is None):
+        # erigon and several gateways refuse a batch by one error object instead of an array
+        return _error(document["error"], status)
+    if len(calls) != 1:
+        return _malformed("one object for a batch of several calls")
+    return _from_array([document], calls, status)
+
+
+def _not_json(body: bytes) -> Fault:
+    if not body.strip():
+        return Fault(kind=FaultKind.NOT_JSON, detail="an empty body")
+    text = quirks.words(body)
+    kind = FaultKind.RATE_LIMITED if quirks.says_quota(text) else FaultKind.NOT_JSON
+    shape = "HTML" if body.lstrip()[:1] == b"<" else "text"
+    return Fault(kind=kind, detail=quirks.clean(f"{shape} instead of JSON: {text}"))
+
+
+def _malformed(what: str) -> Fault:
+    return Fault(kind=FaultKind.MALFORMED, detail=f"no JSON-RPC answer: {what}")
+
+
+def _from_array(entries: list[Any], calls: Sequence[str], status: int | None) -> tuple[Part, ...] | RpcError | Fault:
+    if len(entries) == 1 and len(calls) > 1 and isinstance(entries[0], dict):
+        # geth answers an over-long batch by an array of one error that carries the first call's id
+        refusal = entries[0].get("error")
+        if refusal is not None:
+            return _error(refusal, status)
+    parts: list[Part | None] = [None] * len(calls)
+    for entry in entries:
+        position = _position(entry, len(calls))
+        if isinstance(position, Fault):
+            return position
+        if parts[position] is not None:
+            return Fault(kind=FaultKind.WRONG_IDS, detail=f"two answers with id {position + 1}")
+        part = _part(entry, calls[position], status)
+        if isinstance(part, Fault):
+            return part
+        parts[position] = part
+    complete = tuple(part for part in parts if part is not None)
+    if len(complete) != len(calls):
+        missing = ", ".join(str(place) for place, part in enumerate(parts, start=1) if part is None)
+        return Fault(kind=FaultKind.WRONG_IDS, detail=quirks.clean(f"no answer with id {missing}"))
+    return complete
+
+
+def _position(entry: Any, count: int) -> int | Fault:
+    if not isinstance(entry, dict):
+        return _malformed("an entry of the array is not an object")
+    identity = _integer(entry.get("id"))
+    if identity is None or not 1 <= identity <= count:
+        return Fault(
+            kind=FaultKind.WRONG_IDS, detail=f"an answer with id {_shown(entry.get('id'))}, asked were 1 to {count}"
+        )
+    return identity - 1
+
+
+def _shown(identity: object) -> str:
+    # Never repr of a container: it may be nested deeper than repr can follow.
+    return quirks.clean(repr(identity)[:80]) if isinstance(identity, (str, int, float)) else _JSON_TYPES[type(identity)]
+
+
+_JSON_TYPES: Final[dict[type, str]] = {dict: "an object", list: "an array", type(None): "null"}
+
+_DECIMAL = re.compile(r"0|-?[1-9][0-9]{0,8}")
+"""Integers as text; nine digits hold every id and every error code in use."""
+
+
+def _integer(value: object) -> int | None:
+    """Return an integer or the integer that an equal string writes. A bool is none, though `isinstance` says so."""
+    if type(value) is int:
+        return value
+    return int(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
+
+
+def _part(entry: dict[str, Any], call: str, status: int | None) -> Part | Fault:
+    if entry.get("jsonrpc") != "2.0":
+        return _malformed("the member jsonrpc is not 2.0")
+    error = entry.get("error")
+    result = entry.get("result", _MISSING)
+    if error is not None:  # "error": null beside a result is JSON-RPC 1 style and harmless
+        if result is not _MISSING and result is not None:
+            return _malformed("a result and an error in one answer")
+        refusal = _error(error, status)
+        return refusal if isinstance(refusal, Fault) else Part(call=call, error=refusal)
+    if result is _MISSING:
+        return _malformed("neither a result nor an error")
+    try:
+        return Part(call=call, result=orjson.dumps(result))
+    except TypeError:  # orjson reads 1,024 levels and writes 254
+        return _malformed("a result nested deeper than 254 levels")
+
+
+def _error(error: Any, status: int | None) -> RpcError | Fault:
+    code: int
+    text: Any
+    if isinstance(error, str):  # some gateways put the bare text there
+        code, text = 0, error
+    elif isinstance(error, dict):
+        code, text = _integer(error.get("code")) or 0, error.get("message")
+    else:
+        return _malformed("an error that is not an object")
+    if not isinstance(text, str):
+        text = ""
+    if code == 0 and not text:
+        return _malformed("an error with neither code nor message")
+    return RpcError(kind=quirks.classify(code, text, status), code=code, message=quirks.clean(text))
+
+
+def refuses_batch(parts: Sequence[Part]) -> bool:
+    """Tell whether an answer says of single calls that their batch was too long (geth: "response too large")."""
+    return any(part.error is not None and part.error.kind is RpcErrorKind.BATCH_LIMIT for part in parts)
