@@ -1,0 +1,78 @@
+"""Asking for the headers that link what nodes show: one step per tick, bounded, each hash from a node that has it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tocsin.chain.tree import Point, missing
+from tocsin.engine.fold import header_of
+from tocsin.engine.state import ChainState, Sought
+from tocsin.model.block import Header, Verification
+from tocsin.model.effect import Fetch
+from tocsin.model.event import Fetched
+from tocsin.model.observation import by_hash, hash_of
+from tocsin.model.settings import ChainSettings
+from tocsin.model.view import Level, Relation
+
+PER_TICK = 16
+TRIES = 3
+"""How often one header is asked for; after that its gap stays open until another head leads to it."""
+
+_PATIENCE_POLLS = 3
+_REMEMBERED = 512
+
+
+def take(sought: Mapping[str, Sought], event: Fetched) -> tuple[Mapping[str, Sought], list[Header]]:
+    """Return what is still sought, and the header if the answer is the one that was asked for."""
+    wanted = hash_of(event.call)
+    entry = sought.get(wanted) if wanted is not None else None
+    if wanted is None or entry is None or entry.request != event.request:
+        return sought, []
+    result = event.part.result if event.part is not None else None
+    header = header_of(result) if result is not None else None
+    left = dict(sought)
+    if isinstance(header, Header) and header.hash == wanted and header.verification is not Verification.MISMATCH:
+        del left[wanted]
+        return left, [header]
+    # Asked again at once, of another node, as long as tries are left.
+    left[wanted] = replace(entry, asked_ns=0)
+    return left, []
+
+
+def plan(
+    state: ChainState, chain: ChainSettings, relations: Mapping[str, Relation], now_ns: int, request: int
+) -> tuple[Mapping[str, Sought], tuple[Fetch, ...]]:
+    """Return what is sought from now on and the fetches of this tick."""
+    heads = {record.head.hash: record.head for record in state.nodes.values() if record.head is not None}
+    if len(heads) <= 1 and (state.head.block is None or all(type(r) is Level for r in relations.values())):
+        return {}, ()
+    points: list[Point] = list(heads.values())
+    if state.head.block is not None:
+        points.append(state.head.block)
+    sought = dict(state.sought)
+    fetches: list[Fetch] = []
+    for gap in missing(state.tree, points):
+        entry = sought.get(gap.hash)
+        if entry is not None and (entry.tries >= TRIES or now_ns - entry.asked_ns < _PATIENCE_POLLS * chain.poll_ns):
+            continue
+        node = _holder(state, chain, gap.head.hash, entry.tries if entry is not None else 0)
+        if node is None or len(fetches) == PER_TICK:
+            continue
+        request += 1
+        sought[gap.hash] = Sought(request=request, asked_ns=now_ns, tries=entry.tries + 1 if entry else 1)
+        fetches.append(Fetch(request=request, chain=chain.name, node=node, call=by_hash(gap.hash)))
+    return _bounded(sought), tuple(fetches)
+
+
+def _holder(state: ChainState, chain: ChainSettings, head: str, tries: int) -> str | None:
+    """Return a node that shows this head, another one at each try; any node that answers where none shows it."""
+    answering = [node.name for node in chain.nodes if state.nodes[node.name].missed == 0]
+    holders = [name for name in answering if (shown := state.nodes[name].head) is not None and shown.hash == head]
+    choice = holders or answering
+    return choice[tries % len(choice)] if choice else None
+
+
+def _bounded(sought: dict[str, Sought]) -> dict[str, Sought]:
+    if len(sought) <= _REMEMBERED:
+        return sought
+    newest = sorted(sought, key=lambda name: sought[name].request)[-_REMEMBERED:]
+    return {name: sought[name] for name in newest}

@@ -1,0 +1,60 @@
+"""Events and states as bytes: what the journal and recordings keep.
+
+A record is canonical JSON. Results of nodes stand in it by digest and are stored once, however often and by however
+many nodes they were given. A snapshot is self-contained: it carries the few results that are still in an inbox.
+"""
+
+from collections.abc import Mapping
+
+import orjson
+
+from tocsin import __version__
+from tocsin.detect import REGISTRY
+from tocsin.engine.state import EngineState
+from tocsin.errors import CorruptRecord
+from tocsin.ids import digest
+from tocsin.model.event import Event
+from tocsin.wire.records import Blobs, Codec
+
+FORMAT = 1
+"""Of records and snapshots. Raised when an old record could not be read any more."""
+
+_CODEC = Codec(*(detector.params for detector in REGISTRY.values()))
+
+
+def encode_event(event: Event) -> tuple[bytes, Blobs]:
+    """Return the record of an event, and the results that it refers to, by digest."""
+    blobs: Blobs = {}
+    return _CODEC.encode(Event, event, blobs), blobs
+
+
+def decode_event(record: bytes, blobs: Mapping[str, bytes]) -> Event:
+    """Return the event of a record. Raises CorruptRecord, also when a result is not in `blobs`."""
+    event: Event = _CODEC.decode(Event, record, blobs)
+    return event
+
+
+def encode_state(state: EngineState) -> bytes:
+    """Return a snapshot: format, version of the code, digest and state."""
+    blobs: Blobs = {}
+    body = _CODEC.encode(EngineState, state, blobs)
+    results = {name: blob.decode() for name, blob in blobs.items()}
+    head = {"format": FORMAT, "code": __version__, "digest": digest(body), "results": results}
+    return orjson.dumps(head, option=orjson.OPT_SORT_KEYS) + b"\n" + body
+
+
+def decode_state(snapshot: bytes) -> EngineState:
+    """Return the state of a snapshot. Raises CorruptRecord where it is damaged or of another format."""
+    head, _, body = snapshot.partition(b"\n")
+    try:
+        meta = orjson.loads(head)
+        written, stored, results = meta["format"], meta["digest"], meta["results"]
+        blobs = {name: text.encode() for name, text in results.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CorruptRecord("a snapshot has no readable head") from error
+    if written != FORMAT:
+        raise CorruptRecord(f"a snapshot has format {written}, this version reads {FORMAT}")
+    if stored != digest(body):
+        raise CorruptRecord("a snapshot does not match its digest")
+    state: EngineState = _CODEC.decode(EngineState, body, blobs)
+    return state

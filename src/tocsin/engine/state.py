@@ -1,0 +1,70 @@
+"""Everything the core remembers between two events. Frozen; what changes is replaced.
+
+Mappings are plain dicts that nobody writes to after they are built. No decision depends on their order: a state that
+was restored from a snapshot decides like the one that wrote it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tocsin.alerting.lifecycle import Alerts
+from tocsin.chain.nodelife import NodeLife
+from tocsin.chain.tree import HeaderTree
+from tocsin.model.alert import Grade, Json
+from tocsin.model.block import BlockRef
+from tocsin.model.event import Fetched, Polled
+from tocsin.model.settings import Settings
+from tocsin.model.view import Agreement, NodeRecord, Reorg
+
+NOTHING_AGREED = Agreement(grade=Grade.BLIND, block=None, since_ns=None, votes=0, voting_groups=0, groups=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """A header that was asked for to link the tree: by which request, when, and how often so far."""
+
+    request: int
+    asked_ns: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainState:
+    """One chain: what came since the last tick, the tree, the nodes, what is agreed, the alerts."""
+
+    started_ns: int
+    tick: int = 0
+    inbox: tuple[Polled | Fetched, ...] = ()
+    tree: HeaderTree = field(default_factory=HeaderTree)
+    nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
+    awaited: tuple[str, ...] = ()
+    """Nodes that have not been asked since the start; until then nothing is judged."""
+    lives: Mapping[str, NodeLife] = field(default_factory=dict)
+    judged_polls: Mapping[str, int] = field(default_factory=dict)
+    """How many polls of each node its life has seen."""
+    head: Agreement = NOTHING_AGREED
+    finalized: Agreement = NOTHING_AGREED
+    reorg: Reorg | None = None
+    branches: tuple[BlockRef, ...] = ()
+    unlinked_since_ns: int | None = None
+    """Since when a voting head could not be placed although headers that may be fetched would place it."""
+    sought: Mapping[str, Sought] = field(default_factory=dict)
+    alerts: Alerts = field(default_factory=Alerts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineState:
+    """The whole core. `seq` and `request` are the numbers last used; `published` the retained documents in force."""
+
+    boot: str = ""
+    t_ns: int = 0
+    wall_ns: int = 0
+    seq: int = 0
+    request: int = 0
+    settings: Settings | None = None
+    chains: Mapping[str, ChainState] = field(default_factory=dict)
+    tick: int = 0
+    loop_lag_ns: int = 0
+    config_problems: tuple[str, ...] = ()
+    alerts: Alerts = field(default_factory=Alerts)
+    published: Mapping[str, Json] = field(default_factory=dict)

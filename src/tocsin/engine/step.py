@@ -1,0 +1,191 @@
+"""The one function that decides: `step(state, event)`. No clock, no randomness, no I/O.
+
+What cannot apply (a node that is configured no longer, a tick of an unknown chain) changes nothing.
+"""
+
+from dataclasses import dataclass, replace
+
+from tocsin.alerting.lifecycle import Moment, acknowledge, advance, retire
+from tocsin.detect import SELF_DETECTORS
+from tocsin.engine import documents
+from tocsin.engine.labels import chain_labels, node_labels, self_labels
+from tocsin.engine.state import ChainState, EngineState
+from tocsin.engine.tick import tick
+from tocsin.model.alert import Alert, Finding, Labels
+from tocsin.model.effect import AlertChanged, Effect
+from tocsin.model.event import (
+    Booted,
+    Commanded,
+    ConfigRejected,
+    ConfigRevised,
+    Event,
+    Fetched,
+    Polled,
+    Ticked,
+    Woken,
+)
+from tocsin.model.settings import ChainSettings, Settings
+from tocsin.model.view import NodeRecord, SelfView
+
+INBOX_CAP = 10_000
+"""Observations that may wait for a tick. More mean that no tick comes; the oldest then say the least."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one event led to."""
+
+    state: EngineState
+    findings: tuple[Finding, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+def step(state: EngineState, event: Event) -> Step:
+    """Return the state after the event, what the detectors said, and what is to leave."""
+    state = replace(state, t_ns=max(state.t_ns, event.t_ns))
+    match event:
+        case Polled() | Fetched():
+            return Step(state=_received(state, event))
+        case Ticked(chain=""):
+            return _tick_self(state, event)
+        case Ticked():
+            return _tick_chain(state, event)
+        case Booted():
+            return Step(state=_booted(state, event))
+        case ConfigRevised():
+            return _configured(state, event.settings, event.t_ns)
+        case ConfigRejected():
+            return Step(state=replace(state, config_problems=event.problems))
+        case Commanded():
+            return _commanded(state, event)
+        case Woken():
+            return Step(state=state)
+
+
+def _received(state: EngineState, event: Polled | Fetched) -> EngineState:
+    chain = state.chains.get(event.chain)
+    if chain is None:
+        return state
+    inbox = (*chain.inbox[-INBOX_CAP:], event)
+    return replace(state, chains={**state.chains, event.chain: replace(chain, inbox=inbox)})
+
+
+def _tick_chain(state: EngineState, event: Ticked) -> Step:
+    chain = state.chains.get(event.chain)
+    settings = state.settings
+    if chain is None or settings is None:
+        return Step(state=state)
+    wanted = next(each for each in settings.chains if each.name == event.chain)
+    looked = tick(chain, settings, wanted, event, state.request)
+    state = replace(
+        state,
+        wall_ns=event.wall_ns,
+        request=looked.request,
+        chains={**state.chains, event.chain: looked.chain},
+    )
+    state, alerts = _numbered(state, looked.alerts, event.wall_ns)
+    state, told = documents.changed(state, event.wall_ns, event.t_ns, event.chain)
+    return Step(state=state, findings=looked.findings, effects=(*alerts, *told, *looked.fetches))
+
+
+def _tick_self(state: EngineState, event: Ticked) -> Step:
+    settings = state.settings
+    state = replace(state, wall_ns=event.wall_ns, tick=state.tick + 1, loop_lag_ns=event.loop_lag_ns)
+    if settings is None:
+        return Step(state=state)
+    view = SelfView(
+        labels=self_labels(settings),
+        tick=state.tick,
+        now_ns=event.t_ns,
+        loop_lag_ns=event.loop_lag_ns,
+        config_problems=state.config_problems,
+    )
+    findings = tuple(
+        finding
+        for detector in SELF_DETECTORS
+        for finding in detector.run(view, settings.detectors.get(detector.id) or detector.params())
+    )
+    samples: dict[Labels, int | None] = {view.labels: state.tick}
+    alerts, said = advance(state.alerts, findings, samples, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
+    state, effects = _numbered(replace(state, alerts=alerts), said, event.wall_ns)
+    return Step(state=state, findings=findings, effects=effects)
+
+
+def _numbered(
+    state: EngineState, alerts: tuple[Alert, ...], wall_ns: int
+) -> tuple[EngineState, tuple[AlertChanged, ...]]:
+    """Give each change its place in the one stream."""
+    effects = tuple(
+        AlertChanged(seq=state.seq + at, boot=state.boot, wall_ns=wall_ns, alert=alert)
+        for at, alert in enumerate(alerts, 1)
+    )
+    return (replace(state, seq=state.seq + len(alerts)) if alerts else state), effects
+
+
+def _booted(state: EngineState, event: Booted) -> EngineState:
+    """Begin a new life: what is known stays, but nothing is judged before the nodes were asked again."""
+    chains = {
+        name: replace(chain, started_ns=event.t_ns, inbox=(), awaited=tuple(sorted(chain.nodes)))
+        for name, chain in state.chains.items()
+    }
+    return replace(state, boot=event.boot, wall_ns=event.wall_ns, chains=chains)
+
+
+def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
+    """Take a new configuration: keep what is still watched, resolve and clear what is not."""
+    before = {chain.name: chain.id for chain in state.settings.chains} if state.settings is not None else {}
+    moment = Moment(now_ns=t_ns, wall_ns=state.wall_ns)
+    said: list[Alert] = []
+    chains: dict[str, ChainState] = {}
+    for chain in settings.chains:
+        old = state.chains.get(chain.name) if before.get(chain.name) == chain.id else None
+        chains[chain.name] = _with_nodes(old or ChainState(started_ns=t_ns), chain)
+    for name in sorted(state.chains):
+        kept = chains.get(name)
+        subjects = _subjects(settings, name) if kept is not None else ()
+        alerts, resolved = retire(state.chains[name].alerts, subjects, moment)
+        said += resolved
+        if kept is not None:
+            chains[name] = replace(kept, alerts=alerts)
+    alerts, resolved = retire(state.alerts, (self_labels(settings),), moment)
+    said += resolved
+    state = replace(state, settings=settings, chains=chains, alerts=alerts, config_problems=())
+    state, changes = _numbered(state, tuple(said), state.wall_ns)
+    state, told = documents.cleared(state, state.wall_ns)
+    return Step(state=state, effects=(*changes, *told))
+
+
+def _with_nodes(state: ChainState, chain: ChainSettings) -> ChainState:
+    names = [node.name for node in chain.nodes]
+    fresh = [name for name in names if name not in state.nodes]
+    return replace(
+        state,
+        nodes={name: state.nodes.get(name, NodeRecord()) for name in names},
+        lives={name: state.lives[name] for name in names if name in state.lives},
+        judged_polls={name: state.judged_polls[name] for name in names if name in state.judged_polls},
+        awaited=tuple(sorted({*(name for name in state.awaited if name in names), *fresh})),
+    )
+
+
+def _subjects(settings: Settings, name: str) -> list[Labels]:
+    chain = next(each for each in settings.chains if each.name == name)
+    return [chain_labels(settings, chain), *(node_labels(settings, chain, node) for node in chain.nodes)]
+
+
+def _commanded(state: EngineState, event: Commanded) -> Step:
+    """Carry out a person's command. `ack`: args `fingerprint` and `why`."""
+    state = replace(state, wall_ns=event.wall_ns)
+    if event.verb != "ack":
+        return Step(state=state)
+    key = dict(event.args).get("fingerprint", "")
+    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns)
+    alerts, said = acknowledge(state.alerts, key, event.by, moment)
+    state = replace(state, alerts=alerts)
+    for name in sorted(state.chains):
+        chain = state.chains[name]
+        alerts, more = acknowledge(chain.alerts, key, event.by, moment)
+        if more:
+            state = replace(state, chains={**state.chains, name: replace(chain, alerts=alerts)})
+            said = (*said, *more)
+    state, effects = _numbered(state, said, event.wall_ns)
+    return Step(state=state, effects=effects)

@@ -1,0 +1,257 @@
+"""One evaluation tick of one chain: fold what came, agree, look, judge, and say what changed.
+
+Events are folded in canonical order (node, kind, number), so that the order in which answers arrived within a tick
+leaves no trace in what is decided.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from tocsin.alerting.lifecycle import Moment, advance
+from tocsin.chain import nodelife
+from tocsin.chain.agreement import Decision, agree, agree_finalized
+from tocsin.chain.groups import Groups, group_nodes
+from tocsin.chain.tree import HeaderTree, insert, prune, relation
+from tocsin.detect import CHAIN_DETECTORS
+from tocsin.engine import backfill
+from tocsin.engine.fold import fold
+from tocsin.engine.labels import chain_labels, node_labels
+from tocsin.engine.state import ChainState
+from tocsin.model.alert import Alert, AlertState, Finding, Labels
+from tocsin.model.block import BlockRef, Header
+from tocsin.model.effect import Fetch
+from tocsin.model.event import Fetched, Polled, Ticked
+from tocsin.model.settings import ChainSettings, NodeSettings, Settings
+from tocsin.model.view import (
+    Agreement,
+    ChainView,
+    Forked,
+    NeverObserved,
+    NodeRecord,
+    NodeView,
+    Relation,
+    Reorg,
+    Unlinked,
+)
+
+SILENT_POLLS = 3
+"""A node that missed this many polls in a row is no voter, and its last word is no data any more."""
+
+WARM_UP_POLLS = 3
+"""After a start nothing is judged before every node was asked, or for this many polls."""
+
+_LINK_POLLS = 5
+"""How many polls the back-fill gets before a head that does not link counts as a contradiction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """A tick's result for one chain."""
+
+    chain: ChainState
+    findings: tuple[Finding, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    fetches: tuple[Fetch, ...] = ()
+    request: int
+
+
+def tick(state: ChainState, settings: Settings, chain: ChainSettings, event: Ticked, request: int) -> Looked:
+    """Return the chain after one tick. `request` is the number last used for a fetch."""
+    folded = _fold_inbox(replace(state, tick=state.tick + 1), chain)
+    if not _is_warm(folded, chain, event.t_ns):
+        return Looked(chain=folded, request=request)
+    agreed = _agree(folded, chain, event.t_ns)
+    placed, relations = _place(agreed, chain, event.t_ns)
+    view = _view(placed, relations, settings, chain, event)
+    findings = tuple(_run(view, chain))
+    samples = _samples(view)
+    alerts, said = advance(placed.alerts, findings, samples, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
+    judged = replace(placed, alerts=alerts)
+    lived = replace(judged, lives=_lives(judged, view, chain, event.t_ns))
+    sought, fetches = backfill.plan(lived, chain, relations, event.t_ns, request)
+    return Looked(
+        chain=_pruned(replace(lived, sought=sought)),
+        findings=findings,
+        alerts=said,
+        fetches=fetches,
+        request=fetches[-1].request if fetches else request,
+    )
+
+
+def _fold_inbox(state: ChainState, chain: ChainSettings) -> ChainState:
+    if not state.inbox:
+        return state
+    nodes, sought, awaited = dict(state.nodes), state.sought, set(state.awaited)
+    headers: list[Header] = []
+    for event in sorted(state.inbox, key=_canonical):
+        record = nodes.get(event.node)
+        if record is None:
+            continue
+        if isinstance(event, Fetched):
+            sought, found = backfill.take(sought, event)
+            headers += found
+            continue
+        awaited.discard(event.node)
+        nodes[event.node] = after = fold(record, event, chain)
+        if after.head is not None and after.head is not record.head:
+            headers.append(after.head)
+    tree = insert(state.tree, *headers) if headers else state.tree
+    return replace(state, inbox=(), nodes=nodes, sought=sought, tree=tree, awaited=tuple(sorted(awaited)))
+
+
+def _canonical(event: Polled | Fetched) -> tuple[str, int, int]:
+    return (event.node, 0, event.poll) if isinstance(event, Polled) else (event.node, 1, event.request)
+
+
+def _is_warm(state: ChainState, chain: ChainSettings, now_ns: int) -> bool:
+    return not state.awaited or now_ns - state.started_ns >= WARM_UP_POLLS * chain.poll_ns
+
+
+def is_sound(record: NodeRecord, chain: ChainSettings) -> bool:
+    """Tell whether the node's head may be a vote: fresh, of this chain, and not disowned by its own hash."""
+    return (
+        record.head is not None
+        and record.missed < SILENT_POLLS
+        and record.corrupt is None
+        and record.chain_id == chain.id
+        and (chain.genesis_hash is None or record.genesis_hash in (None, chain.genesis_hash))
+    )
+
+
+@lru_cache(maxsize=64)
+def _groups_of(nodes: tuple[NodeSettings, ...], vote_by: tuple[str, ...]) -> Groups:
+    return group_nodes(nodes, vote_by)
+
+
+def _agree(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
+    groups = _groups_of(chain.nodes, chain.vote_by)
+    sound = {name: record for name, record in state.nodes.items() if is_sound(record, chain)}
+    votes = {name: record.head.hash for name, record in sound.items() if record.head is not None}
+    waited = state.unlinked_since_ns is not None and now_ns - state.unlinked_since_ns > _LINK_POLLS * chain.poll_ns
+    decision = agree(state.tree, votes, groups, state.head, now_ns, waited=waited)
+    finals = {name: record.finalized for name, record in sound.items() if record.finalized is not None}
+    finalized = agree_finalized(state.tree, finals, groups, state.finalized, now_ns).agreement
+    is_open = bool(decision.unlinked) or (waited and _has_unlinked(state, votes))
+    since = (state.unlinked_since_ns or now_ns) if is_open else None
+    return replace(
+        state,
+        head=decision.agreement,
+        finalized=finalized,
+        branches=decision.branches,
+        unlinked_since_ns=since,
+        reorg=_reorg(state, decision, now_ns),
+    )
+
+
+def _has_unlinked(state: ChainState, votes: Mapping[str, str]) -> bool:
+    block = state.head.block
+    heads = (state.tree.headers[name] for name in votes.values() if name in state.tree.headers)
+    return block is not None and any(isinstance(relation(state.tree, head, block), Unlinked) for head in heads)
+
+
+def _reorg(state: ChainState, decision: Decision, now_ns: int) -> Reorg | None:
+    old, new = state.head.block, decision.agreement.block
+    if decision.reorg is None or old is None or new is None:
+        return state.reorg
+    return Reorg(
+        depth=decision.reorg.depth,
+        ancestor=decision.reorg.ancestor,
+        old=old,
+        new=new,
+        at_ns=now_ns,
+        number=state.reorg.number + 1 if state.reorg is not None else 1,
+    )
+
+
+def _place(state: ChainState, chain: ChainSettings, now_ns: int) -> tuple[ChainState, dict[str, Relation]]:
+    """Say how each node stands to the agreed head, and since when it has been on another branch."""
+    relations: dict[str, Relation] = {}
+    nodes = dict(state.nodes)
+    for node in chain.nodes:
+        record = nodes[node.name]
+        placed = _relation(state.tree, record, state.head)
+        relations[node.name] = placed
+        forked = isinstance(placed, Forked)
+        if forked != (record.forked_since_ns is not None):
+            nodes[node.name] = replace(record, forked_since_ns=now_ns if forked else None)
+    return replace(state, nodes=nodes), relations
+
+
+def _relation(tree: HeaderTree, record: NodeRecord, agreed: Agreement) -> Relation:
+    if record.head is None or agreed.block is None:
+        return NeverObserved()
+    return relation(tree, record.head, agreed.block)
+
+
+def _view(
+    state: ChainState, relations: Mapping[str, Relation], settings: Settings, chain: ChainSettings, event: Ticked
+) -> ChainView:
+    nodes = tuple(
+        NodeView(
+            settings=node,
+            labels=node_labels(settings, chain, node),
+            seen=state.nodes[node.name],
+            relation=relations[node.name],
+            voting=is_sound(state.nodes[node.name], chain),
+        )
+        for node in chain.nodes
+    )
+    block = state.head.block
+    return ChainView(
+        settings=chain,
+        labels=chain_labels(settings, chain),
+        tick=state.tick,
+        now_ns=event.t_ns,
+        wall_ns=event.wall_ns,
+        started_ns=state.started_ns,
+        nodes=nodes,
+        head=state.head,
+        finalized=state.finalized,
+        head_header=state.tree.headers.get(block.hash) if block is not None else None,
+        reorg=state.reorg,
+        branches=state.branches,
+    )
+
+
+def _run(view: ChainView, chain: ChainSettings) -> Iterator[Finding]:
+    for detector in CHAIN_DETECTORS:
+        params = chain.detectors.get(detector.id)
+        yield from detector.run(view, params if params is not None else detector.params())
+
+
+def _samples(view: ChainView) -> dict[Labels, int | None]:
+    """Return the number of each subject's newest observation; a silent node has none, so nothing is concluded."""
+    samples: dict[Labels, int | None] = {
+        node.labels: node.seen.answers if node.seen.missed < SILENT_POLLS and node.seen.answers else None
+        for node in view.nodes
+    }
+    samples[view.labels] = view.tick
+    return samples
+
+
+def _lives(state: ChainState, view: ChainView, chain: ChainSettings, now_ns: int) -> dict[str, nodelife.NodeLife]:
+    params = nodelife.LifeParams.for_poll(chain.poll_ns)
+    firing: dict[Labels, dict[str, str]] = {}
+    for tracked in state.alerts.tracked.values():
+        if tracked.state is not AlertState.PENDING:
+            firing.setdefault(tracked.finding.labels, {})[tracked.finding.detector] = tracked.finding.summary
+    lives = {}
+    for node in view.nodes:
+        name = node.settings.name
+        life = state.lives.get(name, nodelife.NodeLife(since_ns=now_ns))
+        before = state.judged_polls.get(name, 0)
+        polled_ok = node.seen.missed == 0 if node.seen.polls != before else None
+        lives[name] = nodelife.advance(life, firing.get(node.labels, {}), polled_ok, now_ns, params)
+    return lives
+
+
+def _pruned(state: ChainState) -> ChainState:
+    """Forget what is too old, and note which polls the node states have seen."""
+    judged = {name: record.polls for name, record in state.nodes.items()}
+    if len(state.tree.headers) % 64 or state.head.block is None:
+        return replace(state, judged_polls=judged)
+    blocks: list[BlockRef | None] = [state.head.block, state.finalized.block]
+    keep = [block.hash for block in blocks if block is not None]
+    keep += [record.head.hash for record in state.nodes.values() if record.head is not None]
+    return replace(state, judged_polls=judged, tree=prune(state.tree, keep=keep, anchor=state.head.block.number))
