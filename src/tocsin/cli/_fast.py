@@ -25,7 +25,7 @@ FLAGS: dict[str, dict[str, bool]] = {
 }
 """The options of each fast command; True for those that take a value."""
 
-SLOW = frozenset({"--help", "--watch"})
+SLOW = frozenset({"--help", "-h", "--watch"})
 """Options that take the way through typer."""
 
 

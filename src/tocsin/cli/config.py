@@ -1,0 +1,149 @@
+"""`tocsin config`: check, show and describe a configuration, and say what another one would change.
+
+All of them work without a daemon. `check` asks for everything that `run` would need; the others look, and put up with
+secrets that are not there for the person who looks.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tocsin.cli import _where
+from tocsin.cli._options import AsJson, ConfigFile
+from tocsin.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from tocsin.config.load import Loaded
+
+SCHEMA = 1
+"""Version of what --json prints."""
+
+MISTAKE = 3
+
+app = typer.Typer(no_args_is_help=True)
+
+File = Annotated[str | None, typer.Argument(metavar="FILE", help="The same as --config FILE.", show_default=False)]
+WithoutSecrets = Annotated[
+    bool, typer.Option("--without-secrets", help="Put up with secrets that are missing here, such as credentials.")
+]
+
+
+@app.command()
+def check(
+    *, file: File = None, config: ConfigFile = None, without_secrets: WithoutSecrets = False, as_json: AsJson = False
+) -> None:
+    """Check a configuration and everything it refers to. Exit code: 0 good, 3 with every mistake listed."""
+    path = _path(file, config)
+    try:
+        loaded = _load(path, require_secrets=not without_secrets)
+    except ConfigError as error:
+        if as_json:
+            _print_json({"ok": False, "errors": list(error.problems), "warnings": []})
+        else:
+            _complain(error.problems)
+        raise typer.Exit(MISTAKE) from None
+    counts = _counts(loaded)
+    if as_json:
+        _print_json({"ok": True, "errors": [], "warnings": list(loaded.warnings), **counts})
+        return
+    _complain(f"{line} (warning)" for line in loaded.warnings)
+    sys.stdout.write(f"ok: {_sentence(counts)}\n")
+
+
+@app.command()
+def show(*, file: File = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Show what takes effect: files merged, defaults filled in, secrets by their source."""
+    from tocsin.config.show import as_toml  # noqa: PLC0415 - see tocsin.cli.main
+
+    loaded = _load_or_exit(_path(file, config))
+    if as_json:
+        _print_json(
+            {"config_hash": loaded.settings.config_hash, "files": list(loaded.files), "config": loaded.document}
+        )
+    else:
+        sys.stdout.write(f"# {loaded.settings.config_hash}\n{as_toml(loaded.document)}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from tocsin.config.registry import registry_of  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.config.schema import json_schema  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.detect import REGISTRY  # noqa: PLC0415 - see tocsin.cli.main
+
+    sys.stdout.write(json.dumps(json_schema(registry_of(REGISTRY)), indent=2) + "\n")
+
+
+@app.command()
+def diff(old: str, new: str, *, as_json: AsJson = False) -> None:
+    """Say what a reload from OLD to NEW would change. Exit code: 0 also when they differ, 3 for a broken one."""
+    from tocsin.config.reload import changes  # noqa: PLC0415 - see tocsin.cli.main
+
+    found = changes(_load_or_exit(old), _load_or_exit(new))
+    lines = tuple(found.lines())
+    if as_json:
+        _print_json({"equal": not found, "refused": list(found.refused), "lines": list(lines)})
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in lines) or "nothing changes\n")
+
+
+def _path(file: str | None, config: str | None) -> str:
+    if file and config:
+        raise UsageError("give the file once, as FILE or as --config FILE")
+    return _where.config_path(file or config, os.environ)
+
+
+def _load(path: str, *, require_secrets: bool) -> "Loaded":
+    from tocsin.config.load import load  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.config.registry import registry_of  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.detect import REGISTRY  # noqa: PLC0415 - see tocsin.cli.main
+
+    return load(path, registry=registry_of(REGISTRY), environ=os.environ, require_secrets=require_secrets)
+
+
+def _load_or_exit(path: str) -> "Loaded":
+    try:
+        return _load(path, require_secrets=False)
+    except ConfigError as error:
+        _complain(error.problems)
+        raise typer.Exit(MISTAKE) from None
+
+
+def _counts(loaded: "Loaded") -> dict[str, int]:
+    from tocsin.chain.groups import group_nodes  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.config.checks import calls_per_day  # noqa: PLC0415 - see tocsin.cli.main
+
+    chains = loaded.settings.chains
+    return {
+        "chains": len(chains),
+        "nodes": sum(len(chain.nodes) for chain in chains),
+        "groups": sum(len(group_nodes(chain.nodes, chain.vote_by).groups) for chain in chains),
+        "detectors": len({*loaded.settings.detectors, *(name for chain in chains for name in chain.detectors)}),
+        "calls_per_day": sum(calls_per_day(chain) * len(chain.nodes) for chain in chains),
+    }
+
+
+def _sentence(counts: dict[str, int]) -> str:
+    words = [
+        f"{counts[key]} {key if counts[key] != 1 else key[:-1]}" for key in ("chains", "nodes", "groups", "detectors")
+    ]
+    return f"{', '.join(words)}; about {_rounded(counts['calls_per_day'])} calls a day"
+
+
+def _rounded(calls: int) -> str:
+    """Round an estimate to a thousand, as it pretends to no more."""
+    thousand = 1000
+    return f"{calls / thousand:.0f}k" if calls >= thousand else str(calls)
+
+
+def _complain(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stderr.write(f"{line}\n")
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps({"schema": SCHEMA, **document}, indent=2) + "\n")

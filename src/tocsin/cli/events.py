@@ -1,0 +1,54 @@
+"""`tocsin events`: the stream of alerts, from the running daemon."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from tocsin.cli import _client, _fast, _report
+from tocsin.cli._options import ConfigFile, RuntimeDir, daemon_dir
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+
+
+@app.callback()
+def _events() -> None:
+    """Show the stream of alerts."""
+
+
+@app.command("tail")
+def tail(
+    *,
+    last: Annotated[
+        int, typer.Option("--last", "-n", metavar="N", min=0, max=10_000, help="So many past events.")
+    ] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until interrupted.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One CloudEvent per line, as published.")] = False,
+    config: ConfigFile = None,
+    runtime_dir: RuntimeDir = None,
+) -> None:
+    """Show the latest alert events, the oldest first."""
+    try:
+        for event in _client.stream(daemon_dir(config, runtime_dir), "events", {"n": last, "follow": follow}):
+            _fast.print_out((json.dumps(event) if as_json else line(event)) + "\n")
+    except KeyboardInterrupt:
+        raise typer.Exit(0 if follow else 130) from None
+
+
+def line(event: Any) -> str:
+    """Return one event as one line: when, how bad, which alert, what it says."""
+    envelope = event if isinstance(event, dict) else {}
+    inner = envelope.get("data")
+    data: dict[str, Any] = inner if isinstance(inner, dict) else {}
+    labels = data.get("labels")
+    pairs = " ".join(f"{key}={value}" for key, value in sorted(labels.items())) if isinstance(labels, dict) else ""
+    parts = (
+        envelope.get("time"),
+        str(data.get("severity") or "").upper(),
+        data.get("state"),
+        data.get("detector") or envelope.get("type"),
+        pairs,
+        data.get("summary"),
+        f"({str(data.get('fingerprint'))[:12]})" if data.get("fingerprint") else "",
+    )
+    return "  ".join(_report.clean(str(part)) for part in parts if part)

@@ -1,0 +1,180 @@
+"""What readers conclude from a status: never OK from what is stale, foreign or broken."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.daemon import FINGERPRINT, status_document
+
+from tocsin.cli import _report
+from tocsin.clock import NS
+
+NOW = 1_800_000_000 * NS
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def judged(document: object, *, source: str = "socket") -> _report.Verdict:
+    return _report.judge(document, source=source, now_wall_ns=NOW)
+
+
+@pytest.mark.parametrize(("level", "code"), [("ok", 0), ("warning", 1), ("critical", 2), ("unknown", 3)])
+def test_a_fresh_status_gives_its_own_level(level: str, code: int) -> None:
+    verdict = judged(status_document(now_wall_ns=NOW, level=level))
+    assert (verdict.level, verdict.exit) == (level, code)
+
+
+def test_a_status_older_than_it_may_be_is_unknown_and_says_so() -> None:
+    assert judged(status_document(now_wall_ns=NOW, level="ok", age_s=15)).exit == 0
+    verdict = judged(status_document(now_wall_ns=NOW, level="ok", age_s=15.001))
+    assert verdict.exit == 3
+    assert "too old" in verdict.reason
+
+
+def test_a_status_from_the_future_is_unknown() -> None:
+    verdict = judged(status_document(now_wall_ns=NOW, level="ok", age_s=-16))
+    assert verdict.exit == 3
+    assert "future" in verdict.reason
+
+
+def test_a_status_cannot_declare_itself_fresh_for_ever() -> None:
+    document = status_document(now_wall_ns=NOW, level="ok", age_s=2 * 3600)
+    assert judged({**document, "stale_after_s": 10**12}).exit == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": 2},
+        {"schema": None},
+        {"level": "splendid"},
+        {"level": ["ok"]},
+        {"written_wall_ns": "now"},
+        {"written_wall_ns": True},
+        {"stale_after_s": None},
+    ],
+)
+def test_a_status_of_another_make_is_unknown(change: dict[str, object]) -> None:
+    assert judged({**status_document(now_wall_ns=NOW, level="ok"), **change}).exit == 3
+
+
+@given(document=JSON)
+def test_no_json_at_all_reads_as_ok_or_breaks_the_reader(document: object) -> None:
+    verdict = judged(document)
+    assert verdict.exit == 3
+    page = _report.text(verdict, now_wall_ns=NOW)
+    assert page.startswith("UNKNOWN")
+    assert _report.nagios(verdict)[1] == 3
+
+
+@given(data=st.data())
+def test_junk_in_any_field_never_breaks_the_pages_and_never_reaches_the_terminal_raw(data: st.DataObject) -> None:
+    document = status_document(now_wall_ns=NOW)
+    place: object = document
+    while isinstance(place, dict | list) and place:
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if data.draw(st.booleans()) or not isinstance(place[key], dict | list):
+            place[key] = data.draw(JSON)
+            break
+        place = place[key]
+    verdict = judged(document)
+    for colour in (False, True):
+        assert _report.text(verdict, now_wall_ns=NOW, colour=colour)
+    page = _report.text(verdict, now_wall_ns=NOW)
+    assert all(line.isprintable() for line in page.split("\n"))
+    for chain in (None, "ethereum"):
+        line, code = _report.nagios(verdict, chain)
+        assert line.isprintable()
+        assert line.count("|") <= 1
+        assert code == _report.EXITS[line.split()[0].lower()]
+
+
+def test_the_page_shows_chains_nodes_and_alerts_with_ages_at_the_time_of_reading() -> None:
+    page = _report.text(judged(status_document(now_wall_ns=NOW, age_s=4)), now_wall_ns=NOW)
+    assert page.splitlines()[0].startswith("CRITICAL  ams/host-a  prod  up ")
+    assert "4 s ago" in page
+    assert (
+        "ethereum  CRITICAL  head 21004131  10 s old  finalized 21004067  quorum  2 of 3 groups agree, 3 vote" in page
+    )
+    assert "reth  forked   21004118  13 (156 s)  4 ms" in page
+    assert "node.fork  chain=eip155:1 node=ams.reth  for 3 min 16 s" in page
+    assert f"(ack {FINGERPRINT[:12]})" in page
+
+
+def test_a_refused_reload_is_on_the_page_with_file_and_line() -> None:
+    document = status_document(now_wall_ns=NOW, level="warning")
+    document["config"] |= {"ok": False, "problems": ["tocsin.toml:14: chain.0.pol: unknown key (did you mean poll?)"]}
+    page = _report.text(judged(document), now_wall_ns=NOW)
+    assert "the last reload was refused" in page
+    assert "tocsin.toml:14: chain.0.pol: unknown key (did you mean poll?)" in page
+
+
+def test_colours_change_nothing_but_the_looks() -> None:
+    verdict = judged(status_document(now_wall_ns=NOW))
+    plain = _report.text(verdict, now_wall_ns=NOW)
+    coloured = _report.text(verdict, now_wall_ns=NOW, colour=True)
+    for code in ("\x1b[31m", "\x1b[32m", "\x1b[0m"):
+        assert code in coloured
+        coloured = coloured.replace(code, "")
+    assert coloured == plain
+
+
+def test_a_check_is_one_line_with_performance_data() -> None:
+    line, code = _report.nagios(judged(status_document(now_wall_ns=NOW)))
+    assert code == 2
+    assert line == (
+        "CRITICAL - ethereum/reth left the agreed chain at 21004118"
+        " | ethereum_head_age=6.0s;;;0 ethereum_lag=13;;;0 ethereum_votes=2;;;0;3"
+        " base_head_age=6.0s;;;0 base_lag=0;;;0 base_votes=2;;;0;3 alerts=1;;;0"
+    )
+
+
+def test_a_check_of_one_chain_judges_that_chain_alone() -> None:
+    verdict = judged(status_document(now_wall_ns=NOW))
+    line, code = _report.nagios(verdict, "base")
+    assert code == 0
+    assert line.startswith("OK - 1 chain, 1 node, no alerts | base_head_age=")
+    assert _report.nagios(verdict, "ethereum")[1] == 2
+
+
+def test_a_check_of_one_chain_is_not_unknown_because_another_is() -> None:
+    assert _report.nagios(judged(status_document(now_wall_ns=NOW, level="unknown")), "base")[1] == 0
+
+
+def test_a_check_of_one_chain_is_unknown_when_the_status_is_stale_or_the_chain_is_not_watched() -> None:
+    assert _report.nagios(judged(status_document(now_wall_ns=NOW, age_s=60)), "base")[1] == 3
+    line, code = _report.nagios(judged(status_document(now_wall_ns=NOW)), "bsc")
+    assert code == 3
+    assert line.startswith("UNKNOWN - no chain 'bsc'; watched: ethereum, base")
+
+
+def test_a_text_cannot_start_performance_data_of_its_own() -> None:
+    document = status_document(now_wall_ns=NOW)
+    document["alerts"][0]["summary"] = "evil | votes=9\nOK - all fine"
+    line, _ = _report.nagios(judged(document))
+    assert line.startswith("CRITICAL - evil / votes=9 OK - all fine | ethereum_head_age")
+    assert "\n" not in line
+
+
+def test_the_envelope_is_json_with_the_verdict_beside_the_document() -> None:
+    document = status_document(now_wall_ns=NOW, level="ok", age_s=60)
+    envelope = json.loads(json.dumps(_report.envelope(judged(document, source="file"))))
+    assert envelope["status"] == document
+    assert (envelope["schema"], envelope["level"], envelope["exit"]) == (1, "unknown", 3)
+    assert (envelope["source"], envelope["age_s"]) == ("file", 60.0)
+
+
+@given(ns=st.integers(min_value=0, max_value=10**18))
+def test_spans_name_two_units_at_most(ns: int) -> None:
+    assert len(_report.span(ns).split()) in (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59, "59 s"), (192, "3 min 12 s"), (18_240, "5 h 04 min"), (273_600, "3 d 04 h")]
+)
+def test_spans_read_well(seconds: int, text: str) -> None:
+    assert _report.span(seconds * NS) == text
