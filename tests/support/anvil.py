@@ -54,7 +54,7 @@ class Anvil:
         return answer["result"]
 
     async def block(self, where: str = "latest") -> dict[str, Any]:
-        return await self.call("eth_getBlockByNumber", where, False)
+        return await self.call("eth_getBlockByNumber", where, *[False])
 
     async def mine(self, blocks: int = 1, *, timestamp: int | None = None, apart_s: int = 1) -> None:
         """Mine blocks with stamps that are `apart_s` apart, the first at `timestamp` or as far after the head."""

@@ -1,7 +1,7 @@
 """Public fakes: a simulated chain and its nodes, a fault proxy, clocks moved by hand, an in-memory bus.
 
-They are the same ones that Tocsin's own tests stand on. Nothing here knows how Tocsin decides. Hypothesis strategies are
-in `tocsin.testing.strategies`, apart, because they need Hypothesis.
+They are the same ones that Tocsin's own tests stand on. Nothing here knows how Tocsin decides. Hypothesis strategies
+are in `tocsin.testing.strategies`, apart, because they need Hypothesis.
 """
 
 from tocsin.testing.bus import MemoryBus, Message

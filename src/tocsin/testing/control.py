@@ -7,8 +7,7 @@ POST   /faults/<node>   {"faults": [...]}: these as well
 DELETE /faults/<node>   heal; ?name=stale for one fault alone
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -17,6 +16,9 @@ from aiohttp import web
 from tocsin.errors import TocsinError, UsageError
 from tocsin.testing.faultproxy import FaultProxy
 from tocsin.testing.faults import Fault, parse_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
