@@ -173,7 +173,7 @@ class _Port:
                 await here.send_str(reply.body.decode(errors="replace"))
 
     async def _inward(self, here: web.WebSocketResponse, there: aiohttp.ClientWebSocketResponse) -> None:
-        last: Any = None
+        last: Any = (await self.node.latest() or {}).get("hash")
         async for message in there:
             if message.type is not WSMsgType.TEXT:
                 continue
@@ -183,8 +183,9 @@ class _Port:
                 await here.send_str(message.data)
                 continue
             shown = await self.node.announced(head)
-            # A view that has not moved announces nothing, however often the upstream does.
-            if shown is not None and shown.get("hash") != last:
+            # A false view that has not moved announces nothing, however often the upstream does.
+            unmoved = shown is not head and shown is not None and shown.get("hash") == last
+            if shown is not None and not unmoved:
                 last = shown.get("hash")
                 parsed["params"]["result"] = shown
                 await here.send_str(orjson.dumps(parsed).decode())

@@ -3,7 +3,6 @@
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -102,9 +101,15 @@ class VirtualNode:
             return None
         if not any(fault.alters_heads for fault in self._faults.values()):
             return head
+        block = await self.latest()
+        return {name: block[name] for name in head if name in block} if block is not None else None
+
+    async def latest(self) -> Json | None:
+        """Return the head that the node shows to a client right now; None when it shows none."""
         call = {"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": ["latest", False]}
-        block = _result(await self.exchange(orjson.dumps(call)))
-        return {name: block[name] for name in head if name in block} if isinstance(block, dict) else None
+        answers = _answers_in(await self.exchange(orjson.dumps(call)), batch=False)
+        block = answers[0].get("result") if answers else None
+        return block if isinstance(block, dict) else None
 
 
 async def _at_once(exchange: Exchange, faults: tuple[Fault, ...]) -> Reply | None:
@@ -172,8 +177,3 @@ def _answers_in(reply: Reply, *, batch: bool) -> list[Json] | None:
     entries = parsed if isinstance(parsed, list) else [parsed]
     sound = isinstance(parsed, list) == batch and all(isinstance(entry, dict) for entry in entries)
     return entries if sound else None
-
-
-def _result(reply: Reply) -> Any:
-    answers = _answers_in(replace(reply, headers={}), batch=False)
-    return answers[0].get("result") if answers else None
