@@ -1,0 +1,99 @@
+# Everything starts here; each target sets up what it needs and a second run is quick.
+#
+#   make demo        see Tocsin at work: no root, no keys, no node
+#   make test        every gate and every test that is not slow
+#   make test-slow   the batteries: minutes to an hour
+#   make bench       every figure, one JSON object each
+#   make lock        renew the pinned dependencies (needs uv: pip install uv)
+#   make format      let ruff write
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+WHEEL_VENV := .venv-wheel
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+PYTEST_ARGS ?=
+
+SOURCES := $(shell find src configs -type f -not -name '*.pyc' 2>/dev/null)
+BENCHMARKS := $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test test-slow bench lint format types imports wheel lock clean system
+
+demo: $(STAMPS)/tocsin
+	@$(BIN)/tocsin demo
+
+test: lint types imports wheel $(STAMPS)/anvil
+	$(BIN)/pytest -q $(PYTEST_ARGS)
+
+test-slow: $(STAMPS)/tocsin $(STAMPS)/anvil system
+	$(BIN)/pytest -q -m slow --timeout=3600 $(PYTEST_ARGS)
+
+bench: $(STAMPS)/tocsin $(STAMPS)/anvil system
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json; done
+
+lint: $(STAMPS)/tocsin
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMPS)/tocsin
+	$(BIN)/mypy
+
+imports: $(STAMPS)/tocsin
+	$(BIN)/lint-imports
+
+format: $(STAMPS)/tocsin
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# What pip cannot install: the broker, systemd's checkers, venv itself.
+system:
+	@.ci/system-packages
+
+# Dependencies are pinned with hashes; an index is whatever pip is set up to use.
+$(STAMPS)/dependencies: requirements-dev.txt | system
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --require-hashes -r requirements-dev.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/tocsin: $(STAMPS)/dependencies pyproject.toml
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The Ethereum node of the tests, a binary in an npm package; its install script is not needed and not run.
+$(STAMPS)/anvil: package-lock.json $(STAMPS)/dependencies | system
+	@if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
+	else echo 'skipped: npm is not installed, tests with a real node will be skipped'; test -z "$${CI:-}"; fi
+	@touch $@
+
+# The package as users get it: built, installed beside nothing but its own dependencies, and tried.
+wheel: $(STAMPS)/wheel
+
+$(STAMPS)/wheel: $(STAMPS)/tocsin $(WHEEL_VENV)/dependencies $(SOURCES) README.md LICENSE
+	@rm -rf build dist
+	$(BIN)/python -m build -q --wheel --no-isolation --outdir dist
+	$(WHEEL_VENV)/bin/pip install -q --no-deps --force-reinstall dist/*.whl
+	$(WHEEL_VENV)/bin/pip check
+	$(WHEEL_VENV)/bin/tocsin version
+	$(BIN)/python -m tests.support.wheel $(WHEEL_VENV)
+	@touch $@
+
+$(WHEEL_VENV)/dependencies: requirements.txt $(STAMPS)/dependencies
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/pip install -q --require-hashes -r requirements.txt
+	@touch $@
+
+lock:
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
+	  --custom-compile-command 'make lock' $(LOCK_ARGS) pyproject.toml -o requirements.txt
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
+	  --custom-compile-command 'make lock' $(LOCK_ARGS) --extra dev --extra demo pyproject.toml -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) $(WHEEL_VENV) build dist node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
