@@ -1,0 +1,69 @@
+"""Which nodes count as one vote."""
+
+from itertools import permutations
+
+from tests.support.chains import node, pool
+
+from tocsin.chain.groups import Group, group_nodes
+
+
+def ids(*nodes: object, vote_by: tuple[str, ...] = ("provider", "operator")) -> list[str]:
+    return [group.id for group in group_nodes(nodes, vote_by).groups]  # type: ignore[arg-type]
+
+
+def test_nodes_of_one_provider_are_one_vote() -> None:
+    groups = pool("P1=P P2=P O")
+    assert groups.groups == (Group(id="O", nodes=("O",)), Group(id="P1+P2", nodes=("P1", "P2")))
+    assert (groups.weight, groups.nodes, groups.assumption) == (2, 3, None)
+
+
+def test_provider_and_operator_bind_over_a_chain_of_nodes() -> None:
+    a = node("a", "aws", operator="us")
+    b = node("b", "hetzner", operator="us")
+    c = node("c", "hetzner", operator="them")
+    d = node("d", "ovh", operator="other")
+    for order in permutations([a, b, c, d]):
+        assert ids(*order) == ["a+b+c", "d"]
+
+
+def test_own_nodes_may_vote_by_client_and_the_assumption_is_named() -> None:
+    own = [node("geth", "self", own=True, client="geth"), node("reth", "self", own=True, client="reth")]
+    assert ids(*own) == ["geth+reth"]
+    groups = group_nodes(own, ("client",))
+    assert [group.id for group in groups.groups] == ["geth", "reth"]
+    assert groups.assumption == "own nodes vote by client"
+
+
+def test_own_nodes_that_nothing_tells_apart_stay_one_vote() -> None:
+    own = [node("one", "self", own=True), node("two", "self", own=True)]
+    assert ids(*own, vote_by=("client",)) == ["one+two"]
+    assert ids(*own, vote_by=("host",)) == ["one+two"]
+
+
+def test_nodes_of_others_are_bound_by_provider_whatever_own_nodes_vote_by() -> None:
+    nodes = [
+        node("own-1", "self", own=True, client="geth"),
+        node("own-2", "self", own=True, client="besu"),
+        node("p1", "alchemy"),
+        node("p2", "alchemy"),
+        node("q", "infura"),
+        node("hosted", "self", client="reth"),
+    ]
+    assert ids(*nodes[:5], vote_by=("client",)) == ["own-1", "own-2", "p1+p2", "q"]
+    # A node of somebody else that runs at the same provider binds the own ones again.
+    assert ids(*nodes, vote_by=("client",)) == ["hosted+own-1+own-2", "p1+p2", "q"]
+
+
+def test_a_declared_client_binds_beyond_the_own_nodes() -> None:
+    nodes = [node("own", "self", own=True, client="geth"), node("p", "alchemy", client="geth")]
+    assert ids(*nodes, vote_by=("client",)) == ["own+p"]
+
+
+def test_a_group_may_weigh_more() -> None:
+    groups = group_nodes([node("a"), node("b")], weights={"a": 3})
+    assert [(group.id, group.weight) for group in groups.groups] == [("a", 3), ("b", 1)]
+    assert groups.weight == 4
+
+
+def test_no_nodes_are_no_groups() -> None:
+    assert pool("").groups == ()

@@ -1,0 +1,222 @@
+"""Relations in the observation tree, the back-fill, and what pruning keeps."""
+
+from dataclasses import replace
+
+import pytest
+from tests.support.chains import chain, header, name, tree
+
+from tocsin.chain.tree import (
+    BACKFILL,
+    HeaderTree,
+    Missing,
+    Window,
+    ancestor,
+    common_ancestor,
+    insert,
+    is_bridgeable,
+    missing,
+    parent,
+    prune,
+    relation,
+    reorg,
+)
+from tocsin.model.block import BlockRef, Header, Verification
+from tocsin.model.view import Ahead, Behind, Forked, Level, Unlinked
+
+MAIN = chain(990, 1010)
+FORK = chain(1001, 1004, "fork", after=header(1000).hash)
+
+
+def at(number: int, branch: str = "main") -> Header:
+    return next(
+        block for block in (*MAIN, *FORK) if block.number == number and block.hash == name(f"{branch}/{number}")
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "reference", "expected"),
+    [
+        (at(1005), at(1005), Level()),
+        (at(1004), at(1005), Behind(1)),
+        (at(990), at(1010), Behind(20)),
+        (at(1010), at(1004), Ahead(6)),
+        (at(1004, "fork"), at(1004), Forked(4, at(1000).ref)),
+        (at(1001, "fork"), at(1010), Forked(1, at(1000).ref)),
+        (at(1010), at(1001, "fork"), Forked(10, at(1000).ref)),
+        (at(1000), at(1004, "fork"), Behind(4)),
+        (header(30_000_000, "phantom"), at(1010), Unlinked(29_998_990)),
+        (at(1010), header(980, "unseen"), Unlinked(30)),
+    ],
+)
+def test_heads_stand_to_each_other_as_their_ancestry_says(head: Header, reference: Header, expected: object) -> None:
+    seen = insert(tree(MAIN, FORK), header(30_000_000, "phantom"))
+    assert relation(seen, head, reference) == expected
+    assert relation(seen, head.ref, reference.ref) == expected
+
+
+def test_a_parent_is_known_from_its_child_even_when_it_was_never_seen_itself() -> None:
+    seen = tree([at(1005)])
+    assert relation(seen, at(1005), at(1004).ref) == Ahead(1)
+    assert relation(seen, at(1004).ref, at(1005)) == Behind(1)
+    assert parent(seen, at(1005)) is None
+
+
+def test_a_child_whose_number_does_not_follow_is_not_linked() -> None:
+    jump = replace(header(1050, "jump"), parent_hash=at(1010).hash)
+    seen = insert(tree(MAIN), jump)
+    assert parent(seen, jump) is None
+    assert relation(seen, jump, at(1010)) == Unlinked(40)
+    assert missing(seen, [jump, at(1010)]) == ()
+
+
+def test_ancestors_are_found_by_height() -> None:
+    seen = tree(MAIN, FORK)
+    assert ancestor(seen, at(1004, "fork"), 995) == at(995)
+    assert ancestor(seen, at(1004), 1004) == at(1004)
+    assert ancestor(seen, at(1004), 1005) is None
+    assert ancestor(seen, at(1004), 10) is None
+    assert common_ancestor(seen, at(1004, "fork"), at(1010)) == at(1000).ref
+    assert common_ancestor(seen, at(1004), header(1, "other")) is None
+
+
+def test_a_header_that_does_not_hash_to_its_hash_is_not_taken() -> None:
+    empty = HeaderTree()
+    assert insert(empty, replace(at(1000), verification=Verification.MISMATCH)) is empty
+
+
+def test_what_is_known_already_returns_the_same_tree() -> None:
+    seen = tree(MAIN)
+    assert insert(seen, *MAIN) is seen
+    assert insert(seen) is seen
+
+
+def test_a_verified_header_beats_what_cannot_be_verified_in_any_order() -> None:
+    honest = at(1005)
+    lie = replace(honest, parent_hash=name("nowhere"), number=7, verification=Verification.CANNOT_VERIFY)
+    for order in ((honest, lie), (lie, honest), (lie, replace(lie, number=8), honest)):
+        seen = insert(tree([at(1004)]), *order)
+        assert seen.headers[honest.hash] == honest
+        assert seen.contested == ()
+        assert relation(seen, honest, at(1004)) == Ahead(1)
+
+
+def test_an_unverifiable_header_told_in_two_ways_links_to_nothing() -> None:
+    one = replace(at(1005), verification=Verification.CANNOT_VERIFY)
+    other = replace(one, parent_hash=name("elsewhere"))
+    first, second = (insert(tree([at(1004)]), *order) for order in ((one, other), (other, one)))
+    assert first == second
+    assert first.contested == (one.hash,)
+    assert relation(first, one, at(1004)) == Unlinked(1)
+    assert missing(first, [one, at(1004)]) == ()
+
+
+def test_a_gap_is_filled_parent_by_parent_until_the_heads_are_linked() -> None:
+    blocks = {block.hash: block for block in MAIN}
+    seen, fetched = tree([at(990), at(1010)]), 0
+    while wanted := missing(seen, [at(990), at(1010)]):
+        assert wanted == (Missing(hash=wanted[0].hash, head=at(1010).ref),)
+        seen, fetched = insert(seen, blocks[wanted[0].hash]), fetched + 1
+    assert fetched == 19
+    assert relation(seen, at(1010), at(990)) == Ahead(20)
+
+
+def test_a_fork_of_unknown_depth_is_filled_on_both_sides() -> None:
+    ours, theirs = chain(995, 1003), chain(1000, 1003, "x", after=header(999).hash)
+    everything = {block.hash: block for block in (*ours, *theirs)}
+    heads = [ours[-1], theirs[-1]]
+    seen = tree(heads)
+    first = missing(seen, heads)
+    assert {step.hash for step in first} == {header(1002).hash, header(1002, "x").hash}
+    assert {step.head for step in first} == {heads[0].ref, heads[1].ref}
+    while wanted := missing(seen, heads):
+        seen = insert(seen, *(everything[step.hash] for step in wanted))
+    assert relation(seen, theirs[-1], ours[-1]) == Forked(4, header(999).ref)
+    assert header(998).hash not in seen.headers
+
+
+def test_what_links_the_heads_does_not_depend_on_their_order() -> None:
+    heads = [at(1010), at(1004, "fork"), at(1002), header(5, "x")]
+    seen = tree(heads)
+    assert missing(seen, heads) == missing(seen, list(reversed(heads)))
+
+
+def test_a_gap_that_is_too_deep_asks_for_nothing() -> None:
+    near, far = header(1000 + BACKFILL, "far"), header(1001 + BACKFILL, "far")
+    seen = tree([at(1000), near, far])
+    assert [step.hash for step in missing(seen, [at(1000), near])] == [near.parent_hash]
+    assert is_bridgeable(seen, at(1000), near)
+    below = insert(HeaderTree(), at(1000), far)
+    assert missing(below, [at(1000), far]) == ()
+    assert not is_bridgeable(below, at(1000), far)
+
+
+def test_an_endless_made_up_branch_is_given_up_after_as_many_headers() -> None:
+    main, made_up = chain(800, 1000), chain(700, 1000, "made-up")
+    blocks = {block.hash: block for block in made_up}
+    seen, fetched = tree(main, made_up[-1:]), 0
+    while wanted := missing(seen, [main[-1], made_up[-1]]):
+        seen, fetched = insert(seen, *(blocks[step.hash] for step in wanted)), fetched + 1
+    assert fetched == BACKFILL
+    assert relation(seen, made_up[-1], main[-1]) == Unlinked(0)
+
+
+def test_two_geneses_are_never_linked_and_never_asked_below() -> None:
+    one, other = header(0), header(0, "other")
+    seen = tree([one, other])
+    assert relation(seen, one, other) == Unlinked(0)
+    assert missing(seen, [one, other]) == ()
+
+
+def test_a_head_that_was_never_seen_itself_is_asked_for() -> None:
+    seen = tree(MAIN)
+    assert missing(seen, [BlockRef(number=1011, hash=name("new")), at(1010)]) == (
+        Missing(hash=name("new"), head=BlockRef(number=1011, hash=name("new"))),
+    )
+
+
+def test_a_reorg_is_as_deep_as_the_blocks_it_replaced() -> None:
+    seen = tree(MAIN, FORK)
+    assert reorg(seen, at(1010), at(1004, "fork")) == Forked(10, at(1000).ref)
+    assert reorg(seen, at(1001, "fork"), at(1010)) == Forked(1, at(1000).ref)
+    assert reorg(seen, at(1004), at(1010)) is None
+    assert reorg(seen, at(1004), at(1004)) is None
+
+
+def test_pruning_keeps_heads_and_what_links_them() -> None:
+    long = chain(1, 1000)
+    branch = chain(901, 905, "fork", after=header(900).hash)
+    seen = tree(long, branch)
+    heads = [long[-1], branch[-1], long[699]]
+    left = prune(seen, keep=[head.hash for head in heads], anchor=1000, window=Window(depth=64, reach=400, cap=2048))
+    assert min(block.number for block in left.headers.values()) == 700
+    for head in heads:
+        for other in heads:
+            assert relation(left, head, other) == relation(seen, head, other)
+
+
+def test_a_kept_head_out_of_reach_stays_alone() -> None:
+    seen = tree(chain(1, 1000))
+    left = prune(seen, keep=[header(1000).hash, header(10).hash], anchor=1000, window=Window(depth=64, reach=400))
+    assert sorted(block.number for block in left.headers.values()) == [10, *range(936, 1001)]
+
+
+def test_what_leads_nowhere_goes_before_what_links_the_heads() -> None:
+    junk = [header(10**7 + number, f"junk {number}") for number in range(300)]
+    seen = tree(chain(1, 1000), junk, chain(998, 999, "orphan"))
+    left = prune(seen, keep=[header(1000).hash, junk[0].hash], anchor=1000, window=Window(depth=100, cap=104))
+    kept = sorted((block.number, block.hash) for block in left.headers.values())
+    # The agreed head, the phantom that a node still shows, 100 ancestors; then the two orphans nearest to the anchor.
+    assert len(kept) == 104
+    assert kept[-1] == (junk[0].number, junk[0].hash)
+    assert {number for number, _ in kept[:-1]} == set(range(900, 1001))
+    assert [number for number, block in kept if block == name(f"orphan/{number}")] == [998, 999]
+
+
+def test_above_the_cap_the_oldest_ancestors_go_first() -> None:
+    left = prune(tree(chain(1, 1000)), keep=[header(1000).hash], anchor=1000, window=Window(depth=500, cap=50))
+    assert sorted(block.number for block in left.headers.values()) == list(range(951, 1001))
+
+
+def test_pruning_nothing_returns_the_same_tree() -> None:
+    seen = tree(MAIN)
+    assert prune(seen, keep=[at(1010).hash], anchor=1010) is seen
