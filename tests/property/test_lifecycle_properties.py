@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.alerting.lifecycle import Alerts, Moment, advance, retire
-from tocsin.model.alert import AlertState, Finding, Grade, Labels, Limits, Over, Under
+from tocsin.model.alert import AlertState, Finding, Grade, Labels, Limits, Over, Subject, Under
 
 SECOND = 10**9
 SUBJECTS: tuple[Labels, ...] = tuple((("chain", "eip155:1"), ("node", name)) for name in "abc")
@@ -11,12 +11,12 @@ DETECTORS = ("node.lag", "node.syncing", "node.unreachable", "pool.blind")
 
 readings = st.dictionaries(
     st.tuples(st.sampled_from(DETECTORS), st.sampled_from(SUBJECTS)),
-    st.one_of(st.none(), st.integers(0, 8)),
+    st.integers(0, 8),
 )
 histories = st.lists(st.tuples(readings, st.sets(st.sampled_from(SUBJECTS))), max_size=40)
 
 
-def findings(reading: dict[tuple[str, Labels], int | None], tick: int) -> list[Finding]:
+def findings(reading: dict[tuple[str, Labels], int], tick: int) -> list[Finding]:
     return [
         Finding(
             detector=detector,
@@ -34,12 +34,14 @@ def findings(reading: dict[tuple[str, Labels], int | None], tick: int) -> list[F
 
 @given(history=histories)
 def test_every_firing_ends_in_exactly_one_resolved(
-    history: list[tuple[dict[tuple[str, Labels], int | None], set[Labels]]],
+    history: list[tuple[dict[tuple[str, Labels], int], set[Labels]]],
 ) -> None:
     alerts, open_, activation = Alerts(), set(), {}
     said = []
     for tick, (reading, silent) in enumerate(history):
-        samples = {subject: None if subject in silent else tick for subject in SUBJECTS}
+        samples = {
+            subject: Subject(sample=None if subject in silent else tick, lost=subject in silent) for subject in SUBJECTS
+        }
         alerts, out = advance(alerts, findings(reading, tick), samples, Moment(now_ns=tick * SECOND, wall_ns=0))
         said += out
     alerts, out = retire(alerts, (), Moment(now_ns=10**15, wall_ns=0))
@@ -63,7 +65,9 @@ def test_every_firing_ends_in_exactly_one_resolved(
 def test_the_order_of_findings_in_a_tick_changes_nothing(history, seed) -> None:  # type: ignore[no-untyped-def]
     left = right = Alerts()
     for tick, (reading, silent) in enumerate(history):
-        samples = {subject: None if subject in silent else tick for subject in SUBJECTS}
+        samples = {
+            subject: Subject(sample=None if subject in silent else tick, lost=subject in silent) for subject in SUBJECTS
+        }
         moment = Moment(now_ns=tick * SECOND, wall_ns=tick)
         ordered = findings(reading, tick)
         shuffled = ordered.copy()

@@ -4,7 +4,7 @@ from tocsin.alerting.inhibition import CAP_NS, SOURCES
 from tocsin.alerting.lifecycle import Alerts, Moment, acknowledge, advance, retire
 from tocsin.detect import REGISTRY
 from tocsin.ids import fingerprint
-from tocsin.model.alert import Alert, AlertState, Finding, Grade, Labels, Limits, Over, Severity, Under
+from tocsin.model.alert import Alert, AlertState, Finding, Grade, Labels, Limits, Over, Severity, Subject, Under
 
 SECOND = 10**9
 NODE: Labels = (("chain", "eip155:1"), ("node", "ams.a"))
@@ -13,7 +13,7 @@ LAG = Limits(warning=Over(over=3, polls=2), critical=Over(over=15, polls=2), cle
 
 
 def finding(
-    value: int | None, sample: int, *, detector: str = "node.lag", labels: Labels = NODE, limits: Limits = LAG
+    value: int, sample: int, *, detector: str = "node.lag", labels: Labels = NODE, limits: Limits = LAG
 ) -> Finding:
     return Finding(
         detector=detector,
@@ -36,12 +36,13 @@ class Life:
 
     def tick(self, *findings: Finding, sample: int | None = None, seconds: int = 1) -> list[tuple[str, str]]:
         self.now += seconds
-        samples = dict.fromkeys((NODE, CHAIN), self.now if sample is None else sample)
+        subject = Subject(sample=self.now if sample is None else sample)
+        samples = dict.fromkeys((NODE, CHAIN), subject)
         return self._take(advance(self.alerts, findings, samples, self._moment()))
 
-    def silence(self) -> list[tuple[str, str]]:
+    def silence(self, *, lost: bool = True) -> list[tuple[str, str]]:
         self.now += 1
-        return self._take(advance(self.alerts, (), {NODE: None}, self._moment()))
+        return self._take(advance(self.alerts, (), {NODE: Subject(sample=None, lost=lost)}, self._moment()))
 
     def ack(self, key: str) -> list[tuple[str, str]]:
         return self._take(acknowledge(self.alerts, key, "uid 0", self._moment()))
@@ -95,6 +96,7 @@ def test_missing_data_neither_begins_nor_ends_anything() -> None:
     life.tick(finding(3, 1))
     assert life.silence() == []
     assert life.tick(finding(3, 2)) == [("firing", "fired")]
+    assert life.silence(lost=False) == [], "one missed poll is not worth a word"
     assert life.silence() == [("unknown", "data-missing")]
     assert life.silence() == []
     assert life.tick(finding(3, 3)) == [("firing", "data-back")]

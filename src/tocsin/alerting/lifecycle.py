@@ -1,13 +1,13 @@
 """The life of alerts: pending, firing, unknown, resolved.
 
-    (nothing) --limit reached--> pending --in enough samples, for long enough--> firing --clear--> resolved
+    (nothing) --limit reached--> pending --in enough subjects, for long enough--> firing --clear--> resolved
                                     |                                              ^ |
                                     '--value below the limit--> (nothing)          | v
                                                                  data back       unknown (data missing)
 
-Three rules carry it. A limit and its clear threshold are separate; what lies between changes nothing. "In two polls"
-counts samples, not ticks: a node that does not answer has no new sample, so nothing begins and nothing ends for lack of
-data. An alert keeps the highest severity that it reached until it resolves.
+Three rules carry it. A limit and its clear threshold are apart, and what lies between changes nothing. "In two polls"
+counts samples, not ticks: a node that does not answer has no new sample, so nothing begins and nothing ends for lack
+of data. An alert keeps the highest severity that it reached until it resolves.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,21 +15,21 @@ from dataclasses import dataclass, field, replace
 
 from tocsin.alerting.inhibition import CAP_NS, SOURCES, covers
 from tocsin.ids import fingerprint
-from tocsin.model.alert import Alert, AlertState, Finding, Labels, Limits, Over, Severity, Under
+from tocsin.model.alert import Alert, AlertState, Finding, Labels, Limits, Over, Severity, Subject, Under
 
 _FALLING = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streak:
-    """A condition that holds without interruption: in how many samples, since when, last counted in which."""
+    """A condition that holds without interruption: in how many subjects, since when, last counted in which."""
 
     count: int
     since_ns: int
     sample: int
 
     def reaches(self, polls: int, for_ns: int, now_ns: int) -> bool:
-        """Tell whether it held in enough samples and for long enough."""
+        """Tell whether it held in enough subjects and for long enough."""
         return self.count >= polls and now_ns - self.since_ns >= for_ns
 
 
@@ -38,7 +38,7 @@ class Tracked:
     """One alert that is pending, firing or unknown."""
 
     finding: Finding
-    """The newest finding with a value."""
+    """The newest reading; `value` 0 for one at rest."""
     state: AlertState
     rising: Mapping[str, Streak] = field(default_factory=dict)
     falling: Streak | None = None
@@ -67,33 +67,33 @@ class Moment:
 
 
 def advance(
-    alerts: Alerts, findings: Iterable[Finding], samples: Mapping[Labels, int | None], moment: Moment
+    alerts: Alerts, findings: Iterable[Finding], subjects: Mapping[Labels, Subject], moment: Moment
 ) -> tuple[Alerts, tuple[Alert, ...]]:
     """Take one tick's findings; return the new alerts and what is to be published, in order of fingerprint.
 
-    `samples` numbers the newest observation of each subject, None for one that gives no data: without a finding, the
-    former is at rest and the latter unknown.
+    `subjects` tells how well each subject is observed: without a finding one that gives data is at rest, of one that
+    gives none nothing is concluded, and alerts about one that is lost become unknown.
     """
     found = {fingerprint(finding.detector, finding.labels): finding for finding in findings}
     if not found and not alerts.tracked:
         return alerts, ()
     tracked = dict(alerts.tracked)
     for key in sorted(found.keys() | tracked.keys()):
-        current = _observe(tracked.get(key), found.get(key), samples, moment)
+        current = _observe(tracked.get(key), found.get(key), subjects, moment)
         if current is None:
             tracked.pop(key, None)
         else:
             tracked[key] = current
-    return _transitions(Alerts(tracked=tracked, activations=alerts.activations), found, samples, moment)
+    return _transitions(Alerts(tracked=tracked, activations=alerts.activations), found, subjects, moment)
 
 
 def _observe(
-    current: Tracked | None, finding: Finding | None, samples: Mapping[Labels, int | None], moment: Moment
+    current: Tracked | None, finding: Finding | None, subjects: Mapping[Labels, Subject], moment: Moment
 ) -> Tracked | None:
     """Count one more look at a subject; None when there is nothing to track (any more)."""
     if finding is None:
-        finding = _at_rest(current, samples)
-    if finding is None or finding.value is None:
+        finding = _at_rest(current, subjects)
+    if finding is None:
         return current
     rising = _rise(current.rising if current else {}, finding, moment.now_ns)
     falling = _fall(current.falling if current else None, finding, moment.now_ns)
@@ -104,12 +104,14 @@ def _observe(
     return replace(current, finding=_keep_words(current, finding), rising=rising, falling=falling)
 
 
-def _at_rest(current: Tracked | None, samples: Mapping[Labels, int | None]) -> Finding | None:
+def _at_rest(current: Tracked | None, subjects: Mapping[Labels, Subject]) -> Finding | None:
     """Return the silent reading of a subject without a finding: value 0, or None where it gives no data."""
     if current is None:
         return None
-    sample = samples.get(current.finding.labels)
-    return None if sample is None else replace(current.finding, value=0, sample=sample)
+    subject = subjects.get(current.finding.labels)
+    if subject is None or subject.sample is None:
+        return None
+    return replace(current.finding, value=0, sample=subject.sample)
 
 
 def _keep_words(current: Tracked, finding: Finding) -> Finding:
@@ -127,13 +129,13 @@ def _rise(rising: Mapping[str, Streak], finding: Finding, now_ns: int) -> dict[s
     fresh = {}
     for severity in _FALLING:
         limit = _limit(finding.limits, severity)
-        if limit is not None and finding.value is not None and finding.value >= limit.over:
+        if limit is not None and finding.value >= limit.over:
             fresh[severity.value] = _count(rising.get(severity), finding.sample, now_ns)
     return fresh
 
 
 def _fall(falling: Streak | None, finding: Finding, now_ns: int) -> Streak | None:
-    if finding.value is None or finding.value >= finding.limits.clear.under:
+    if finding.value >= finding.limits.clear.under:
         return None
     return _count(falling, finding.sample, now_ns)
 
@@ -147,7 +149,7 @@ def _count(streak: Streak | None, sample: int, now_ns: int) -> Streak:
 
 
 def _transitions(
-    alerts: Alerts, found: Mapping[str, Finding], samples: Mapping[Labels, int | None], moment: Moment
+    alerts: Alerts, found: Mapping[str, Finding], subjects: Mapping[Labels, Subject], moment: Moment
 ) -> tuple[Alerts, tuple[Alert, ...]]:
     tracked, activations = dict(alerts.tracked), dict(alerts.activations)
     out: list[Alert] = []
@@ -155,7 +157,7 @@ def _transitions(
         current = tracked[key]
         if current.state is AlertState.PENDING:
             current = _mute(current, alerts.tracked.values(), moment)
-        changed = _transition(key, current, found.get(key), samples, activations.get(key, 0), moment)
+        changed = _transition(key, current, found.get(key), subjects, activations.get(key, 0), moment)
         if changed is None:
             tracked[key] = current
             continue
@@ -184,7 +186,7 @@ def _transition(
     key: str,
     current: Tracked,
     finding: Finding | None,
-    samples: Mapping[Labels, int | None],
+    subjects: Mapping[Labels, Subject],
     activations: int,
     moment: Moment,
 ) -> tuple[Tracked | None, Alert] | None:
@@ -193,9 +195,9 @@ def _transition(
     reached = None if muted else _reached(current, moment.now_ns)
     if current.state is AlertState.PENDING:
         return None if reached is None else _fire(key, current, reached, activations, moment)
-    missing = finding.value is None if finding is not None else samples.get(current.finding.labels) is None
-    if missing:
-        if current.state is AlertState.UNKNOWN:
+    subject = subjects.get(current.finding.labels)
+    if finding is None and (subject is None or subject.sample is None):
+        if current.state is AlertState.UNKNOWN or (subject is not None and not subject.lost):
             return None
         return _say(key, current, moment, state=AlertState.UNKNOWN, reason="data-missing")
     if _is_over(current, moment.now_ns):
@@ -279,9 +281,9 @@ def acknowledge(alerts: Alerts, key: str, by: str, moment: Moment) -> tuple[Aler
     return replace(alerts, tracked=tracked), (alert,)
 
 
-def retire(alerts: Alerts, subjects: Iterable[Labels], moment: Moment) -> tuple[Alerts, tuple[Alert, ...]]:
+def retire(alerts: Alerts, watched: Iterable[Labels], moment: Moment) -> tuple[Alerts, tuple[Alert, ...]]:
     """Resolve, with reason `unconfigured`, what is about a subject that is watched no longer."""
-    known = set(subjects)
+    known = set(watched)
     tracked, out = dict(alerts.tracked), []
     for key in sorted(alerts.tracked):
         current = alerts.tracked[key]

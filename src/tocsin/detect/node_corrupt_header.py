@@ -26,7 +26,7 @@ class CorruptHeaderParams:
 def node_corrupt_header(view: ChainView, params: CorruptHeaderParams) -> Iterator[Finding]:
     """Yield one finding per node whose newest header is corrupt; `value` is 1."""
     limits = Limits(critical=params.critical, clear=params.clear, latched=params.latched)
-    for node in view.nodes:
+    for node in view.answering:
         corrupt = node.seen.corrupt
         if corrupt is not None:
             yield Finding(
@@ -35,7 +35,7 @@ def node_corrupt_header(view: ChainView, params: CorruptHeaderParams) -> Iterato
                 value=1,
                 unit="header",
                 limits=limits,
-                sample=node.seen.answers,
+                sample=node.seen.polls,
                 summary=f"{node.settings.name} serves a header of block {corrupt.number} "
                 "whose fields do not hash to its hash",
                 grade=view.head.grade,

@@ -39,7 +39,7 @@ def fork_limits(view: ChainView, node: NodeView, params: ForkParams) -> Limits:
 
 def node_fork(view: ChainView, params: ForkParams) -> Iterator[Finding]:
     """Yield one finding per node on another branch; `value` is the depth in blocks."""
-    for node in view.nodes:
+    for node in view.answering:
         if isinstance(node.relation, Forked):
             depth, ancestor = node.relation.depth, node.relation.ancestor
             evidence = node_evidence(view, node)
@@ -50,7 +50,7 @@ def node_fork(view: ChainView, params: ForkParams) -> Iterator[Finding]:
                 value=depth,
                 unit="blocks",
                 limits=fork_limits(view, node, params),
-                sample=node.seen.answers,
+                sample=node.seen.polls,
                 summary=f"{node.settings.name} is on another branch, {blocks(depth)} since {ancestor.number}",
                 grade=view.head.grade,
                 block=view.head.block,

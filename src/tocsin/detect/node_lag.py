@@ -39,7 +39,7 @@ def node_lag(view: ChainView, params: LagParams) -> Iterator[Finding]:
     """Yield one finding per node that is behind; `value` in blocks. A node never observed yields nothing, not 0."""
     own = Limits(warning=params.warning, critical=params.critical, clear=params.clear)
     provider = Limits(warning=params.provider_warning, critical=params.critical, clear=params.clear)
-    for node in view.nodes:
+    for node in view.answering:
         behind = blocks_behind(node.relation)
         if not behind or node.seen.corrupt is not None:
             continue
@@ -50,7 +50,7 @@ def node_lag(view: ChainView, params: LagParams) -> Iterator[Finding]:
             value=behind,
             unit="blocks",
             limits=own if node.settings.own else provider,
-            sample=node.seen.answers,
+            sample=node.seen.polls,
             summary=f"{node.settings.name} is {blocks(behind)} ({late}) behind the agreed head",
             grade=view.head.grade,
             block=view.head.block,

@@ -39,7 +39,7 @@ def node_phantom_head(view: ChainView, params: PhantomHeadParams) -> Iterator[Fi
     """Yield one finding per phantom; `value` in blocks ahead, or in seconds for a head from the future."""
     future = params.future
     believe_clock = future is not None and not own_clock_is_late(view, future.over)
-    for node in view.nodes:
+    for node in view.answering:
         ahead = node.relation.ahead if isinstance(node.relation, Unlinked) else 0
         late = seconds_ahead(view, node)
         if ahead > 0:
@@ -56,7 +56,7 @@ def node_phantom_head(view: ChainView, params: PhantomHeadParams) -> Iterator[Fi
             value=value,
             unit=unit,
             limits=Limits(warning=warning, clear=params.clear),
-            sample=node.seen.answers,
+            sample=node.seen.polls,
             summary=summary,
             grade=view.head.grade,
             block=view.head.block,

@@ -40,7 +40,7 @@ def silent_slots(view: ChainView, node: NodeView) -> int:
 def node_stale(view: ChainView, params: StaleParams) -> Iterator[Finding]:
     """Yield one finding per node that stands still; `value` in block times."""
     limits = Limits(warning=params.warning, critical=params.critical, clear=params.clear)
-    for node in view.nodes:
+    for node in view.answering:
         slots = silent_slots(view, node)
         if slots > 1:
             yield Finding(
@@ -49,7 +49,7 @@ def node_stale(view: ChainView, params: StaleParams) -> Iterator[Finding]:
                 value=slots,
                 unit="block times",
                 limits=limits,
-                sample=node.seen.answers,
+                sample=node.seen.polls,
                 summary=f"{node.settings.name} shows no new head for {seconds(slots * view.settings.pace_ns)} "
                 "while the agreed chain moves",
                 grade=view.head.grade,

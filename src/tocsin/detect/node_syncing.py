@@ -35,7 +35,7 @@ def head_age_ns(view: ChainView, node: NodeView) -> int:
 def node_syncing(view: ChainView, params: SyncingParams) -> Iterator[Finding]:
     """Yield one finding per node that catches up; `value` is 1."""
     limits = Limits(warning=params.warning, clear=params.clear)
-    for node in view.nodes:
+    for node in view.answering:
         old = head_age_ns(view, node) > params.age
         if node.seen.syncing or old:
             why = "it says so" if node.seen.syncing else "its head is more than an hour old"
@@ -45,7 +45,7 @@ def node_syncing(view: ChainView, params: SyncingParams) -> Iterator[Finding]:
                 value=1,
                 unit="flag",
                 limits=limits,
-                sample=node.seen.answers,
+                sample=node.seen.polls,
                 summary=f"{node.settings.name} is catching up: {why}",
                 grade=view.head.grade,
                 block=view.head.block,

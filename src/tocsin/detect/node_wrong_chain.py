@@ -38,7 +38,7 @@ def node_wrong_chain(view: ChainView, params: WrongChainParams) -> Iterator[Find
         critical=params.critical,
         clear=Under(under=1, polls=params.clear_polls, for_ns=params.clear_slots * view.settings.pace_ns),
     )
-    for node in view.nodes:
+    for node in view.answering:
         wrong = mismatch(view, node)
         if wrong is not None:
             yield Finding(
@@ -47,7 +47,7 @@ def node_wrong_chain(view: ChainView, params: WrongChainParams) -> Iterator[Find
                 value=1,
                 unit="mismatch",
                 limits=limits,
-                sample=node.seen.answers,
+                sample=node.seen.polls,
                 summary=f"{node.settings.name} is a node of another chain: {wrong}",
                 grade=view.head.grade,
                 evidence={"chain_id": node.seen.chain_id, "genesis_hash": node.seen.genesis_hash},

@@ -11,7 +11,6 @@ from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched
 from tocsin.model.observation import by_hash, hash_of
 from tocsin.model.settings import ChainSettings
-from tocsin.model.view import Level, Relation
 
 PER_TICK = 16
 TRIES = 3
@@ -39,15 +38,14 @@ def take(sought: Mapping[str, Sought], event: Fetched) -> tuple[Mapping[str, Sou
 
 
 def plan(
-    state: ChainState, chain: ChainSettings, relations: Mapping[str, Relation], now_ns: int, request: int
+    state: ChainState, chain: ChainSettings, now_ns: int, request: int
 ) -> tuple[Mapping[str, Sought], tuple[Fetch, ...]]:
     """Return what is sought from now on and the fetches of this tick."""
     heads = {record.head.hash: record.head for record in state.nodes.values() if record.head is not None}
-    if len(heads) <= 1 and (state.head.block is None or all(type(r) is Level for r in relations.values())):
-        return {}, ()
     points: list[Point] = list(heads.values())
-    if state.head.block is not None:
-        points.append(state.head.block)
+    points += [block for block in (state.head.block, state.unjoined) if block is not None]
+    if all(point.hash == points[0].hash for point in points):
+        return {}, ()
     sought = dict(state.sought)
     fetches: list[Fetch] = []
     for gap in missing(state.tree, points):

@@ -45,6 +45,8 @@ class ChainState:
     head: Agreement = NOTHING_AGREED
     finalized: Agreement = NOTHING_AGREED
     reorg: Reorg | None = None
+    unjoined: BlockRef | None = None
+    """The head agreed before, until headers tell whether the present one descends from it."""
     branches: tuple[BlockRef, ...] = ()
     unlinked_since_ns: int | None = None
     """Since when a voting head could not be placed although headers that may be fetched would place it."""

@@ -11,8 +11,8 @@ from tocsin.engine import documents
 from tocsin.engine.labels import chain_labels, node_labels, self_labels
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.tick import tick
-from tocsin.model.alert import Alert, Finding, Labels
-from tocsin.model.effect import AlertChanged, Effect
+from tocsin.model.alert import Alert, Finding, Labels, Subject
+from tocsin.model.effect import AlertChanged, Effect, StateChanged
 from tocsin.model.event import (
     Booted,
     Commanded,
@@ -84,7 +84,9 @@ def _tick_chain(state: EngineState, event: Ticked) -> Step:
         chains={**state.chains, event.chain: looked.chain},
     )
     state, alerts = _numbered(state, looked.alerts, event.wall_ns)
-    state, told = documents.changed(state, event.wall_ns, event.t_ns, event.chain)
+    told: tuple[StateChanged, ...] = ()
+    if looked.judged:
+        state, told = documents.changed(state, event.wall_ns, event.t_ns, event.chain)
     return Step(state=state, findings=looked.findings, effects=(*alerts, *told, *looked.fetches))
 
 
@@ -105,8 +107,8 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
         for detector in SELF_DETECTORS
         for finding in detector.run(view, settings.detectors.get(detector.id) or detector.params())
     )
-    samples: dict[Labels, int | None] = {view.labels: state.tick}
-    alerts, said = advance(state.alerts, findings, samples, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
+    subjects = {view.labels: Subject(sample=state.tick)}
+    alerts, said = advance(state.alerts, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
     state, effects = _numbered(replace(state, alerts=alerts), said, event.wall_ns)
     return Step(state=state, findings=findings, effects=effects)
 

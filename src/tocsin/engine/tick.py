@@ -12,13 +12,13 @@ from tocsin.alerting.lifecycle import Moment, advance
 from tocsin.chain import nodelife
 from tocsin.chain.agreement import Decision, agree, agree_finalized
 from tocsin.chain.groups import Groups, group_nodes
-from tocsin.chain.tree import HeaderTree, insert, prune, relation
+from tocsin.chain.tree import HeaderTree, insert, is_bridgeable, prune, relation
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.engine import backfill
 from tocsin.engine.fold import fold
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.state import ChainState
-from tocsin.model.alert import Alert, AlertState, Finding, Labels
+from tocsin.model.alert import Alert, AlertState, Finding, Labels, Subject
 from tocsin.model.block import BlockRef, Header
 from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched, Polled, Ticked
@@ -54,22 +54,23 @@ class Looked:
     alerts: tuple[Alert, ...] = ()
     fetches: tuple[Fetch, ...] = ()
     request: int
+    judged: bool = True
+    """False while a start is warming up: nothing is known yet, so nothing is said."""
 
 
 def tick(state: ChainState, settings: Settings, chain: ChainSettings, event: Ticked, request: int) -> Looked:
     """Return the chain after one tick. `request` is the number last used for a fetch."""
     folded = _fold_inbox(replace(state, tick=state.tick + 1), chain)
     if not _is_warm(folded, chain, event.t_ns):
-        return Looked(chain=folded, request=request)
+        return Looked(chain=folded, request=request, judged=False)
     agreed = _agree(folded, chain, event.t_ns)
     placed, relations = _place(agreed, chain, event.t_ns)
     view = _view(placed, relations, settings, chain, event)
     findings = tuple(_run(view, chain))
-    samples = _samples(view)
-    alerts, said = advance(placed.alerts, findings, samples, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
+    alerts, said = advance(placed.alerts, findings, _subjects(view), Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
     judged = replace(placed, alerts=alerts)
     lived = replace(judged, lives=_lives(judged, view, chain, event.t_ns))
-    sought, fetches = backfill.plan(lived, chain, relations, event.t_ns, request)
+    sought, fetches = backfill.plan(lived, chain, event.t_ns, request)
     return Looked(
         chain=_pruned(replace(lived, sought=sought)),
         findings=findings,
@@ -134,14 +135,10 @@ def _agree(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
     finalized = agree_finalized(state.tree, finals, groups, state.finalized, now_ns).agreement
     is_open = bool(decision.unlinked) or (waited and _has_unlinked(state, votes))
     since = (state.unlinked_since_ns or now_ns) if is_open else None
-    return replace(
-        state,
-        head=decision.agreement,
-        finalized=finalized,
-        branches=decision.branches,
-        unlinked_since_ns=since,
-        reorg=_reorg(state, decision, now_ns),
+    agreed = replace(
+        state, head=decision.agreement, finalized=finalized, branches=decision.branches, unlinked_since_ns=since
     )
+    return _note_reorg(agreed, state.head.block, decision, now_ns)
 
 
 def _has_unlinked(state: ChainState, votes: Mapping[str, str]) -> bool:
@@ -150,18 +147,27 @@ def _has_unlinked(state: ChainState, votes: Mapping[str, str]) -> bool:
     return block is not None and any(isinstance(relation(state.tree, head, block), Unlinked) for head in heads)
 
 
-def _reorg(state: ChainState, decision: Decision, now_ns: int) -> Reorg | None:
-    old, new = state.head.block, decision.agreement.block
-    if decision.reorg is None or old is None or new is None:
-        return state.reorg
-    return Reorg(
-        depth=decision.reorg.depth,
-        ancestor=decision.reorg.ancestor,
-        old=old,
-        new=new,
-        at_ns=now_ns,
-        number=state.reorg.number + 1 if state.reorg is not None else 1,
-    )
+def _note_reorg(state: ChainState, old: BlockRef | None, decision: Decision, now_ns: int) -> ChainState:
+    """Remember a reorg with its depth, at once or when the back-fill has joined the branches."""
+    new = state.head.block
+    if decision.reorg is not None and old is not None and new is not None:
+        return _reorged(state, decision.reorg, old, new, now_ns)
+    unjoined = decision.unjoined or state.unjoined
+    if unjoined is None or new is None:
+        return state
+    match relation(state.tree, unjoined, new):
+        case Forked() as parting:
+            return _reorged(state, parting, unjoined, new, now_ns)
+        case Unlinked() if is_bridgeable(state.tree, unjoined, new):
+            return replace(state, unjoined=unjoined)
+        case _:
+            return replace(state, unjoined=None)
+
+
+def _reorged(state: ChainState, parting: Forked, old: BlockRef, new: BlockRef, now_ns: int) -> ChainState:
+    number = state.reorg.number + 1 if state.reorg is not None else 1
+    reorg = Reorg(depth=parting.depth, ancestor=parting.ancestor, old=old, new=new, at_ns=now_ns, number=number)
+    return replace(state, reorg=reorg, unjoined=None)
 
 
 def _place(state: ChainState, chain: ChainSettings, now_ns: int) -> tuple[ChainState, dict[str, Relation]]:
@@ -220,14 +226,17 @@ def _run(view: ChainView, chain: ChainSettings) -> Iterator[Finding]:
         yield from detector.run(view, params if params is not None else detector.params())
 
 
-def _samples(view: ChainView) -> dict[Labels, int | None]:
-    """Return the number of each subject's newest observation; a silent node has none, so nothing is concluded."""
-    samples: dict[Labels, int | None] = {
-        node.labels: node.seen.answers if node.seen.missed < SILENT_POLLS and node.seen.answers else None
+def _subjects(view: ChainView) -> dict[Labels, Subject]:
+    """Return how well each subject is observed: a node by its newest poll if that was answered, the chain by tick."""
+    subjects = {
+        node.labels: Subject(
+            sample=node.seen.polls if node.seen.polls and not node.seen.missed else None,
+            lost=node.seen.missed >= SILENT_POLLS,
+        )
         for node in view.nodes
     }
-    samples[view.labels] = view.tick
-    return samples
+    subjects[view.labels] = Subject(sample=view.tick)
+    return subjects
 
 
 def _lives(state: ChainState, view: ChainView, chain: ChainSettings, now_ns: int) -> dict[str, nodelife.NodeLife]:

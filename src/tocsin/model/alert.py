@@ -78,17 +78,28 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """How well a subject is observed: the number of its newest observation, None while there is none to judge by.
+
+    `lost` says that this has lasted so long that what was known of it is worth nothing any more.
+    """
+
+    sample: int | None
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One detector's reading of one subject in one tick.
 
-    A detector yields nothing for a subject at rest (value 0, condition absent). `value` None means that the
-    data to judge by is missing. `sample` numbers the observation behind the value, so that "in two polls"
+    A detector yields nothing for a subject at rest (value 0, condition absent), nor for one that gives no data; which
+    of the two it is the `Subject` tells. `sample` numbers the observation behind the value, so that "in two polls"
     counts polls and not ticks.
     """
 
     detector: str
     labels: Labels
-    value: int | None
+    value: int
     unit: str
     limits: Limits
     sample: int

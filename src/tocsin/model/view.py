@@ -145,6 +145,11 @@ class ChainView:
     branches: tuple[BlockRef, ...]
     """The heads that voting groups hold, highest first: more than one that conflict is a dispute."""
 
+    @property
+    def answering(self) -> tuple[NodeView, ...]:
+        """Nodes whose newest poll was answered. Of the others nothing new is known, so nothing is concluded."""
+        return tuple(node for node in self.nodes if node.seen.polls and not node.seen.missed)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfView:
