@@ -133,13 +133,17 @@ def _unmoved(previous: Agreement, groups: Groups) -> Agreement:
 
 
 def _count(tree: HeaderTree, heads: Mapping[str, Point], groups: Groups, *, waited: bool) -> _Poll:
-    votes = []
-    for group in groups.groups:
-        voters = [heads[node] for node in group.nodes if node in heads]
-        tip = _deepest(tree, [(point, 1) for point in voters], len(group.nodes), 1)
-        if tip is not None:
-            votes.append((group, tip.block))
-    return _Poll(tree=tree, groups=groups, votes=tuple(votes), waited=waited)
+    ballots = ((group, _ballot(tree, heads, group)) for group in groups.groups)
+    votes = tuple((group, block) for group, block in ballots if block is not None)
+    return _Poll(tree=tree, groups=groups, votes=votes, waited=waited)
+
+
+def _ballot(tree: HeaderTree, heads: Mapping[str, Point], group: Group) -> Point | None:
+    """Return what a group votes for: the deepest block that more than half of its nodes have."""
+    if len(group.nodes) == 1:
+        return heads.get(group.nodes[0])
+    tip = _deepest(tree, [(heads[node], 1) for node in group.nodes if node in heads], len(group.nodes), 1)
+    return None if tip is None else tip.block
 
 
 def _deepest(tree: HeaderTree, votes: list[tuple[Point, int]], total: int, voters: int) -> _Tip | None:

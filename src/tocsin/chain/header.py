@@ -54,7 +54,7 @@ _BASE: tuple[tuple[str, int], ...] = (
     ("mixHash", _HASH),
     ("nonce", _NONCE),
 )
-# Fields that forks appended, oldest first. A header has some of them from the left, never one without those before it.
+# Fields that forks appended, oldest first. A block of Ethereum has some of them from the left.
 _APPENDED: tuple[tuple[str, int], ...] = (
     ("baseFeePerGas", _QUANTITY),  # London, EIP-1559
     ("withdrawalsRoot", _HASH),  # Shanghai, EIP-4895
@@ -189,14 +189,17 @@ def _is_settled(block: dict[str, object]) -> bool:
 
 
 def _fields(block: dict[str, object]) -> list[str] | None:
-    """Return each field's encoding, in hex: the base, and the appended ones up to the first that is not there."""
+    """Return each field's encoding, in hex: the base, then the appended ones that are there.
+
+    Where one of the appended is left out, those after it follow all the same: alloy, and so anvil, encodes its genesis
+    that way. Such a header can match, and cannot accuse.
+    """
     try:
         fields = [_encoded(block[name], size) for name, size in _BASE]
         for name, size in _APPENDED:
             value = block.get(name)
-            if value is None:
-                break
-            fields.append(_encoded(value, size))
+            if value is not None:
+                fields.append(_encoded(value, size))
     except (KeyError, ValueError):
         return None
     return fields
