@@ -111,8 +111,13 @@ class _Port:
                 await open_socket.close()
         if any(isinstance(fault, Refused) for fault in self.node.faults):
             await self.listener.stop()
-        else:
+            return
+        try:
             await self.listener.start()
+        except OSError as error:
+            raise UsageError(
+                f"{self.node.name} cannot come back: port {self.listener.port}: {error.strerror}; free it first"
+            ) from None
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":

@@ -66,8 +66,7 @@ class SimView:
 
     def safe(self) -> SimBlock | None:
         """Return the block that the node calls safe."""
-        number = self.head().number - self.chain.spec.safe_after
-        return self._below(max(number, self.chain.finalized_number(self.head())) if number >= 0 else number)
+        return self._below(self.head().number - self.chain.spec.safe_after)
 
     def finalized(self) -> SimBlock | None:
         """Return the block that the node calls finalized."""
