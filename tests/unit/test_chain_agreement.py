@@ -289,6 +289,16 @@ def test_an_unchanged_agreement_is_the_same_value() -> None:
     assert second.agreement is first.agreement
 
 
+def test_votes_are_counted_anew_when_a_node_falls_silent_at_the_agreed_head() -> None:
+    first = decide(THREE, "A=1000 B=1000 C=1000").agreement
+    assert (first.votes, first.voting_groups) == (3, 3)
+    second = decide(THREE, "A=1000 B=1000", first).agreement
+    assert (second.votes, second.voting_groups, second.groups, second.grade) == (2, 2, 3, Grade.QUORUM)
+    third = decide(THREE, "A=1000", second).agreement
+    assert (third.votes, third.voting_groups, third.grade) == (1, 1, Grade.UNCORROBORATED)
+    assert decide(THREE, "A=1000 B=1000 C=1000", third).agreement == first
+
+
 def test_a_healed_split_is_a_quorum_again_without_a_new_block() -> None:
     decision = decide("A B", "A=1000 B=1000", held("1000", Grade.SPLIT))
     assert decision.agreement.grade is Grade.QUORUM

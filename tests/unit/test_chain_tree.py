@@ -67,6 +67,7 @@ def test_a_child_whose_number_does_not_follow_is_not_linked() -> None:
     assert parent(seen, jump) is None
     assert relation(seen, jump, at(1010)) == Unlinked(40)
     assert missing(seen, [jump, at(1010)]) == ()
+    assert not is_bridgeable(seen, jump, at(1010))
 
 
 def test_ancestors_are_found_by_height() -> None:
@@ -165,6 +166,7 @@ def test_two_geneses_are_never_linked_and_never_asked_below() -> None:
     seen = tree([one, other])
     assert relation(seen, one, other) == Unlinked(0)
     assert missing(seen, [one, other]) == ()
+    assert not is_bridgeable(seen, one, other)
 
 
 def test_a_head_that_was_never_seen_itself_is_asked_for() -> None:
