@@ -50,8 +50,8 @@ class BrokerError(TocsinError):
 class PublishRefused(BrokerError):  # noqa: N818 - reads as the condition
     """The broker answered a publish with a refusal."""
 
-    def __init__(self, topic: str, reason_code: int, reason: str) -> None:
-        super().__init__(f"the broker refused {topic}: {reason} (0x{reason_code:02x}); check its ACL")
+    def __init__(self, topic: str, reason_code: int, reason: str, *, hint: str = "check its ACL") -> None:
+        super().__init__(f"the broker refused {topic}: {reason} (0x{reason_code:02x}); {hint}")
         self.topic = topic
         self.reason_code = reason_code
 

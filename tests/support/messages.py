@@ -66,5 +66,7 @@ def golden_messages() -> dict[str, envelope.Message]:
         "alert-resolved": envelope.alert_messages(changed(RESOLVED, 42), ORIGIN)[0],
         "alert-evidence-cut": envelope.alert_messages(changed(cut, 43), ORIGIN)[0],
         "state": envelope.state_message(node, ORIGIN, BOOT),
-        "dropped": envelope.dropped_message(ORIGIN, BOOT, first=3, last=9, wall_ns=NOON_NS),
+        "dropped": envelope.dropped_message(
+            ORIGIN, BOOT, first=3, last=9, count=5, reason="outbox full", wall_ns=NOON_NS
+        ),
     }

@@ -169,6 +169,8 @@ def test_numbers_beyond_all_reason_and_bottomless_nesting_are_harmless() -> None
 
 
 def test_dropped_rows_are_named_in_one_event() -> None:
-    message = envelope.dropped_message(ORIGIN, "b00700000000", first=3, last=9, wall_ns=1)
-    assert data(message) == {"from": 3, "to": 9}
+    message = envelope.dropped_message(
+        ORIGIN, "b00700000000", first=3, last=9, count=5, reason="outbox full", wall_ns=1
+    )
+    assert data(message) == {"from": 3, "to": 9, "count": 5, "reason": "outbox full"}
     assert message.retain is False

@@ -142,18 +142,20 @@ def document_message(
     return Message(topic=origin.root + topic, payload=payload, qos=qos, retain=retain, expiry_s=expiry_s)
 
 
-def dropped_message(origin: Origin, boot: str, *, first: int, last: int, wall_ns: int) -> Message:
-    """Return the one event that stands for stream rows `first` to `last`, which were dropped for lack of space."""
+def dropped_message(
+    origin: Origin, boot: str, *, first: int, last: int, count: int, reason: str, wall_ns: int
+) -> Message:
+    """Return the one event that stands for `count` rows between `first` and `last` that were dropped unsent."""
+    topic = topics.event("warning", "self.dropped")
     payload = _envelope(
         origin,
         kind="dropped",
         id_=f"{origin.watchdog}:{boot}:d{first}-{last}",
-        subject=topics.event("warning", "self.dropped"),
+        subject=topic,
         wall_ns=wall_ns,
-        data={"from": first, "to": last},
+        data={"from": first, "to": last, "count": count, "reason": plain(reason)},
     )
-    topic = origin.root + topics.event("warning", "self.dropped")
-    return Message(topic=topic, payload=payload, severity="warning")
+    return Message(topic=origin.root + topic, payload=payload, severity="warning")
 
 
 def alert_data(effect: AlertChanged, origin: Origin) -> dict[str, object]:
@@ -187,6 +189,27 @@ def alert_data(effect: AlertChanged, origin: Origin) -> dict[str, object]:
         "reason": plain(alert.reason),
         "acked_by": plain(alert.acked_by),
     }
+
+
+def not_durable(payload: bytes) -> bytes:
+    """Return the payload of an alert with the mark that it is not on disk: a crash may say it again or not at all."""
+    event = orjson.loads(payload)
+    event["data"]["durable"] = False
+    return orjson.dumps(event, option=_SORTED)
+
+
+def retained_expiry_s(topic: str, payload: bytes, wall_ns: int) -> int | None:
+    """Return how long a retained message may stay, in seconds; None for ever, 0 that its time is over.
+
+    Only the state of a resolved alert ends, a day after it resolved: also when it is sent anew.
+    """
+    if "/alert/" not in topic or not payload:
+        return None
+    data = orjson.loads(payload)["data"]
+    if data["state"] != AlertState.RESOLVED:
+        return None
+    resolved_s = datetime.fromisoformat(data["resolved_at"] or data["updated_at"]).timestamp()
+    return min(max(int(resolved_s) + RESOLVED_EXPIRY_S - wall_ns // 10**9, 0), RESOLVED_EXPIRY_S)
 
 
 def evidence_bytes(alert: Alert) -> bytes:

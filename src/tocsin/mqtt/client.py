@@ -1,0 +1,178 @@
+"""aiomqtt, made to tell what the broker answered.
+
+aiomqtt 2.5 reports success for a publish that the broker refused, waits for its whole timeout when the connection
+ends, and connects in a thread. This subclass keeps its event loop integration and replaces these three. It hooks names
+that aiomqtt and paho keep private, hence the pin below 3 and the contract tests against a real broker.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiomqtt
+import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from tocsin.mqtt.reasons import DISCONNECT_WITH_WILL, KEEP_ALIVE_TIMEOUT, SUCCESS
+from tocsin.mqtt.settings import BrokerSettings
+
+_GOODBYE_S = 2.0
+_SESSION_MARGIN_S = 30
+"""A session that ended would let the will go at once (MQTT 5.0, 3.1.3.2.2), so it outlives the delay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Will:
+    """What the broker says in our place when we are gone without a goodbye; always retained, QoS 1."""
+
+    topic: str
+    payload: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A message of a subscribed topic. `retained` says that it was there before we subscribed."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+class CheckedClient(aiomqtt.Client):
+    """One connection over a socket that is already there; not reusable."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        sock: socket.socket,
+        *,
+        will: Will | None,
+        on_message: Callable[[Received], None],
+    ) -> None:
+        super().__init__(
+            settings.host,
+            settings.port,
+            username=settings.user,
+            password=settings.password.reveal() if settings.password else None,
+            identifier=settings.client_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            will=_last_will(will, settings.will_delay_s) if will else None,
+            clean_start=True,
+            keepalive=settings.keepalive_s,
+            properties=_connect_properties(settings),
+            timeout=settings.connect_timeout_s,
+        )
+        self.connack: Properties | None = None
+        self.ended: asyncio.Future[None] = self._disconnected
+        self.ended.add_done_callback(self._fail_all)
+        self._acks: dict[int, asyncio.Future[int]] = {}
+        self._hand_over = on_message
+        self._client._create_socket = lambda: sock  # type: ignore[method-assign]  # noqa: SLF001
+
+    async def publish_acked(self, topic: str, payload: bytes, qos: int, *, retain: bool, properties: Properties) -> int:
+        """Return the reason code of the broker's answer, 0 for QoS 0. Raises MqttError when none comes."""
+        info = self._client.publish(topic, payload, qos, retain, properties)
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            raise aiomqtt.MqttCodeError(info.rc, "could not publish")
+        if qos == 0:
+            return 0
+        ack = self._acks[info.mid] = self._loop.create_future()
+        try:
+            return await asyncio.wait_for(ack, self.timeout)
+        except TimeoutError:
+            raise aiomqtt.MqttError(f"no answer to a publish within {self.timeout:g} s") from None
+        finally:
+            del self._acks[info.mid]
+
+    async def hang_up(self, *, with_will: bool) -> None:
+        """End the connection; with the will, the broker publishes it unless we are back within its delay."""
+        if not self.ended.done():
+            reason = ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL) if with_will else None
+            self._client.disconnect(reason)
+            with contextlib.suppress(TimeoutError, aiomqtt.MqttError, OSError):
+                await asyncio.wait_for(asyncio.shield(self.ended), _GOODBYE_S)
+        self._client._sock_close()  # noqa: SLF001
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        self.connack = properties
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_disconnect(
+        self,
+        client: paho.Client,
+        userdata: Any,
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        del client, userdata, properties
+        if self.ended.done():
+            return
+        if flags.is_disconnect_packet_from_server:
+            self.ended.set_exception(aiomqtt.MqttCodeError(reason_code))
+        elif reason_code.value == SUCCESS:
+            self.ended.set_result(None)
+        else:  # paho dresses its own errors as reason codes
+            silent = reason_code.value == KEEP_ALIVE_TIMEOUT
+            self.ended.set_exception(aiomqtt.MqttError("it stopped answering" if silent else "connection lost"))
+
+    def _on_publish(
+        self, client: paho.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        del client, userdata, properties
+        ack = self._acks.get(mid)
+        if ack is not None and not ack.done():
+            ack.set_result(reason_code.value)
+
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        del client, userdata
+        with contextlib.suppress(UnicodeDecodeError):
+            self._hand_over(Received(topic=message.topic, payload=bytes(message.payload), retained=message.retain))
+
+    def _fail_all(self, ended: asyncio.Future[None]) -> None:
+        error = ended.exception() or aiomqtt.MqttError("the connection was closed")
+        waiting: list[asyncio.Future[Any]] = [
+            *self._acks.values(),
+            *self._pending_subscribes.values(),
+            self._connected,
+        ]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(error if isinstance(error, aiomqtt.MqttError) else _foreign(error))
+
+
+def properties_of(packet_type: int) -> Properties:
+    """Return empty properties for a packet."""
+    return Properties(packet_type)  # type: ignore[no-untyped-call]
+
+
+def _foreign(error: BaseException) -> aiomqtt.MqttError:
+    """Whatever paho raised while it read or wrote: the connection is broken all the same."""
+    return aiomqtt.MqttError(f"{type(error).__name__}: {error}")
+
+
+def _last_will(will: Will, delay_s: int) -> aiomqtt.Will:
+    properties = properties_of(PacketTypes.WILLMESSAGE)
+    properties.WillDelayInterval = delay_s
+    properties.ContentType = will.content_type
+    properties.PayloadFormatIndicator = 1
+    return aiomqtt.Will(will.topic, will.payload, qos=1, retain=True, properties=properties)
+
+
+def _connect_properties(settings: BrokerSettings) -> Properties:
+    properties = properties_of(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = settings.will_delay_s + _SESSION_MARGIN_S
+    return properties

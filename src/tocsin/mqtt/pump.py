@@ -1,0 +1,191 @@
+"""What waits in the store goes to the broker: urgent chains, then retained topics, then the rest, round by round.
+
+A round is short, so that a critical row that comes in a storm waits for one round and not for the storm.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Final
+
+from tocsin.clock import Clock
+from tocsin.errors import PublishRefused
+from tocsin.mqtt.health import Tally
+from tocsin.mqtt.lanes import Chain, Holds, chain_of, lanes
+from tocsin.mqtt.outbox import Outbox
+from tocsin.mqtt.presence import Life
+from tocsin.mqtt.tasks import all_of
+from tocsin.mqtt.transport import Connection, publish
+from tocsin.store import Pending, Retained
+from tocsin.wire.envelope import CONTENT_TYPE, dropped_message, not_durable, retained_expiry_s
+
+ROUND: Final = 64
+_MOST: Final = ROUND * 64
+"""Rows looked at to find one that the broker does not refuse."""
+
+
+class Pump:
+    """Moves rows over one connection after the other. `own` topics are said by the publisher itself."""
+
+    def __init__(
+        self, outbox: Outbox, *, life: Life, clock: Clock, pause_s: float, own: frozenset[str], tally: Tally
+    ) -> None:
+        self._life = life
+        self.holds = Holds(pause_s)
+        self.idle = asyncio.Event()
+        """Set while nothing waits but what the broker refuses."""
+        self.own = own
+        self.yielding = False
+        """Leave the retained topics to an older daemon of our name."""
+        self._outbox = outbox
+        self._clock = clock
+        self._tally = tally
+        self._repeat = True
+        self._retained: dict[str, Retained] = {}
+        self._configured: frozenset[str] | None = None
+
+    def start(self) -> None:
+        """Begin on a new connection: everything retained is due, nothing is held."""
+        self.idle.clear()
+        self.holds.end_pauses()
+        self._repeat = True
+
+    def repeat_retained(self) -> None:
+        """Say everything retained again."""
+        self._repeat = True
+        self._outbox.outbox_changed.set()
+
+    def configure(self, topics: frozenset[str]) -> None:
+        """Take the retained topics that are configured now: every other one that we remember is cleared."""
+        self._configured = topics
+        self.repeat_retained()
+
+    async def run(self, connection: Connection) -> None:
+        """Send for as long as the connection holds. Raises BrokerError."""
+        while True:
+            self._outbox.outbox_changed.clear()
+            if not await self._round(connection):
+                self.idle.set()
+                await self._until_something_is_due()
+                self.idle.clear()
+
+    async def _round(self, connection: Connection) -> bool:
+        """Send what fits into one round; return whether anything was tried."""
+        await self._tell_drops(connection)
+        urgent, others = await self._next_chains()
+        await self._send_chains(connection, urgent)
+        retained = await self._next_retained()
+        await all_of([self._send_retained(connection, one) for one in retained])
+        await self._send_chains(connection, others)
+        return bool(urgent or others or retained)
+
+    async def _tell_drops(self, connection: Connection) -> None:
+        """One event stands for the rows that the outbox had to drop: a consumer must not take the hole for loss."""
+        for drop in await self._outbox.dropped():
+            message = dropped_message(
+                self._life.origin,
+                self._life.boot,
+                first=drop.first,
+                last=drop.last,
+                count=drop.count,
+                reason=drop.reason,
+                wall_ns=drop.wall_ns,
+            )
+            if self.holds.holds(message.topic, message.topic, _now()):
+                return
+            try:
+                await publish(connection, message)
+            except PublishRefused as refusal:
+                self._refuse(message.topic, refusal)
+                return
+            await self._outbox.mark_announced([drop])
+
+    async def _next_chains(self) -> tuple[list[Chain], list[Chain]]:
+        limit = ROUND
+        while True:
+            rows = await self._outbox.pending(limit)
+            urgent, others = lanes(rows, self.holds, _now())
+            if urgent or others or len(rows) < limit or limit >= _MOST:
+                return urgent, others
+            limit *= 4
+
+    async def _next_retained(self) -> list[Retained]:
+        if self.yielding:
+            return []
+        due = await self._outbox.retained_all() if self._repeat else await self._outbox.retained_unpublished()
+        self._repeat = False
+        self._retained |= {one.topic: one for one in due if one.topic not in self.own}
+        now = _now()
+        ready = [one for one in self._retained.values() if not self.holds.holds(one.topic, one.topic, now)]
+        return ready[:ROUND]
+
+    async def _send_chains(self, connection: Connection, chains: Sequence[Chain]) -> None:
+        sent: list[int] = []
+        try:
+            await all_of([self._send_chain(connection, chain, sent) for chain in chains])
+        finally:
+            if sent:
+                await self._outbox.mark_sent(sent)
+                self._tally.sent += len(sent)
+
+    async def _send_chain(self, connection: Connection, chain: Chain, sent: list[int]) -> None:
+        for pending in chain:
+            try:
+                await _publish_row(connection, pending)
+            except PublishRefused as refusal:
+                self._refuse(chain_of(pending), refusal)
+                await self._outbox.mark_failed(pending.row.seq, str(refusal))
+                return
+            self.holds.release(pending.row.topic, chain_of(pending))
+            sent.append(pending.row.seq)
+
+    async def _send_retained(self, connection: Connection, one: Retained) -> None:
+        payload = b"" if self._leftover(one.topic) else one.payload or b""
+        expiry_s = retained_expiry_s(one.topic, payload, self._clock.wall_ns())
+        if expiry_s == 0:
+            payload, expiry_s = b"", None
+        content_type = CONTENT_TYPE if payload else None
+        try:
+            await connection.publish(
+                one.topic, payload, qos=1, retain=True, expiry_s=expiry_s, content_type=content_type
+            )
+        except PublishRefused as refusal:
+            self._refuse(one.topic, refusal)
+            return
+        self.holds.release(one.topic, one.topic)
+        self._retained.pop(one.topic, None)
+        await self._outbox.mark_retained(one.topic, one.revision)
+        if self._leftover(one.topic):
+            await self._outbox.forget_retained(one.topic)
+        self._tally.retained += 1
+
+    def _leftover(self, topic: str) -> bool:
+        """Whether a topic is of an earlier configuration or name. Alerts below our root end by themselves."""
+        root = self._life.origin.root
+        if self._configured is None or topic in self._configured or topic in self.own:
+            return False
+        return not topic.startswith(f"{root}alert/")
+
+    def _refuse(self, chain: str, refusal: PublishRefused) -> None:
+        self._tally.refused += 1
+        self.holds.refuse(chain, refusal, _now())
+
+    async def _until_something_is_due(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._outbox.outbox_changed.wait(), self.holds.next_try_s(_now()))
+
+
+async def _publish_row(connection: Connection, pending: Pending) -> None:
+    row = pending.row
+    await connection.publish(
+        row.topic,
+        row.payload if pending.durable else not_durable(row.payload),
+        qos=row.qos,
+        retain=row.retain,
+        expiry_s=row.expiry_s,
+        content_type=row.content_type,
+    )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
