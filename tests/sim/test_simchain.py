@@ -4,7 +4,7 @@ import itertools
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.clock import NS
@@ -40,6 +40,7 @@ def assert_sound(chain: SimChain, head: SimBlock) -> None:
     assert all(header_hash(block.head()) == block.hash for block in blocks)
 
 
+@settings(deadline=None)
 @given(spec=SPECS, steps=st.lists(st.integers(1, 200), max_size=6))
 def test_the_same_seed_gives_the_same_chain_however_often_one_looks(spec: ChainSpec, steps: list[int]) -> None:
     often, once = ManualClock(), ManualClock()
@@ -104,6 +105,7 @@ def test_a_scaled_clock_makes_the_chain_run_faster() -> None:
     assert chain.head().number == 10
 
 
+@settings(deadline=None)
 @given(spec=SPECS, depth=st.integers(0, 5), slots=st.integers(0, 20))
 def test_forks_are_equally_high_part_at_the_depth_and_both_grow(spec: ChainSpec, depth: int, slots: int) -> None:
     clock = ManualClock()
@@ -120,6 +122,7 @@ def test_forks_are_equally_high_part_at_the_depth_and_both_grow(spec: ChainSpec,
     assert_sound(chain, other)
 
 
+@settings(deadline=None)
 @given(depths=st.lists(st.integers(0, 4), min_size=1, max_size=4))
 def test_a_reorg_replaces_exactly_so_many_blocks_and_keeps_the_height(depths: list[int]) -> None:
     clock = ManualClock()
@@ -259,6 +262,7 @@ def test_a_body_is_as_large_as_a_real_one() -> None:
     assert header_hash(block) == block["hash"]
 
 
+@settings(deadline=None)
 @given(depth=st.integers(0, 6), slots=st.integers(0, 4))
 def test_the_path_between_two_heads_leads_from_where_they_part(depth: int, slots: int) -> None:
     clock = ManualClock()

@@ -1,11 +1,13 @@
-"""The small fakes: clocks, bus, RLP, strategies."""
+"""The small fakes: clocks, bus, RLP, strategies; and that the reference page names every fault."""
+
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.errors import BrokerError, PublishRefused
-from tocsin.testing import ManualClock, MemoryBus, ScaledClock, header_hash, keccak256, rehashed, rlp
+from tocsin.testing import FAULTS, ManualClock, MemoryBus, ScaledClock, header_hash, keccak256, rehashed, rlp
 from tocsin.testing.strategies import ObservationTree, block_trees, groups, observation_trees, rpc_headers
 
 
@@ -90,6 +92,7 @@ def test_keccak_is_not_sha3() -> None:
     assert keccak256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
 
 
+@settings(deadline=None)
 @given(header=rpc_headers(), field=st.sampled_from(["stateRoot", "extraData", "parentHash", "mixHash"]))
 def test_any_change_of_a_field_changes_the_hash(header: dict[str, object], field: str) -> None:
     assert header_hash(header) == header["hash"]
@@ -100,6 +103,7 @@ def test_any_change_of_a_field_changes_the_hash(header: dict[str, object], field
 # -- strategies
 
 
+@settings(deadline=None)
 @given(blocks=block_trees())
 def test_block_trees_link_to_one_first_block(blocks: tuple[object, ...]) -> None:
     tree = ObservationTree(blocks=blocks, nodes=(), heads=())  # type: ignore[arg-type]
@@ -110,6 +114,7 @@ def test_block_trees_link_to_one_first_block(blocks: tuple[object, ...]) -> None
         assert [ancestor.number for ancestor in path] == list(range(block.number, -1, -1))
 
 
+@settings(deadline=None)
 @given(tree=observation_trees(groups=3), liar=groups())
 def test_lies_come_from_one_group_alone_and_link_to_nothing(tree: ObservationTree, liar: str) -> None:
     assert len(tree.groups) == 3
@@ -118,3 +123,17 @@ def test_lies_come_from_one_group_alone_and_link_to_nothing(tree: ObservationTre
     for name, head in lied.heads:
         assert (head == tree.head(name)) != (name in members)
         assert (len(lied.path(head)) == 1 and head.number > 999) == (name in members)
+
+
+# -- docs
+
+
+def test_the_reference_page_has_one_row_for_each_fault_as_its_class_says(pytestconfig: pytest.Config) -> None:
+    page = Path(pytestconfig.rootpath, "docs/reference/testing.md").read_text()
+    table = page.partition("<!-- faults: begin -->")[2].partition("<!-- faults: end -->")[0]
+    rows = []
+    for name, kind in FAULTS.items():
+        summary = " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
+        usage = kind.usage.replace("|", "\\|")
+        rows.append(f"| `{name}` | {usage} | {summary} |")
+    assert table.strip().splitlines()[2:] == rows

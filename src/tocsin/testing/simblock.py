@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from tocsin.testing.headers import header_hash, keccak256, rlp
@@ -47,13 +48,13 @@ class SimBlock:
         entries: list[object] = [
             self._transaction(index, entry) if full else entry for index, entry in enumerate(hashes)
         ]
-        paid = range(0 if self.parent is None else withdrawals)
+        paid = _withdrawals(self.slot, 0 if self.parent is None else withdrawals)
         return {
             **self.head(),
             "size": hex(600 + 110 * len(entries)),
             "uncles": [],
             "transactions": entries,
-            "withdrawals": [_withdrawal(self.slot, index) for index in paid],
+            "withdrawals": [dict(entry) for entry in paid],
         }
 
     def _transaction(self, index: int, tx_hash: str) -> dict[str, object]:
@@ -65,9 +66,15 @@ class SimBlock:
         }
 
 
-def _hashes(seed: str, kind: str, count: int) -> list[str]:
+@lru_cache(maxsize=512)  # every node of a pool shows the same few blocks at every poll
+def _hashes(seed: str, kind: str, count: int) -> tuple[str, ...]:
     stream = hashlib.shake_256(f"{seed}/{kind}".encode()).digest(32 * count)
-    return ["0x" + stream[at : at + 32].hex() for at in range(0, len(stream), 32)]
+    return tuple("0x" + stream[at : at + 32].hex() for at in range(0, len(stream), 32))
+
+
+@lru_cache(maxsize=512)
+def _withdrawals(slot: int, count: int) -> tuple[dict[str, object], ...]:
+    return tuple(_withdrawal(slot, index) for index in range(count))
 
 
 def _withdrawal(slot: int, index: int) -> dict[str, object]:
