@@ -7,7 +7,7 @@ DurationNs = NewType("DurationNs", int)
 """A span of time in nanoseconds; written in configuration as "12s", "250ms", "4m", "1h", "7d"."""
 
 _UNITS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
-_DURATION = re.compile(r"(\d{1,9})(?:\.(\d{1,6}))?(ms|s|m|h|d)")
+_DURATION = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?(ms|s|m|h|d)")
 
 
 def duration_ns(text: str) -> DurationNs:

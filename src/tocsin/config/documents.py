@@ -35,6 +35,8 @@ class Document:
     places: dict[Path, Place] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     complete: bool = True
+    unfinished: set[Path] = field(default_factory=set)
+    """Keys that something unreadable would have brought; that they are missing says nothing more."""
 
     def place(self, path: Path) -> Place:
         """Return where `path` stands: its own line, else that of the nearest table around it."""
@@ -43,13 +45,26 @@ class Document:
                 return found
         return Place(self.files[0])
 
+    def lacks(self, path: Path) -> bool:
+        """Say whether `path` may be missing only because something else could not be read."""
+        return not self.complete or path in self.unfinished
+
+    def empty(self, path: Path) -> bool:
+        """Say whether the value at `path` is empty, or not there."""
+        value: Any = self.data
+        key: Any
+        for key in path:
+            value = value[key] if isinstance(value, list | dict) else None
+        return not value
+
 
 def read_documents(main: FilePath, problems: Problems) -> Document:
     """Read the main file and everything it includes; what cannot be read becomes a problem."""
     document = Document(files=[str(main)])
     _read_into(document, str(main), problems)
-    pending = list(_included(document, main, problems))
-    for file in pending:
+    if not document.data:
+        return document
+    for file in list(_included(document, main, problems)):
         document.files.append(file)
         _read_into(document, file, problems, nested=True)
     return document
@@ -78,6 +93,7 @@ def _head(file: str, count: int) -> bytes:
 
 
 def _read_into(document: Document, file: str, problems: Problems, *, nested: bool = False) -> None:
+    problems.files.append(file)
     before = len(problems.errors)
     parsed = _parse(file, problems)
     if parsed is None:

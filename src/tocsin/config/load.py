@@ -12,7 +12,7 @@ from tocsin.config.documents import Document, read_documents
 from tocsin.config.problems import Problems
 from tocsin.config.profile import Profiles, apply_profiles, shipped
 from tocsin.config.registry import Registry
-from tocsin.config.resolve import DetectorTables, complete, settings_of
+from tocsin.config.resolve import DetectorTables, complete, resolved, settings_of
 from tocsin.config.secrets import Sources
 from tocsin.config.show import canonical, effective
 from tocsin.config.tree import Tree
@@ -65,13 +65,10 @@ def load(
     tree = complete(tree, sources.folder)
     check_files(tree, document, problems)
     problems.raise_if_any()
-    return _loaded(tree, document, sources, settings_of(tree, registry, common, layers, ""), problems)
-
-
-def _loaded(tree: Tree, document: Document, sources: Sources, settings: Settings, problems: Problems) -> Loaded:
-    shown = effective(tree, settings)
+    settings = settings_of(tree, registry, common, layers)
     warn_of_secrets(tree, document, sources, problems)
     warn_of_pools(settings, tree, document, problems)
+    shown = effective(tree, settings, resolved(registry, common))
     return Loaded(
         tree=tree,
         settings=replace(settings, config_hash=digest(canonical(shown, settings))),
@@ -91,7 +88,9 @@ def _validated(document: Document, sources: Sources, problems: Problems) -> Tree
         return None
     for one in found:
         path = tuple(key for key in one["loc"] if key != "[key]")
-        if one["type"] == MISSING and not document.complete:
-            continue  # it may stand in the file that could not be read
+        if one["type"] == MISSING and document.lacks(path):
+            continue
+        if one["type"] == "too_short" and not document.empty(path):
+            continue  # its elements are wrong, and that is told already
         problems.error(document.place(path), path, describe(one, path))
     return None

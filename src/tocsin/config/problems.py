@@ -30,6 +30,8 @@ class Problems:
 
     errors: list[tuple[Place, str]] = field(default_factory=list)
     warnings: list[tuple[Place, str]] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    """Every file that was read, in the order in which its problems are told."""
 
     def error(self, place: Place, path: Path, message: str) -> None:
         self.errors.append((place, _line(place, path, message)))
@@ -40,22 +42,22 @@ class Problems:
     def raise_if_any(self) -> None:
         """Raise ConfigError with every error in the order of the files."""
         if self.errors:
-            raise ConfigError(_in_order(self.errors))
+            raise ConfigError(self._in_order(self.errors))
 
     def warning_lines(self) -> tuple[str, ...]:
-        return _in_order(self.warnings)
+        return self._in_order(self.warnings)
 
-
-def _in_order(found: list[tuple[Place, str]]) -> tuple[str, ...]:
-    files = {place.file: index for index, (place, _) in reversed(list(enumerate(found)))}
-    ordered = sorted(found, key=lambda item: (files[item[0].file], item[0].line))
-    return tuple(dict.fromkeys(text for _, text in ordered))
+    def _in_order(self, found: list[tuple[Place, str]]) -> tuple[str, ...]:
+        position = {file: index for index, file in enumerate(dict.fromkeys(self.files))}
+        ordered = sorted(found, key=lambda item: (position.get(item[0].file, len(position)), item[0].line))
+        return tuple(dict.fromkeys(text for _, text in ordered))
 
 
 def _line(place: Place, path: Path, message: str) -> str:
-    # One problem, one line, whatever stands in a key; the last net keeps resolved secrets out of it.
-    parts = (str(place), path_text(path), message) if path else (str(place), message)
-    return redact(" ".join(": ".join(parts).split()))
+    # One problem, one line, whatever stands in a key. The last net keeps secrets out; the file's name is none, and a
+    # password that is a word of it would make it useless.
+    said = f"{path_text(path)}: {message}" if path else message
+    return " ".join(f"{place}: {redact(said)}".split())
 
 
 def path_text(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tocsin.config.documents import Document, Table, read_documents
+from tocsin.config.locate import Path
 from tocsin.config.problems import Place, Problems, suggestion
 from tocsin.config.tree import DetectorTables
 from tocsin.config.values import BlockHash, ChainId, Duration, Slots
@@ -76,10 +77,10 @@ def apply_profiles(document: Document, profiles: Profiles, problems: Problems) -
         if not isinstance(name, str):
             continue
         profile = profiles.get(name, problems)
-        path = ("chain", index, "profile")
+        path: Path = ("chain", index, "profile")
         if profile is None:
             _unknown(document.place(path), index, name, profiles, problems)
-            document.complete = False
+            document.unfinished.update(("chain", index, key) for key in FACTS)
             continue
         _contradiction(document, index, profile.data, problems)
         for key in FACTS:

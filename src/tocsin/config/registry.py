@@ -64,7 +64,7 @@ def _build(params: type[Any]) -> type[BaseModel]:
     fields: dict[str, Any] = {
         field.name: (
             _kind(params, field.name, hint),
-            Field(None, alias=public_key(field.name), json_schema_extra=_default_of(field)),
+            Field(None, alias=public_key(field.name), json_schema_extra=_default_of(field, hint)),
         )
         for field, hint in _fields(params)
     }
@@ -81,19 +81,13 @@ def public_key(field: str) -> str:
     return field.removesuffix(_SUFFIX)
 
 
-def plain(value: Any) -> Any:
-    """Return Params, or any value in them, as it is written in TOML."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            public_key(field.name): _plain_field(field.name, hint, getattr(value, field.name))
-            for field, hint in _fields(type(value))
-            if not (field.name.endswith(_SUFFIX) and getattr(value, field.name) == field.default == 0)
-        }
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    return False if value is None else value
+def plain(params: Any) -> dict[str, Any]:
+    """Return Params, or a table in them, as it is written in TOML; no time at all is left out."""
+    return {
+        public_key(field.name): _written(_hint(field.name, hint), getattr(params, field.name))
+        for field, hint in _fields(type(params))
+        if not (field.name.endswith(_SUFFIX) and getattr(params, field.name) == field.default == 0)
+    }
 
 
 _CONFIG = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
@@ -104,16 +98,31 @@ def _fields(params: type[Any]) -> list[tuple["dataclasses.Field[Any]", Any]]:
     return [(field, hints[field.name]) for field in dataclasses.fields(params)]
 
 
-def _plain_field(name: str, hint: Any, value: Any) -> Any:
-    timed = name.endswith(_SUFFIX) or DurationNs in (hint, *get_args(hint))
-    return duration_text(value) if timed and value is not None else plain(value)
+def _hint(name: str, hint: Any) -> Any:
+    return DurationNs if name.endswith(_SUFFIX) else hint
 
 
-def _default_of(field: "dataclasses.Field[Any]") -> dict[str, Any]:
+def _written(hint: Any, value: Any) -> Any:
+    """Return a value as it is written in TOML; only its type tells a duration from a number."""
+    if value is None:
+        return False
+    if get_origin(hint) in (Union, types.UnionType):
+        [hint] = [kind for kind in get_args(hint) if kind is not type(None)]
+    if hint is DurationNs:
+        return duration_text(value)
+    if isinstance(value, tuple):
+        kinds = get_args(hint)
+        each = kinds[:1] * len(value) if kinds[-1:] == (...,) else kinds
+        return [_written(kind, item) for kind, item in zip(each, value, strict=True)]
+    if isinstance(value, Enum):
+        return value.value
+    return plain(value) if dataclasses.is_dataclass(value) else value
+
+
+def _default_of(field: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
     if field.default is dataclasses.MISSING:
         return {}
-    hint = DurationNs if field.type in (DurationNs, "DurationNs") else field.type
-    return {"default": _plain_field(field.name, hint, field.default)}
+    return {"default": _written(_hint(field.name, hint), field.default)}
 
 
 def _kind(owner: type[Any], name: str, hint: Any) -> Any:
@@ -146,7 +155,7 @@ def _nested(kind: Any) -> type[BaseModel]:
             Field(
                 ... if field.default is dataclasses.MISSING else field.default,
                 alias=public_key(field.name),
-                json_schema_extra=_default_of(field),
+                json_schema_extra=_default_of(field, hint),
             ),
         )
         for field, hint in _fields(kind)
@@ -167,9 +176,7 @@ def _choice(kind: type[Enum]) -> Any:
 
 def _optional(owner: type[Any], name: str, hint: Any) -> Any:
     kinds = [kind for kind in get_args(hint) if kind is not type(None)]
-    if len(kinds) != 1 or len(kinds) == len(get_args(hint)):
-        raise TypeError(f"{owner.__name__}.{name}: of unions, only an optional value can be configured")
+    if len(kinds) != 1 or kinds[0] is bool:  # `false` stands for None, so an optional bool would have two meanings
+        raise TypeError(f"{owner.__name__}.{name}: of unions, only an optional value other than bool can be configured")
     inner = _kind(owner, name, kinds[0])
-    if kinds[0] is bool:
-        return inner | None
     return Annotated[inner | None, BeforeValidator(lambda value: None if value is False else value)]

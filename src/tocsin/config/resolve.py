@@ -131,15 +131,15 @@ def _keys_at(params: type[Any], path: Path) -> list[str]:
 
 
 def settings_of(
-    tree: Tree, registry: Registry, common: Overrides, chains: list[tuple[Overrides, Overrides]], config_hash: str
+    tree: Tree, registry: Registry, common: Overrides, chains: list[tuple[Overrides, Overrides]]
 ) -> Settings:
-    """Return what the core gets. `chains` has the overrides of profile and chain, in the order of the tree's chains."""
+    """Return what the core gets, but for the hash. `chains` has the overrides of profile and chain for each chain."""
     own = {name: params for name, params in registry.items() if name.startswith(SELF)}
     return Settings(
         site=tree.watchdog.site,
         watchdog=tree.watchdog.name,
         environment=tree.watchdog.environment,
-        config_hash=config_hash,
+        config_hash="",
         chains=tuple(
             _chain_settings(chain, resolved(_of_chains(registry), profile, common, specific))
             for chain, (profile, specific) in zip(tree.chains, chains, strict=True)

@@ -65,7 +65,7 @@ class Sources:
                 f"LoadCredential={source.name}:/path, or use {{ file = ... }}"
             )
         try:
-            return _single_line(read_file(str(path), LARGEST_SECRET))
+            return _text(read_file(str(path), LARGEST_SECRET))
         except OSError as error:
             raise ValueError(f"{source.kind} {source.name} {error}") from None
         except ValueError as error:
@@ -78,15 +78,13 @@ class Sources:
         return value
 
 
-def _single_line(data: bytes) -> str:
+def _text(data: bytes) -> str:
     try:
         value = data.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8 text") from None
     if not value:
         raise ValueError("is empty")
-    if any(ord(char) < _SPACE for char in value):
-        raise ValueError("holds more than one line, or control characters")
     return value
 
 
@@ -105,7 +103,9 @@ class ConfiguredSecret(Secret):
 
     @classmethod
     def checked(cls, value: str, source: Source | None = None) -> Self:
-        """Build one. Raises ValueError, without the value."""
+        """Build one. Raises ValueError, without the value; a line break could end a header or a protocol's line."""
+        if any(ord(char) < _SPACE for char in value):
+            raise ValueError("holds more than one line, or control characters")
         return cls(value, source)
 
     @classmethod
@@ -141,6 +141,8 @@ class ConfiguredUrl(SecretUrl, ConfiguredSecret):
     @classmethod
     def checked(cls, value: str, source: Source | None = None) -> Self:
         """Build one. Raises ValueError, without the value, unless it is a URL of an accepted scheme."""
+        if any(ord(char) <= _SPACE for char in value):
+            raise ValueError("has a space or a control character in it")
         try:
             parts = urlsplit(value)
             host, port = parts.hostname, parts.port
@@ -148,8 +150,6 @@ class ConfiguredUrl(SecretUrl, ConfiguredSecret):
             raise ValueError(f"is not a URL; write {_examples(cls.schemes)}") from None
         if parts.scheme not in cls.schemes:
             raise ValueError(f"is not a URL of a known scheme; write {_examples(cls.schemes)}")
-        if any(ord(char) <= _SPACE for char in value):
-            raise ValueError("has a space or a control character in it")
         if parts.scheme == "ipc":
             if parts.netloc or not parts.path.startswith("/"):
                 raise ValueError("write the absolute path of the socket, such as ipc:///run/geth/geth.ipc")

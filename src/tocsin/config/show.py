@@ -17,28 +17,20 @@ Document = dict[str, Any]
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def effective(tree: Tree, settings: Settings) -> Document:
+def effective(tree: Tree, settings: Settings, common: Mapping[str, object]) -> Document:
     """Return the document in the shape of the TOML, without `include`: what it brought in stands in its place.
 
-    Params common to all chains are in `detector`, those of one chain only where they differ.
+    `common` has the Params that hold where a chain (or its profile) says nothing else; a chain's stand only where they
+    differ.
     """
-    document: Document = tree.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude={"include", "detectors"}
-    )
-    common = _common(settings)
+    document: Document = tree.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"include"})
     for table, chain in zip(document["chain"], settings.chains, strict=True):
-        own = {name: plain(params) for name, params in chain.detectors.items()}
         table["node"] = [{key: value for key, value in node.items() if value not in ("", {})} for node in table["node"]]
-        table["detector"] = {name: table_ for name, table_ in own.items() if common.get(name) != table_}
-    document["detector"] = common
+        del table["detector"]
+        if own := {name: plain(params) for name, params in chain.detectors.items() if common[name] != params}:
+            table["detector"] = own
+    document["detector"] = {name: plain(params) for name, params in common.items()}
     return document
-
-
-def _common(settings: Settings) -> Document:
-    every = {name: plain(params) for name, params in settings.detectors.items()}
-    for chain in reversed(settings.chains):
-        every |= {name: plain(params) for name, params in chain.detectors.items()}
-    return dict(sorted(every.items()))
 
 
 def canonical(document: Document, settings: Settings) -> bytes:
@@ -47,7 +39,7 @@ def canonical(document: Document, settings: Settings) -> bytes:
     return orjson.dumps({"document": document, "endpoints": endpoints}, option=orjson.OPT_SORT_KEYS)
 
 
-def as_toml(document: Document) -> str:
+def as_toml(document: Mapping[str, Any]) -> str:
     """Write a document as TOML that reads back to itself."""
     return "\n".join(_table(document, (), "")).lstrip("\n") + "\n"
 

@@ -87,7 +87,7 @@ class Mqtt(_Table):
     """PEM file of a client certificate."""
     key: FileName | None = None
     """PEM file of its key, unencrypted; left out when `cert` holds both."""
-    keepalive_ns: Annotated[Duration, Within("1s", "1h")] = Field(DurationNs(15 * NS), alias="keepalive")
+    keepalive_ns: Annotated[Duration, Within("1s", "1h")] = Field(DurationNs(10 * NS), alias="keepalive")
     """A connection silent for half as long again counts as lost, for the broker too; whole seconds."""
 
     @model_validator(mode="after")
@@ -193,9 +193,13 @@ class Tree(_Table):
     include: Annotated[tuple[FileName, ...], Listed] = ()
     """Globs of further files, relative to this one. Tables merge, arrays of tables append, nothing is set twice."""
     watchdog: Watchdog
+    """Who watches, and where it keeps what it knows."""
     mqtt: Mqtt | None = None
+    """The MQTT 5 broker; without it alerts are kept, and shown at the shell only."""
     journal: Journal = Journal.model_construct()
+    """The record of everything that came in."""
     chains: Annotated[tuple[Chain, ...], Field(min_length=1), Listed] = Field(alias="chain")
+    """The chains that are watched."""
     detectors: DetectorTables = Field({}, alias="detector")
     """Params of detectors on every chain."""
 

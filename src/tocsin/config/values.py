@@ -185,7 +185,7 @@ def _string(pattern: str, example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
 
 
-_DURATION_SCHEMA = _string(r"^[0-9]{1,9}(\.[0-9]{1,6})?(ms|s|m|h|d)$", "12s")
+_DURATION_SCHEMA = _string(r"^[0-9]{1,12}(\.[0-9]{1,6})?(ms|s|m|h|d)$", "12s")
 
 Listed = BeforeValidator(_tuple)
 """For tuples: TOML has arrays only, and strict mode takes nothing else for one."""

@@ -36,7 +36,17 @@ def unknown_key(path: Path) -> str:
     if key in LATER.get(table, ()):
         return f"tocsin {__version__} does not know this table yet; remove it, or run a version that does"
     known = public_keys(TABLES[table]) if table in TABLES else ()
-    return "unknown key" + suggestion(str(key), known)
+    return "unknown key" + (suggestion(str(key), known) or _elsewhere(str(key), table))
+
+
+def _elsewhere(key: str, table: tuple[str, ...]) -> str:
+    """Suggest a key of another table: it may stand one table too deep."""
+    for other, model in TABLES.items():
+        found = suggestion(key, public_keys(model)) if other not in ((), table) else ""
+        if found:
+            header = ".".join(other)
+            return found.replace("?)", f" of {f'[[{header}]]' if other[0] == 'chain' else f'[{header}]'}?)")
+    return ""
 
 
 def describe(error: Mapping[str, Any], path: Path) -> str:
