@@ -1,1 +1,64 @@
-"""."""
+"""What survives: journal, snapshots, outbox and retained topics in one directory, under one writer.
+
+    store = await Store.open(state_dir, clock=clock)
+    committed = await store.commit(Group(...))     # nothing of the group may leave before this returns
+
+The store knows bytes, not events. File formats: docs/reference/store.md.
+"""
+
+from tocsin.store.recording import Kept, Recording, RecordingWriter, read_recording
+from tocsin.store.store import Store
+from tocsin.store.values import (
+    Committed,
+    Counts,
+    Dropped,
+    Entry,
+    Exported,
+    Gap,
+    Group,
+    Health,
+    Limits,
+    Mode,
+    Notice,
+    NoticeKind,
+    Origin,
+    OutboxRow,
+    Pending,
+    Record,
+    Recovered,
+    Retained,
+    RetainedRow,
+    SegmentInfo,
+    Snapshot,
+    SnapshotAt,
+)
+
+__all__ = [
+    "Committed",
+    "Counts",
+    "Dropped",
+    "Entry",
+    "Exported",
+    "Gap",
+    "Group",
+    "Health",
+    "Kept",
+    "Limits",
+    "Mode",
+    "Notice",
+    "NoticeKind",
+    "Origin",
+    "OutboxRow",
+    "Pending",
+    "Record",
+    "Recording",
+    "RecordingWriter",
+    "Recovered",
+    "Retained",
+    "RetainedRow",
+    "SegmentInfo",
+    "Snapshot",
+    "SnapshotAt",
+    "Store",
+    "read_recording",
+]

@@ -1,0 +1,77 @@
+"""What should stand on the broker as retained, and how far the broker is known to have it.
+
+A cleared topic is remembered like any other until it has aged: a broker that comes back with an old state of its own
+shows it again, and must be told again. Used by the writer thread alone.
+"""
+
+import sqlite3
+
+from tocsin.store.values import Limits, Retained, RetainedRow
+
+_COLUMNS = "topic, payload, revision, published"
+
+
+class RetainedTopics:
+    """Documents by topic; every change has a revision, higher than all before."""
+
+    def __init__(self, db: sqlite3.Connection, limits: Limits) -> None:
+        self._db = db
+        self._limits = limits
+        self.revision = 0
+        self.load()
+
+    def load(self) -> None:
+        """Read the newest revision again."""
+        self.revision = int(self._db.execute("SELECT revision FROM head").fetchone()[0])
+
+    def put(self, row: RetainedRow, wall_ns: int) -> bool:
+        """Set or clear a topic; say whether that changes anything."""
+        now = self._db.execute("SELECT payload FROM retained WHERE topic = ?", (row.topic,)).fetchone()
+        if now is not None and now[0] == row.payload:
+            return False
+        self.revision += 1
+        self._db.execute(
+            "INSERT INTO retained VALUES (?, ?, ?, 0, ?) ON CONFLICT (topic) DO UPDATE SET"
+            " payload = excluded.payload, revision = excluded.revision, changed_wall_ns = excluded.changed_wall_ns",
+            (row.topic, row.payload, self.revision, wall_ns),
+        )
+        self._db.execute("UPDATE head SET revision = ?", (self.revision,))
+        return True
+
+    def put_at(self, row: RetainedRow, wall_ns: int, *, published: bool) -> None:
+        """Set a topic that the broker may have already."""
+        if self.put(row, wall_ns) and published:
+            self.mark(row.topic, self.revision)
+
+    def raise_revision(self, revision: int) -> None:
+        """Give no revision up to this one any more."""
+        self.revision = max(self.revision, revision)
+
+    def unpublished(self) -> list[Retained]:
+        """Return the topics whose newest revision the broker has not confirmed, in order of change."""
+        return self._select(f"SELECT {_COLUMNS} FROM retained WHERE revision > published ORDER BY revision")  # noqa: S608
+
+    def all(self) -> list[Retained]:
+        """Return every remembered topic, cleared ones with payload None, in order of change."""
+        return self._select(f"SELECT {_COLUMNS} FROM retained ORDER BY revision")  # noqa: S608 - names of ours
+
+    def mark(self, topic: str, revision: int) -> None:
+        """Record that the broker confirmed a revision; a later change stays unpublished."""
+        self._db.execute("UPDATE retained SET published = max(published, ?) WHERE topic = ?", (revision, topic))
+
+    def forget(self, topic: str) -> None:
+        """Remember a topic no more."""
+        self._db.execute("DELETE FROM retained WHERE topic = ?", (topic,))
+
+    def prune(self, wall_ns: int) -> int:
+        """Forget topics that were cleared, confirmed, and have aged; return how many."""
+        return self._db.execute(
+            "DELETE FROM retained WHERE payload IS NULL AND published >= revision AND changed_wall_ns < ?",
+            (wall_ns - self._limits.sent_age_ns,),
+        ).rowcount
+
+    def _select(self, query: str) -> list[Retained]:
+        return [
+            Retained(topic=topic, payload=payload, revision=revision, published=published)
+            for topic, payload, revision, published in self._db.execute(query)
+        ]
