@@ -1,0 +1,67 @@
+"""From the configuration to the values that the parts below take."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tocsin.clock import NS
+from tocsin.config.tree import Chain, Journal, Mqtt, Node, Tree, Watchdog
+from tocsin.mqtt.settings import BrokerSettings
+from tocsin.rpc.endpoint import Endpoint
+from tocsin.rpc.prober import PollPlan
+from tocsin.store import Limits
+
+
+def endpoint(chain: Chain, node: Node) -> Endpoint:
+    """Return how one node is reached."""
+    return Endpoint(
+        chain=chain.name,
+        node=node.name,
+        url=node.url,
+        ws=node.ws,
+        headers=tuple(node.headers.items()),
+        ca=node.ca,
+        cert=node.cert,
+        key=node.key,
+        proxy=node.proxy,
+        timeout_ns=node.timeout_ns,
+        budget_per_day=node.budget,
+    )
+
+
+def poll_plan(chain: Chain, node: Node) -> PollPlan:
+    """Return when one node is asked what."""
+    return PollPlan(
+        chain=chain.name, node=node.name, poll_ns=chain.poll_ns, slot_ns=max(chain.block_time_ns, chain.poll_ns)
+    )
+
+
+def broker(watchdog: Watchdog, mqtt: Mqtt) -> BrokerSettings:
+    """Return how the broker is reached."""
+    parts = urlsplit(mqtt.url.reveal())
+    tls = parts.scheme == "mqtts"
+    return BrokerSettings(
+        host=parts.hostname or "",
+        port=parts.port or (8883 if tls else 1883),
+        client_id=f"tocsin-{watchdog.site}-{watchdog.name}",
+        tls=tls,
+        user=mqtt.user,
+        password=mqtt.password,
+        ca=_path(mqtt.ca),
+        cert=_path(mqtt.cert),
+        key=_path(mqtt.key),
+        keepalive_s=mqtt.keepalive_ns // NS,
+    )
+
+
+def limits(journal: Journal) -> Limits:
+    """Return how much the store may hold."""
+    return Limits(segment_age_ns=journal.segment_ns, journal_age_ns=journal.keep_ns, journal_bytes=journal.max_size)
+
+
+def nodes(tree: Tree) -> dict[tuple[str, str], tuple[Chain, Node]]:
+    """Return every node with its chain, by the names of both."""
+    return {(chain.name, node.name): (chain, node) for chain in tree.chains for node in chain.nodes}
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
