@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 
 from tocsin.alerting.inhibition import CAP_NS, SOURCES, covers
 from tocsin.ids import fingerprint
-from tocsin.model.alert import Alert, AlertState, Finding, Labels, Limits, Over, Severity, Subject, Under
+from tocsin.model.alert import Alert, AlertState, Finding, Grade, Labels, Limits, Over, Severity, Subject, Under
+from tocsin.model.event import Orphan
 
 _FALLING = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 
@@ -279,6 +280,40 @@ def acknowledge(alerts: Alerts, key: str, by: str, moment: Moment) -> tuple[Aler
     if after is not None:
         tracked[key] = after
     return replace(alerts, tracked=tracked), (alert,)
+
+
+def adopt(alerts: Alerts, orphan: Orphan, moment: Moment, *, watched: bool) -> tuple[Alerts, tuple[Alert, ...]]:
+    """Take over an alert whose state was lost: as unknown, never as resolved; resolved only if nobody watches it.
+
+    Its limits are lost as well: the next finding brings them, and without one it resolves like any other.
+    """
+    if orphan.fingerprint in alerts.tracked:
+        return alerts, ()
+    finding = Finding(
+        detector=orphan.detector,
+        labels=orphan.labels,
+        value=1,
+        unit="",
+        limits=Limits(),
+        sample=0,
+        summary=orphan.summary,
+        grade=Grade.UNCORROBORATED,
+    )
+    lost = Tracked(
+        finding=finding,
+        state=AlertState.UNKNOWN,
+        severity=Severity(orphan.severity),
+        started_wall_ns=orphan.started_wall_ns,
+        activation=orphan.activation,
+        count=orphan.count,
+    )
+    activations = {**alerts.activations, orphan.fingerprint: orphan.activation}
+    if not watched:
+        _, alert = _resolve(orphan.fingerprint, lost, moment, "unconfigured")
+        return replace(alerts, activations=activations), (alert,)
+    after, alert = _say(orphan.fingerprint, lost, moment, state=AlertState.UNKNOWN, reason="state-lost")
+    tracked = {**alerts.tracked, orphan.fingerprint: after or lost}
+    return Alerts(tracked=tracked, activations=activations), (alert,)
 
 
 def retire(alerts: Alerts, watched: Iterable[Labels], moment: Moment) -> tuple[Alerts, tuple[Alert, ...]]:

@@ -12,7 +12,7 @@ from tocsin.chain.nodelife import NodeLife
 from tocsin.chain.tree import HeaderTree
 from tocsin.model.alert import Grade, Json
 from tocsin.model.block import BlockRef
-from tocsin.model.event import Fetched, Polled
+from tocsin.model.event import Fetched, Orphan, Polled
 from tocsin.model.settings import Settings
 from tocsin.model.view import Agreement, NodeRecord, Reorg
 
@@ -70,3 +70,5 @@ class EngineState:
     config_problems: tuple[str, ...] = ()
     alerts: Alerts = field(default_factory=Alerts)
     published: Mapping[str, Json] = field(default_factory=dict)
+    orphans: tuple[Orphan, ...] = ()
+    """Open alerts of a lost state, until a configuration tells where they belong."""

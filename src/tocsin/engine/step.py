@@ -5,7 +5,7 @@ What cannot apply (a node that is configured no longer, a tick of an unknown cha
 
 from dataclasses import dataclass, replace
 
-from tocsin.alerting.lifecycle import Moment, acknowledge, advance, retire
+from tocsin.alerting.lifecycle import Moment, acknowledge, adopt, advance, retire
 from tocsin.detect import SELF_DETECTORS
 from tocsin.engine import documents
 from tocsin.engine.labels import chain_labels, node_labels, self_labels
@@ -130,7 +130,10 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
         name: replace(chain, started_ns=event.t_ns, inbox=(), awaited=tuple(sorted(chain.nodes)))
         for name, chain in state.chains.items()
     }
-    return replace(state, boot=event.boot, wall_ns=event.wall_ns, chains=chains)
+    seq = max(state.seq, event.seq)
+    return replace(
+        state, boot=event.boot, wall_ns=event.wall_ns, chains=chains, seq=seq, orphans=(*state.orphans, *event.orphans)
+    )
 
 
 def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
@@ -152,9 +155,27 @@ def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
     alerts, resolved = retire(state.alerts, (self_labels(settings),), moment)
     said += resolved
     state = replace(state, settings=settings, chains=chains, alerts=alerts, config_problems=())
+    state, adopted = _adopted(state, settings, moment)
+    said += adopted
     state, changes = _numbered(state, tuple(said), state.wall_ns)
     state, told = documents.cleared(state, state.wall_ns)
     return Step(state=state, effects=(*changes, *told))
+
+
+def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[EngineState, list[Alert]]:
+    """Take over open alerts whose state was lost: unknown where the subject is still watched, else unconfigured."""
+    said: list[Alert] = []
+    chains = dict(state.chains)
+    own = state.alerts
+    for orphan in state.orphans:
+        name = next((name for name in chains if orphan.labels in _subjects(settings, name)), None)
+        if name is not None:
+            alerts, told = adopt(chains[name].alerts, orphan, moment, watched=True)
+            chains[name] = replace(chains[name], alerts=alerts)
+        else:
+            own, told = adopt(own, orphan, moment, watched=orphan.labels == self_labels(settings))
+        said += told
+    return replace(state, chains=chains, alerts=own, orphans=()), said
 
 
 def _with_nodes(state: ChainState, chain: ChainSettings) -> ChainState:

@@ -10,13 +10,33 @@ from tocsin.model.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """An alert that subscribers know as open and that the state does not remember, as it was last published."""
+
+    fingerprint: str
+    detector: str
+    labels: tuple[tuple[str, str], ...]
+    severity: str
+    summary: str
+    activation: int
+    count: int
+    started_wall_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Booted:
-    """The daemon came up: a new life, named by `boot`."""
+    """The daemon came up: a new life, named by `boot`.
+
+    `seq` is the highest number that the event stream has used so far; `orphans` are open alerts of a life whose state
+    was lost. Both matter only where the state directory was damaged.
+    """
 
     t_ns: int
     wall_ns: int
     boot: str
     version: str
+    seq: int = 0
+    orphans: tuple[Orphan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

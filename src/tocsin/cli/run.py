@@ -1,0 +1,33 @@
+"""`tocsin run`: the watchdog itself."""
+
+from typing import Annotated
+
+import typer
+
+from tocsin.cli import _where
+from tocsin.cli._options import ConfigFile
+
+
+def command(
+    *,
+    config: ConfigFile = None,
+    log_level: Annotated[
+        str, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
+    ] = "info",
+) -> None:
+    """Watch until stopped by SIGTERM or Ctrl-C. SIGHUP reads the configuration again.
+
+    Exit code: 0 after a clean stop, 1 when it could not start or go on.
+    """
+    import asyncio  # noqa: PLC0415 - only the daemon needs these
+    import gc  # noqa: PLC0415
+    import os  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    from tocsin.runtime.daemon import live  # noqa: PLC0415
+    from tocsin.runtime.logs import set_up  # noqa: PLC0415
+
+    set_up(log_level)
+    # What was imported stays for life: the collector need not look at it again and again.
+    gc.freeze()
+    asyncio.run(live(Path(_where.config_path(config, os.environ))))

@@ -1,0 +1,113 @@
+"""The status of everything as one document: what `tocsin status` shows and `status.json` holds.
+
+Pure: what the core knows. What only the runtime knows (broker, store, configuration file) is added there.
+"""
+
+from collections.abc import Iterable
+
+from tocsin.alerting.lifecycle import Tracked
+from tocsin.chain.nodelife import NodeLife
+from tocsin.engine.documents import block, lag_blocks, seconds
+from tocsin.engine.state import ChainState, EngineState
+from tocsin.model.alert import AlertState, Grade, Severity
+from tocsin.model.settings import ChainSettings
+
+_LEVELS = ("ok", "warning", "critical", "unknown")
+"""In rising order of what a person has to do; `unknown` goes before everything, since nothing can be said."""
+
+_BLIND = (Grade.BLIND,)
+
+
+def status(state: EngineState, t_ns: int) -> dict[str, object]:
+    """Return chains, alerts and the overall level at engine time `t_ns`."""
+    settings = state.settings
+    chains = [_chain(state, chain, t_ns) for chain in settings.chains] if settings is not None else []
+    own = [_level(tracked) for tracked in state.alerts.tracked.values()]
+    level = worst([*(str(chain["level"]) for chain in chains), *own]) if chains else "unknown"
+    return {
+        "seq": state.seq,
+        "level": level,
+        "chains": chains,
+        "alerts": _alerts(state),
+        "loop_lag_ms": state.loop_lag_ns // 10**6,
+    }
+
+
+def worst(levels: Iterable[str]) -> str:
+    """Return the highest of some levels, `ok` for none."""
+    return max(levels, key=_LEVELS.index, default="ok")
+
+
+def _chain(state: EngineState, settings: ChainSettings, t_ns: int) -> dict[str, object]:
+    chain = state.chains[settings.name]
+    head = chain.head
+    levels = [_level(tracked) for tracked in chain.alerts.tracked.values()]
+    levels.append("unknown" if head.block is None or head.grade in _BLIND else "ok")
+    return {
+        "name": settings.name,
+        "id": settings.id,
+        "level": _chain_level(levels),
+        "grade": head.grade.value,
+        "head": block(head.block),
+        "head_age_s": seconds(t_ns - head.since_ns) if head.since_ns is not None else None,
+        "finalized": block(chain.finalized.block),
+        "votes": head.votes,
+        "voting_groups": head.voting_groups,
+        "groups": head.groups,
+        "nodes": [_node(chain, settings, node.name) for node in settings.nodes],
+    }
+
+
+def _chain_level(levels: list[str]) -> str:
+    """Return the level of a chain: a critical alert says more than that the rest is unknown."""
+    return "critical" if "critical" in levels else worst(levels)
+
+
+def _level(tracked: Tracked) -> str:
+    if tracked.state is AlertState.PENDING or tracked.severity in (None, Severity.INFO):
+        return "ok"
+    return "critical" if tracked.severity is Severity.CRITICAL else "warning"
+
+
+def _node(chain: ChainState, settings: ChainSettings, name: str) -> dict[str, object]:
+    record, life = chain.nodes[name], chain.lives.get(name, NodeLife())
+    behind = lag_blocks(chain.head, record)
+    return {
+        "name": name,
+        "state": life.state.value,
+        "reasons": [reason for _, reason in life.flags],
+        "head": record.head.number if record.head is not None else None,
+        "behind": behind,
+        "behind_s": None if behind is None else seconds(behind * settings.block_time_ns),
+        "latency_ms": None if record.latency_ns is None else record.latency_ns // 10**4 / 100,
+        "polls": record.polls,
+    }
+
+
+def _alerts(state: EngineState) -> list[dict[str, object]]:
+    scopes = [state.alerts, *(state.chains[name].alerts for name in sorted(state.chains))]
+    open_ = [
+        (key, tracked)
+        for alerts in scopes
+        for key, tracked in alerts.tracked.items()
+        if tracked.state is not AlertState.PENDING
+    ]
+    open_.sort(key=lambda entry: (-_rank(entry[1]), entry[1].started_wall_ns, entry[0]))
+    return [_alert(key, tracked) for key, tracked in open_]
+
+
+def _rank(tracked: Tracked) -> int:
+    return tracked.severity.rank if tracked.severity is not None else -1
+
+
+def _alert(key: str, tracked: Tracked) -> dict[str, object]:
+    return {
+        "fingerprint": key,
+        "detector": tracked.finding.detector,
+        "severity": tracked.severity.value if tracked.severity is not None else "info",
+        "state": tracked.state.value,
+        "labels": dict(tracked.finding.labels),
+        "summary": tracked.finding.summary,
+        "since_wall_ns": tracked.started_wall_ns,
+        "acked_by": tracked.acked_by,
+    }

@@ -1,0 +1,114 @@
+"""Recorded events through the same core again: same events, same bytes.
+
+A recording carries the snapshot that it begins from, so it may begin anywhere in the stream. Where it has a gap, the
+replay goes on from the snapshot behind the gap, as the live core did not have to: what is published is the same.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tocsin import __version__
+from tocsin.engine.codec import decode_event, decode_state
+from tocsin.engine.state import EngineState
+from tocsin.engine.step import step
+from tocsin.errors import CorruptRecord
+from tocsin.model.alert import Alert
+from tocsin.model.effect import AlertChanged, Effect, Fetch
+from tocsin.model.event import ConfigRevised, Event
+from tocsin.model.settings import Settings
+from tocsin.store import Entry, Gap, Recording, SnapshotAt, read_recording
+from tocsin.wire.envelope import Message, Origin, render
+
+
+@dataclass(slots=True)
+class Replay:
+    """One run over a recording. `warnings` fills while it runs; `events` counts what was stepped."""
+
+    path: Path
+    settings: Settings | None = None
+    """A configuration to put in the place of every recorded one."""
+    prefix: bool = False
+    """Take what is sound of a file that was cut short."""
+    events: int = 0
+    first_wall_ns: int | None = None
+    last_wall_ns: int | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def effects(self) -> Iterator[tuple[EngineState, Effect]]:
+        """Yield what is decided, in order, with the state it was decided in. Raises CorruptRecord, StoreError."""
+        recording = self._opened()
+        state = EngineState()
+        pending = self.settings
+        for item in recording.items():
+            if isinstance(item, SnapshotAt):
+                state = self._restored(item, state)
+                pending = self.settings
+                continue
+            if isinstance(item, Gap):
+                self.warnings.append(
+                    f"events {item.first_event} to {item.last_event} were not recorded ({item.reason})"
+                )
+                continue
+            for event in self._events(item, pending, state):
+                done = step(state, event)
+                state = done.state
+                for effect in done.effects:
+                    yield state, effect
+            pending = None if state.settings is not None else pending
+            self._count(item)
+
+    def messages(self) -> Iterator[Message]:
+        """Yield every message that was published, rendered as it was then."""
+        for state, effect in self.effects():
+            if isinstance(effect, Fetch) or state.settings is None:
+                continue
+            origin = Origin(site=state.settings.site, watchdog=state.settings.watchdog)
+            yield from render(effect, origin, state.boot)
+
+    def alerts(self) -> Iterator[Alert]:
+        """Yield every change of an alert."""
+        for _, effect in self.effects():
+            if isinstance(effect, AlertChanged):
+                yield effect.alert
+
+    def _opened(self) -> Recording:
+        recording = read_recording(self.path, prefix=self.prefix)
+        if recording.kept.problem:
+            self.warnings.append(f"only the sound part is replayed: {recording.kept.problem}")
+        code = recording.header.origin.code
+        if code and code != __version__:
+            self.warnings.append(f"recorded by version {code}, replayed by {__version__}: the bytes may differ")
+        return recording
+
+    def _restored(self, snapshot: SnapshotAt, before: EngineState) -> EngineState:
+        restored = decode_state(snapshot.data)
+        if self.settings is None or before.settings is None:
+            return restored
+        # Another configuration has its own alerts and numbers by now; the snapshot's would undo it.
+        return before
+
+    def _events(self, entry: Entry, pending: Settings | None, state: EngineState) -> Iterator[Event]:
+        try:
+            event = decode_event(entry.data, entry.bodies)
+        except CorruptRecord as error:
+            raise CorruptRecord(f"{self.path}: event {entry.event_no}: {error}") from error
+        if self.settings is None:
+            yield event
+            return
+        if pending is not None and state.boot:
+            yield ConfigRevised(t_ns=event.t_ns, settings=pending)
+        yield ConfigRevised(t_ns=event.t_ns, settings=self.settings) if isinstance(event, ConfigRevised) else event
+
+    def _count(self, entry: Entry) -> None:
+        self.events += 1
+        if self.first_wall_ns is None:
+            self.first_wall_ns = entry.wall_ns
+        self.last_wall_ns = entry.wall_ns
+
+
+def line(alert: Alert) -> str:
+    """Return an alert as one line for comparing runs: when, what, about whom, how bad."""
+    subject = " ".join(f"{key}={value}" for key, value in alert.labels)
+    micros = alert.updated_wall_ns // 1000
+    return f"{micros} {alert.detector} {subject} {alert.state} {alert.severity} ({alert.reason})"

@@ -1,0 +1,352 @@
+"""The daemon: the one place that knows all parts, and nothing but how they are joined.
+
+probers, websockets, ticks, commands ──▶ Core (engine, then disk) ──▶ fetches back to the nodes
+                                                  └──▶ outbox ──▶ Publisher ──▶ broker
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from tocsin import __version__
+from tocsin.clock import NS, EngineClock, SystemClock
+from tocsin.config.load import Loaded, load
+from tocsin.config.registry import registry_of
+from tocsin.config.reload import changes
+from tocsin.detect import REGISTRY
+from tocsin.engine.codec import FORMAT
+from tocsin.errors import ConfigError
+from tocsin.ids import boot_id
+from tocsin.model.effect import Fetch
+from tocsin.model.event import Booted, Commanded, ConfigRejected, ConfigRevised
+from tocsin.mqtt.presence import Life, State
+from tocsin.mqtt.publisher import Publisher
+from tocsin.mqtt.transport import MqttTransport
+from tocsin.rpc.lag import LoopLag
+from tocsin.rpc.resolver import Resolver
+from tocsin.runtime import endpoints, report
+from tocsin.runtime.control import ControlServer
+from tocsin.runtime.core import Core
+from tocsin.runtime.describe import configured_topics, description, heartbeat
+from tocsin.runtime.orphans import orphans
+from tocsin.runtime.recovery import Past, recover
+from tocsin.runtime.statusfile import StatusFile
+from tocsin.runtime.supervisor import Supervisor
+from tocsin.runtime.systemd import Notifier
+from tocsin.runtime.tail import Tail
+from tocsin.runtime.ticker import Ticker
+from tocsin.runtime.verbs import Verbs
+from tocsin.runtime.watch import Watch
+from tocsin.store import Group, Mode, Origin, Store
+from tocsin.wire.envelope import Origin as Speaker
+
+log = logging.getLogger(__name__)
+
+GOODBYE_S: Final = 8.0
+"""How long the outbox may drain at the end; TimeoutStopSec of the unit is longer."""
+
+_READY_S: Final = 15.0
+"""After this the daemon calls itself started, degraded if need be: a service manager that waits helps nobody."""
+
+_KEEP_S: Final = 1.0
+_TASK_BUDGET_NS: Final = 15 * NS
+
+
+def read_config(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """Load a configuration with the detectors of this version. Raises ConfigError."""
+    return load(path, registry=registry_of(REGISTRY), environ=environ)
+
+
+class Daemon:
+    """One life of the watchdog. `run` returns after a clean end."""
+
+    def __init__(self, path: Path, loaded: Loaded, store: Store, past: Past, *, environ: Mapping[str, str]) -> None:
+        self.clock = EngineClock(SystemClock(), last_t_ns=past.t_ns, last_wall_ns=past.wall_ns)
+        self.loaded = loaded
+        self.store = store
+        self._path = path
+        self._environ = environ
+        self._past = past
+        self._boot = boot_id()
+        self._started_wall_ns = self._loaded_wall_ns = self.clock.wall_ns()
+        self._mono = SystemClock()
+        self.supervisor = Supervisor(clock=self._mono)
+        self.notifier = Notifier.from_environ(environ, self._mono)
+        self.tail = Tail()
+        self.core = Core(
+            store,
+            past.state,
+            event_no=past.event_no,
+            effect_no=past.effect_no,
+            wall_ns=self.clock.wall_ns,
+            on_fetch=self._fetch,
+            on_alert=self.tail.add,
+        )
+        self.lag = LoopLag(self.clock)
+        self.resolver = Resolver(self._mono)
+        self.watch = Watch(self.supervisor, clock=self.clock, resolver=self.resolver, lag=self.lag, emit=self.core.take)
+        self.publisher = self._new_publisher()
+        self._publishers = 0
+        runtime_dir = Path(loaded.tree.watchdog.runtime_dir)
+        self._status_file = StatusFile(runtime_dir)
+        verbs = Verbs(self)
+        self.control = ControlServer(runtime_dir, verbs.handlers, verbs.streams)
+        self._reloading = asyncio.Lock()
+        self._is_ready = False
+        self._told: State | None = None
+
+    # -- a life
+
+    async def run(self) -> None:
+        """Live until SIGTERM or SIGINT. Raises TaskDied when a part that nothing works without is gone."""
+        self.control.claim()
+        try:
+            await self._remember_own_topics()
+            self._begin()
+            await self.watch.apply(self.loaded.tree)
+            with self._signals():
+                await self.supervisor.run()
+        finally:
+            await self._end()
+
+    def _begin(self) -> None:
+        now, wall = self.clock.t_ns(), self.clock.wall_ns()
+        known = tuple(orphans(self._past.orphans))
+        self.core.take(
+            Booted(t_ns=now, wall_ns=wall, boot=self._boot, version=__version__, seq=self._past.seq, orphans=known)
+        )
+        self.core.take(ConfigRevised(t_ns=now, settings=self.loaded.settings))
+        ticker = Ticker(self.clock, self.lag, state=lambda: self.core.state, emit=self.core.take)
+        self._spawn("commit", lambda: self.core.run(lambda: self.supervisor.beat("commit")), fatal=True)
+        self._spawn("tick", lambda: ticker.run(lambda: self.supervisor.beat("tick")))
+        self._spawn("keep", self._keep)
+        self.supervisor.spawn("lag", self.lag.run)
+        self.supervisor.spawn("fetch", self.watch.run_fetches)
+        self.supervisor.spawn("control", self.control.serve)
+        self._spawn_publisher()
+        for notice in self.store.notices:
+            log.warning("store: %s", notice.text)
+
+    def _fetch(self, effect: Fetch) -> None:
+        self.watch.fetch(effect)
+
+    def _spawn(self, name: str, factory: Callable[[], Awaitable[None]], *, fatal: bool = False) -> None:
+        self.supervisor.spawn(name, factory, budget_ns=_TASK_BUDGET_NS, fatal=fatal)
+
+    def _signals(self) -> "_Signals":
+        return _Signals({signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._on_hangup})
+
+    def stop(self) -> None:
+        """End this life cleanly."""
+        log.info("stopping")
+        self.notifier.stopping("draining")
+        self.publisher.set_state(State.DRAINING)
+        if "goodbye" not in self.supervisor.names:
+            self.supervisor.spawn("goodbye", self._goodbye, finite=True)
+
+    async def _goodbye(self) -> None:
+        await self.core.drained()
+        if not await self.publisher.goodbye(GOODBYE_S):
+            counts = await self.store.counts()
+            log.warning("%s alerts are kept and will be sent after the next start", counts.pending)
+        self.supervisor.stop()
+
+    async def _end(self) -> None:
+        await self.watch.close()
+        await self.resolver.close()
+        with suppress(OSError):
+            self._status_file.remove()
+        self.control.release()
+
+    # -- what a person is shown
+
+    def report(self) -> dict[str, object]:
+        """Return the status document of this moment."""
+        return report.document(
+            loaded=self.loaded,
+            loaded_wall_ns=self._loaded_wall_ns,
+            started_wall_ns=self._started_wall_ns,
+            state=self.core.state,
+            clock=self.clock,
+            broker=self.publisher.health(),
+            store=self.store.health(),
+        )
+
+    async def _keep(self) -> None:
+        """Once a second: the status file, the state on the broker, and the service manager's watchdog."""
+        since = self._mono.monotonic_ns()
+        while True:
+            document = self.report()
+            self._write_status(document)
+            self._note_ready(document, since)
+            self._tell_state(self._state(document))
+            if self.supervisor.healthy(self._mono.monotonic_ns()):
+                self.notifier.alive()
+            self.notifier.status(report.line(document))
+            self.supervisor.beat("keep")
+            await asyncio.sleep(_KEEP_S)
+
+    def _write_status(self, document: Mapping[str, object]) -> None:
+        try:
+            self._status_file.write(document)
+        except OSError as error:
+            log.warning("status.json cannot be written: %s", error.strerror)
+
+    def _note_ready(self, document: Mapping[str, object], since_ns: int) -> None:
+        if self._is_ready:
+            return
+        known = all(chain.head.block is not None for chain in self.core.state.chains.values())
+        if known or self._mono.monotonic_ns() - since_ns > _READY_S * NS:
+            self._is_ready = True
+            self.notifier.ready(report.line(dict(document)))
+            log.info("ready: %s", report.line(dict(document)))
+
+    def _tell_state(self, state: State) -> None:
+        if state is not self._told:
+            self._told = state
+            self.publisher.set_state(state)
+
+    def _state(self, document: Mapping[str, object]) -> State:
+        if "goodbye" in self.supervisor.names:
+            return State.DRAINING
+        if not self._is_ready:
+            return State.INIT
+        healthy = self.store.health().mode is Mode.NORMAL and not self.core.state.config_problems
+        return State.READY if healthy and document["level"] != "unknown" else State.DEGRADED
+
+    # -- the broker
+
+    def _new_publisher(self) -> Publisher:
+        tree, settings = self.loaded.tree, self.loaded.settings
+        where = endpoints.broker(tree.watchdog, tree.mqtt) if tree.mqtt is not None else None
+        publisher = Publisher(
+            life=Life(
+                origin=Speaker(site=settings.site, watchdog=settings.watchdog),
+                boot=self._boot,
+                started_wall_ns=self._started_wall_ns,
+                version=__version__,
+                environment=settings.environment,
+                config_hash=settings.config_hash,
+            ),
+            transport=MqttTransport(where) if where is not None else None,
+            outbox=self.store,
+            clock=self._mono,
+            broker=where.url if where is not None else "",
+            beat=lambda: heartbeat(self.core.state, self.store.health()),
+        )
+        self._introduce(publisher)
+        return publisher
+
+    def _introduce(self, publisher: Publisher) -> None:
+        settings = self.loaded.settings
+        publisher.set_config_hash(settings.config_hash)
+        publisher.set_description(description(settings))
+        publisher.configure(configured_topics(settings))
+
+    async def _remember_own_topics(self) -> None:
+        wall = self.clock.wall_ns()
+        await self.store.commit(
+            Group(t_ns=self.clock.t_ns(), wall_ns=wall, effect_no=0, retained=self.publisher.own_rows)
+        )
+
+    def _spawn_publisher(self) -> None:
+        self._publishers += 1
+        publisher = self.publisher
+        self.supervisor.spawn(f"publish #{self._publishers}", publisher.run, finite=True)
+
+    # -- what a person asks for
+
+    def _on_hangup(self) -> None:
+        if "reload" not in self.supervisor.names:
+            self.supervisor.spawn("reload", self._reload_quietly, finite=True)
+
+    async def _reload_quietly(self) -> None:
+        await self.reload("SIGHUP")
+
+    async def reload(self, by: str) -> tuple[str, ...]:
+        """Take the configuration on disk; return why not, or nothing. The old one stays when it is refused."""
+        async with self._reloading:
+            self.notifier.reloading("reloading")
+            problems = await self._reload()
+            if problems:
+                log.error("reload by %s refused: %s", by, "; ".join(problems))
+                self.core.take(ConfigRejected(t_ns=self.clock.t_ns(), problems=problems))
+            else:
+                log.info("reload by %s: configuration %s is in force", by, self.loaded.settings.config_hash)
+            self.notifier.ready(report.line(self.report()))
+            return problems
+
+    async def _reload(self) -> tuple[str, ...]:
+        try:
+            fresh = await asyncio.to_thread(read_config, self._path, self._environ)
+        except ConfigError as error:
+            return error.problems
+        difference = changes(self.loaded, fresh)
+        if difference.refused:
+            return difference.refused
+        self.loaded, self._loaded_wall_ns = fresh, self.clock.wall_ns()
+        self.core.take(ConfigRevised(t_ns=self.clock.t_ns(), settings=fresh.settings))
+        await self.watch.apply(fresh.tree)
+        if difference.broker_changed:
+            await self._replace_publisher()
+        else:
+            self._introduce(self.publisher)
+        return ()
+
+    async def _replace_publisher(self) -> None:
+        await self.publisher.goodbye(GOODBYE_S)
+        await self.supervisor.end(f"publish #{self._publishers}")
+        self.publisher = self._new_publisher()
+        self._told = None
+        self._spawn_publisher()
+
+    def command(self, verb: str, args: Mapping[str, str], by: str) -> None:
+        """Let the core carry out a person's command."""
+        self.core.take(
+            Commanded(
+                t_ns=self.clock.t_ns(),
+                wall_ns=self.clock.wall_ns(),
+                verb=verb,
+                args=tuple(sorted(args.items())),
+                by=by,
+            )
+        )
+
+
+class _Signals:
+    """Handlers for as long as the block lasts."""
+
+    def __init__(self, handlers: Mapping[signal.Signals, Callable[[], None]]) -> None:
+        self._handlers = handlers
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number, handler in self._handlers.items():
+            loop.add_signal_handler(number, handler)
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in self._handlers:
+            loop.remove_signal_handler(number)
+
+
+async def live(path: Path, environ: Mapping[str, str] | None = None) -> None:
+    """Run the daemon with the configuration at `path` until it is told to stop.
+
+    Raises ConfigError, StoreError, SchemaTooNew or ControlError when it cannot start; each says what to do.
+    """
+    environ = os.environ if environ is None else environ
+    loaded = read_config(path, environ)
+    for warning in loaded.warnings:
+        log.warning("%s", warning)
+    journal = endpoints.limits(loaded.tree.journal)
+    origin = Origin(code=__version__, codec=FORMAT, config_hash=loaded.settings.config_hash)
+    state_dir = Path(loaded.tree.watchdog.state_dir)
+    async with await Store.open(state_dir, clock=SystemClock(), limits=journal, origin=origin) as store:
+        past = await recover(store)
+        await Daemon(path, loaded, store, past, environ=environ).run()

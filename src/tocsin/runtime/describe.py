@@ -1,0 +1,61 @@
+"""What the daemon tells about itself on the broker: description and heartbeat, and which topics it keeps."""
+
+from collections.abc import Mapping
+
+from tocsin import __version__
+from tocsin.detect import REGISTRY
+from tocsin.engine.documents import block
+from tocsin.engine.state import EngineState
+from tocsin.model.settings import Settings
+from tocsin.store import Health
+from tocsin.wire import topics
+
+
+def description(settings: Settings) -> dict[str, object]:
+    """Return what is watched, and by what."""
+    return {
+        "version": __version__,
+        "schemas": {"event": 1, "status": 1},
+        "public_keys": [],
+        "detectors": sorted(REGISTRY),
+        "chains": [
+            {
+                "name": chain.name,
+                "id": chain.id,
+                "nodes": [
+                    {
+                        "name": node.name,
+                        "id": node.id,
+                        "endpoint": node.endpoint,
+                        "own": node.own,
+                        "provider": node.provider,
+                        "operator": node.operator,
+                        "client": node.client,
+                        "region": node.region,
+                    }
+                    for node in chain.nodes
+                ],
+            }
+            for chain in settings.chains
+        ],
+    }
+
+
+def heartbeat(state: EngineState, store: Health) -> Mapping[str, object]:
+    """Return the data of a heartbeat: how far the stream is, where each chain stands, how well we are."""
+    return {
+        "event_seq": state.seq,
+        "heads": {
+            name: {"head": block(chain.head.block), "grade": chain.head.grade.value}
+            for name, chain in sorted(state.chains.items())
+        },
+        "loop_lag_ms": state.loop_lag_ns // 10**6,
+        "outbox": store.counts.pending + store.counts.unsaved,
+    }
+
+
+def configured_topics(settings: Settings) -> list[str]:
+    """Return the retained topics of state that this configuration keeps, relative to the root."""
+    found = [topics.chain_head(chain.name) for chain in settings.chains]
+    found += [topics.node(chain.name, node.name) for chain in settings.chains for node in chain.nodes]
+    return found

@@ -1,0 +1,40 @@
+"""Logs: one line per record on standard error, every known secret blanked, for a terminal or for journald."""
+
+import logging
+import os
+import sys
+
+from tocsin.errors import UsageError
+from tocsin.secret import RedactingFilter
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+"""Of syslog(3), as sd-daemon(3) reads it from the front of a line."""
+
+
+class _Lines(logging.Formatter):
+    """Time is journald's where journald reads, ours elsewhere."""
+
+    def __init__(self, *, journald: bool) -> None:
+        super().__init__("%(message)s" if journald else "%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._journald = journald
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if not self._journald:
+            return text
+        mark = f"<{_PRIORITY.get(record.levelno, 6)}>"
+        return "\n".join(mark + line for line in text.splitlines())
+
+
+def set_up(level: str) -> None:
+    """Send all logs to standard error. Raises UsageError for a level that does not exist."""
+    if level.lower() not in _LEVELS:
+        raise UsageError(f"no log level {level}; choose of {', '.join(_LEVELS)}")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines(journald="JOURNAL_STREAM" in os.environ))
+    handler.addFilter(RedactingFilter())
+    logging.basicConfig(level=_LEVELS[level.lower()], handlers=[handler], force=True)
+    # A debug log of every packet would drown ours; their warnings still come through.
+    for noisy in ("asyncio", "aiohttp.client"):
+        logging.getLogger(noisy).setLevel(max(logging.INFO, _LEVELS[level.lower()]))

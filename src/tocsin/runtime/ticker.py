@@ -1,0 +1,58 @@
+"""Evaluation ticks: one per chain and interval when something came in, and once a second in any case.
+
+Silence is an observation too, so time alone must be able to decide; a second is fine enough for that, and keeps an
+idle watchdog idle.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from tocsin.clock import MS, NS, EngineClock
+from tocsin.engine.state import EngineState
+from tocsin.model.event import Event, Ticked
+from tocsin.rpc.lag import LoopLag
+
+QUIET_NS: Final = NS
+_SHORTEST_NS: Final = 10 * MS
+
+
+class Ticker:
+    """Emits `Ticked` for every chain and for the watchdog itself. `run` belongs to a task of the caller."""
+
+    def __init__(
+        self, clock: EngineClock, lag: LoopLag, *, state: Callable[[], EngineState], emit: Callable[[Event], None]
+    ) -> None:
+        self._clock = clock
+        self._lag = lag
+        self._state = state
+        self._emit = emit
+        self._last: dict[str, int] = {}
+
+    async def run(self, beat: Callable[[], None]) -> None:
+        """Tick until cancelled."""
+        while True:
+            now = self._clock.t_ns()
+            self._tick_due(now)
+            beat()
+            await asyncio.sleep((self._pause_ns() - (self._clock.t_ns() - now)) / NS)
+
+    def _pause_ns(self) -> int:
+        settings = self._state().settings
+        ticks = [chain.tick_ns for chain in settings.chains] if settings is not None else []
+        return max(_SHORTEST_NS, min([*ticks, QUIET_NS]))
+
+    def _tick_due(self, now: int) -> None:
+        settings = self._state().settings
+        for chain in settings.chains if settings is not None else ():
+            waited = now - self._last.get(chain.name, 0)
+            has_news = bool(self._state().chains[chain.name].inbox)
+            if waited >= QUIET_NS or (has_news and waited >= chain.tick_ns - _SHORTEST_NS):
+                self._tick(chain.name, now)
+        if now - self._last.get("", 0) >= QUIET_NS:
+            self._tick("", now)
+
+    def _tick(self, chain: str, now: int) -> None:
+        self._last[chain] = now
+        lag_ns = self._lag.worst_ns() if chain == "" else 0
+        self._emit(Ticked(t_ns=now, wall_ns=self._clock.wall_ns(), chain=chain, loop_lag_ns=lag_ns))

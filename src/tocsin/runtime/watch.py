@@ -1,0 +1,140 @@
+"""The nodes that are watched now: for each a session, a prober, and a subscription where it offers one.
+
+Every prober and subscription is a task of the supervisor. A reload starts, ends or replaces what differs and leaves
+the rest alone, connections included.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tocsin.clock import NS, EngineClock
+from tocsin.config.tree import Chain, Node, Tree
+from tocsin.model.effect import Fetch
+from tocsin.model.event import Event, Fetched
+from tocsin.model.observation import Fault, FaultKind
+from tocsin.rpc.endpoint import Endpoint
+from tocsin.rpc.heads import Heads
+from tocsin.rpc.lag import LoopLag
+from tocsin.rpc.prober import PollPlan, Prober
+from tocsin.rpc.resolver import Resolver
+from tocsin.rpc.session import Session
+from tocsin.runtime import endpoints
+from tocsin.runtime.supervisor import Supervisor
+
+_SLACK_NS = 30 * NS
+"""How much longer than its poll and deadline a prober may take before it counts as hung: back-offs of the session."""
+
+Key = tuple[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watched:
+    endpoint: Endpoint
+    plan: PollPlan
+    session: Session
+    prober: Prober
+    tasks: tuple[str, ...]
+
+
+class Watch:
+    """Owns the sessions. `apply` brings the nodes of a configuration into force."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        *,
+        clock: EngineClock,
+        resolver: Resolver,
+        lag: LoopLag,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._supervisor = supervisor
+        self._clock = clock
+        self._resolver = resolver
+        self._lag = lag
+        self._emit = emit
+        self._watched: dict[Key, _Watched] = {}
+        self._fetches: asyncio.Queue[Fetch] = asyncio.Queue()
+        self._generation = 0
+
+    async def apply(self, tree: Tree) -> None:
+        """Watch what the configuration names, and nothing else."""
+        wanted = endpoints.nodes(tree)
+        for key in [key for key in self._watched if not self._is_same(key, wanted)]:
+            await self._end(key)
+        for key, (chain, node) in wanted.items():
+            if key not in self._watched:
+                self._begin(key, chain, node)
+
+    async def close(self) -> None:
+        """Close every session; their tasks are ended by the supervisor."""
+        for watched in self._watched.values():
+            await watched.session.close()
+        self._watched.clear()
+
+    def fetch(self, effect: Fetch) -> None:
+        """Ask a node something outside its polls; `run_fetches` does it."""
+        self._fetches.put_nowait(effect)
+
+    async def run_fetches(self) -> None:
+        """Carry out fetches for ever, several at a time. Belongs to one task."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                effect = await self._fetches.get()
+                group.create_task(self._fetch(effect))
+
+    async def _fetch(self, effect: Fetch) -> None:
+        watched = self._watched.get((effect.chain, effect.node))
+        if watched is not None:
+            self._emit(await watched.prober.fetch(effect))
+            return
+        gone = Fault(kind=FaultKind.BUDGET, detail="the node is configured no longer")
+        self._emit(
+            Fetched(
+                t_ns=self._clock.t_ns(),
+                chain=effect.chain,
+                node=effect.node,
+                request=effect.request,
+                call=effect.call,
+                fault=gone,
+            )
+        )
+
+    def _is_same(self, key: Key, wanted: Mapping[Key, tuple[Chain, Node]]) -> bool:
+        if key not in wanted:
+            return False
+        watched, (chain, node) = self._watched[key], wanted[key]
+        return watched.endpoint == endpoints.endpoint(chain, node) and watched.plan == endpoints.poll_plan(chain, node)
+
+    async def _end(self, key: Key) -> None:
+        watched = self._watched.pop(key)
+        for task in watched.tasks:
+            await self._supervisor.end(task)
+        await watched.session.close()
+
+    def _begin(self, key: Key, chain: Chain, node: Node) -> None:
+        self._generation += 1
+        where, plan = endpoints.endpoint(chain, node), endpoints.poll_plan(chain, node)
+        session = Session(where, clock=self._clock, resolver=self._resolver)
+        prober = Prober(plan, session, clock=self._clock, lag=self._lag)
+        name = f"poll {chain.name}/{node.name} #{self._generation}"
+        budget_ns = 3 * (plan.poll_ns + where.timeout_ns) + _SLACK_NS
+
+        def report(event: Event) -> None:
+            self._supervisor.beat(name)
+            self._emit(event)
+
+        self._supervisor.spawn(name, lambda: prober.run(report), budget_ns=budget_ns)
+        tasks = [name]
+        if where.ws is not None:
+            heads = Heads(
+                where,
+                clock=self._clock,
+                resolver=self._resolver,
+                block_time_ns=chain.block_time_ns,
+                wake=prober.wake,
+            )
+            tasks.append(f"heads {chain.name}/{node.name} #{self._generation}")
+            self._supervisor.spawn(tasks[-1], lambda: heads.run(self._emit))
+        self._watched[key] = _Watched(endpoint=where, plan=plan, session=session, prober=prober, tasks=tuple(tasks))
