@@ -8,7 +8,7 @@ def main() -> int:
     """Run the command line of this process and return its exit code.
 
     `status` and `check` answer 0 ok, 1 warning, 2 critical, 3 unknown, and 3 for everything that goes wrong. All other
-    commands: 0 done, 1 refused or failed, 3 a mistake in the command line or in Tocsin, 130 interrupted.
+    commands: 0 done, 1 refused or failed, 3 a mistake in the command line, the configuration or Tocsin, 130 stopped.
     """
     from tocsin.cli import _fast  # noqa: PLC0415 - inside the net
 

@@ -60,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
     except typer.Abort:
         return _say(name, ("stopped",), FAILED)
     except ConfigError as error:
-        return _say(name, error.problems, FAILED)
+        return _say(name, error.problems, MISTAKE)
     except UsageError as error:
         return _say(name, (str(error),), MISTAKE)
     except TocsinError as error:

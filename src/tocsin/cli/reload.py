@@ -1,10 +1,12 @@
 """`tocsin reload`: let the daemon read its configuration again, and hear whether it could."""
 
 import json
+import sys
 
-from tocsin.cli import _client, _fast
+import typer
+
+from tocsin.cli import _client, _fast, _report
 from tocsin.cli._options import AsJson, ConfigFile, RuntimeDir, daemon_dir
-from tocsin.errors import ConfigError
 
 
 def command(*, as_json: AsJson = False, config: ConfigFile = None, runtime_dir: RuntimeDir = None) -> None:
@@ -17,6 +19,8 @@ def command(*, as_json: AsJson = False, config: ConfigFile = None, runtime_dir: 
     if as_json:
         _fast.print_out(json.dumps({"schema": 1, **answer}, indent=2) + "\n")
     if answer.get("ok") is not True:
-        raise ConfigError((*problems, "the old configuration stays in force"))
+        for line in (*problems, "the old configuration stays in force"):
+            sys.stderr.write(f"tocsin: {_report.clean(line)}\n")
+        raise typer.Exit(1)
     if not as_json:
         _fast.print_out(f"in force: configuration {answer.get('hash')}\n")

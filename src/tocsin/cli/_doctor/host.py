@@ -1,0 +1,128 @@
+"""This host: folders, secrets, the clock's synchronisation, systemd, and whether the daemon runs."""
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from tocsin.cli import _fast
+from tocsin.cli._doctor.result import Result, fail, ok, skip, warn
+from tocsin.config.secrets import ConfiguredSecret, Sources
+from tocsin.config.tree import Tree
+
+NEEDED: Final = 4 * 10**9
+"""Bytes that the state directory should have free: the journal's usual limit twice."""
+
+SCARCE: Final = 200 * 10**6
+"""Below this the journal is about to stop."""
+
+
+def folders(tree: Tree) -> Iterator[Result]:
+    """Look at the state and the runtime directory."""
+    for key in ("state_dir", "runtime_dir"):
+        folder = Path(getattr(tree.watchdog, key))
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            yield fail(key, f"{existing} cannot be written by this user", f"run as the daemon's user, or set {key}")
+        elif key == "runtime_dir":
+            yield ok(key, f"{folder} is writable" if existing == folder else f"{folder} will be made")
+        else:
+            yield _space(folder, shutil.disk_usage(existing).free, max(NEEDED, 2 * tree.journal.max_size))
+
+
+def _space(folder: Path, free: int, wanted: int) -> Result:
+    said = f"{folder} has {free / 1e9:.1f} GB free"
+    if free < SCARCE:
+        return fail("state_dir", said, "make room: the journal stops first, alerts go out unrecorded at last")
+    if free < wanted:
+        return warn(
+            "state_dir", said, f"the journal may need {wanted / 1e9:.0f} GB: make room or lower journal.max_size"
+        )
+    return ok("state_dir", said)
+
+
+def secrets(tree: Tree, sources: Sources) -> Iterator[Result]:
+    """Look at the files that hold secrets: there, readable, and for nobody else to read."""
+    found = False
+    for where, secret in _secrets(tree):
+        if secret.source is None:
+            continue
+        found = True
+        subject = f"{where} ({secret.source.kind} {secret.source.name})"
+        path = sources.path(secret.source)
+        try:
+            sources.read(secret.source)
+        except ValueError as error:
+            yield fail(subject, str(error), "put it there; for the unit, see LoadCredential= in tocsin.service")
+            continue
+        if path is not None and secret.source.kind == "file" and path.stat().st_mode & stat.S_IROTH:
+            yield fail(subject, f"{path} can be read by everybody", f"chmod 600 {path}")
+        else:
+            yield ok(subject, "readable")
+    if not found:
+        yield ok("secrets", "none is kept outside the configuration")
+
+
+def _secrets(tree: Tree) -> Iterator[tuple[str, ConfiguredSecret]]:
+    if tree.mqtt is not None and tree.mqtt.password is not None:
+        yield "mqtt.password", tree.mqtt.password
+    for chain in tree.chains:
+        for node in chain.nodes:
+            name = f"{chain.name}/{node.name}"
+            yield f"{name} url", node.url
+            if node.ws is not None:
+                yield f"{name} ws", node.ws
+            for header, value in node.headers.items():
+                yield f"{name} header {header}", value
+
+
+def configuration_file(path: str) -> Result:
+    """Look at who may read the configuration: it may hold secrets."""
+    mode = Path(path).stat().st_mode
+    if mode & (stat.S_IWOTH | stat.S_IWGRP):
+        return fail("configuration", f"{path} can be changed by others than its owner", f"chmod go-w {path}")
+    return ok("configuration", f"{path} holds")
+
+
+def synchronised() -> Result:
+    """Ask systemd whether the clock is set by somebody who knows the time."""
+    timedatectl = shutil.which("timedatectl")
+    todo = "set it by NTP: apt install chrony, or timedatectl set-ntp true"
+    if timedatectl is None:
+        return skip("clock source", "timedatectl is not here; look with chronyc tracking or ntpq -p")
+    command = [timedatectl, "show", "--property=NTPSynchronized", "--value"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603 - fixed words
+    except (OSError, subprocess.TimeoutExpired):
+        return skip("clock source", "timedatectl does not answer")
+    match done.stdout.strip():
+        case "yes":
+            return ok("clock source", "synchronised")
+        case "no":
+            return warn("clock source", "this host's clock is not synchronised", todo)
+        case _:
+            return skip("clock source", "systemd does not say: it does not run here")
+
+
+def service_manager(environ: Mapping[str, str], folder: Path = Path("/run/systemd/system")) -> Result:
+    """Look whether there is a service manager that restarts a hung daemon."""
+    if environ.get("NOTIFY_SOCKET"):
+        return ok("systemd", "this process is one of its services")
+    if folder.is_dir():
+        return ok("systemd", "it runs here; the unit is systemd/tocsin.service")
+    return warn(
+        "systemd", "it does not run here", "nothing restarts a hung daemon: let your supervisor run tocsin check"
+    )
+
+
+def running(runtime_dir: str) -> Result:
+    """Ask the daemon, the way `tocsin status` does."""
+    verdict = _fast.read(runtime_dir)
+    if verdict.document is None:
+        return warn("daemon", verdict.reason, "start it: tocsin run, or systemctl start tocsin")
+    if not verdict.fresh:
+        return fail("daemon", verdict.reason, "look at its log, then restart it")
+    return ok("daemon", f"it runs, and its status is {verdict.level}")

@@ -1,0 +1,106 @@
+"""`tocsin doctor`: test everything that the daemon needs, beside a running one, and say what to do."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tocsin.cli import _fast, _report, _where
+from tocsin.cli._options import AsJson, ConfigFile
+from tocsin.errors import ConfigError
+from tocsin.secret import redact
+
+if TYPE_CHECKING:
+    from tocsin.cli._doctor.result import Result
+    from tocsin.config.load import Loaded
+
+SCHEMA = 1
+_COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skip": "2"}
+
+
+def command(*, as_json: AsJson = False, config: ConfigFile = None) -> None:
+    """Test nodes, clock, broker, access rights, secrets and folders, and say what to do.
+
+    It asks each node a few dozen calls. Exit code: 0 nothing fails, 1 something does, 3 a broken configuration.
+    """
+    from tocsin.cli._doctor.result import Level  # noqa: PLC0415 - see tocsin.cli.main
+
+    path = _where.config_path(config, os.environ)
+    results: list[Result] = []
+    for result in examine(path):
+        results.append(result)
+        if not as_json:
+            _fast.print_out(line(result, colour=_fast.wants_colour()))
+    failed = sum(result.level is Level.FAIL for result in results)
+    warned = sum(result.level is Level.WARN for result in results)
+    if as_json:
+        document = {"schema": SCHEMA, "ok": not failed, "results": [dict(result.as_json()) for result in results]}
+        _fast.print_out(json.dumps(document, indent=2) + "\n")
+    else:
+        _fast.print_out(f"\n{len(results)} looked at, {failed} to mend, {warned} to improve\n")
+    raise typer.Exit(1 if failed else 0)
+
+
+def line(result: "Result", *, colour: bool) -> str:
+    """Return one result as it is shown: what was seen, and below it what to do."""
+    word = f"{result.level.value:<4}"
+    shown = f"\x1b[{_COLOURS[result.level.value]}m{word}\x1b[0m" if colour else word
+    text = f"{shown}  {_report.clean(redact(f'{result.subject}: {result.said}'))}\n"
+    return text + (f"      -> {_report.clean(redact(result.todo))}\n" if result.todo else "")
+
+
+def examine(path: str) -> "Iterator[Result]":
+    """Look at everything, the host first. Raises ConfigError when there is no configuration to go by."""
+    from tocsin.cli._doctor import host  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.config.secrets import Sources  # noqa: PLC0415 - see tocsin.cli.main
+
+    loaded = _load(path)
+    tree = loaded.tree
+    yield host.configuration_file(path)
+    for warning in loaded.warnings:
+        yield _warning(warning)
+    yield from host.folders(tree)
+    sources = Sources(environ=os.environ, folder=Path(path).absolute().parent)
+    yield from host.secrets(tree, sources)
+    yield host.service_manager(os.environ)
+    yield host.synchronised()
+    yield from asyncio.run(_remote(loaded))
+    yield host.running(tree.watchdog.runtime_dir)
+
+
+def _warning(text: str) -> "Result":
+    from tocsin.cli._doctor.result import warn  # noqa: PLC0415 - see tocsin.cli.main
+
+    return warn("configuration", text, "see docs/reference/configuration.md")
+
+
+async def _remote(loaded: "Loaded") -> "list[Result]":
+    """Ask all nodes and the broker at once; the report keeps the order of the configuration."""
+    from tocsin.cli._doctor import broker, nodes  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.clock import EngineClock, SystemClock  # noqa: PLC0415 - see tocsin.cli.main
+
+    tree, clock = loaded.tree, EngineClock(SystemClock())
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(nodes.examine(chain, node, clock)) for chain in tree.chains for node in chain.nodes]
+        published = group.create_task(broker.examine(tree, tree.mqtt)) if tree.mqtt is not None else None
+    answers = [task.result() for task in asked]
+    results = [result for found, _ in answers for result in found]
+    results.append(nodes.clock_verdict([stamp for _, stamp in answers if stamp is not None]))
+    return results + ([broker.absent()] if published is None else published.result())
+
+
+def _load(path: str) -> "Loaded":
+    from tocsin.config.load import load  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.config.registry import registry_of  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.detect import REGISTRY  # noqa: PLC0415 - see tocsin.cli.main
+
+    registry = registry_of(REGISTRY)
+    try:
+        return load(path, registry=registry, environ=os.environ)
+    except ConfigError:
+        # A secret that is not here is one finding among others; any other mistake comes up again.
+        return load(path, registry=registry, environ=os.environ, require_secrets=False)

@@ -1,0 +1,277 @@
+"""`tocsin doctor` against real nodes and brokers, well and sick: each fault is named, with what to do."""
+
+import asyncio
+import json
+import os
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.anvil import Anvil
+from tests.support.broker import Mosquitto, certificates
+from tests.support.daemon import daemon
+
+from tocsin.cli._doctor import broker as broker_check
+from tocsin.cli._doctor import host, nodes
+from tocsin.cli._doctor.reach import endpoint_of
+from tocsin.cli._doctor.result import Level, Result
+from tocsin.clock import NS, EngineClock, SystemClock
+from tocsin.config.load import Loaded, load
+from tocsin.config.registry import registry_of
+from tocsin.config.secrets import Sources
+from tocsin.detect import REGISTRY
+from tocsin.testing.simchain import SimChain
+from tocsin.testing.simnode import SimNode, serve_nodes
+
+
+def loaded(folder: Path, *, url: str = "http://127.0.0.1:1", node: str = "", chain: str = "", top: str = "") -> Loaded:
+    file = folder / "tocsin.toml"
+    file.write_text(
+        f'schema = 1\n[watchdog]\nsite = "ams"\nname = "host-a"\nstate_dir = "{folder}/state"\n'
+        f'runtime_dir = "{folder}/run"\n{top}\n[[chain]]\nname = "dev"\nid = 31337\nblock_time = "12s"\n{chain}\n'
+        f'[[chain.node]]\nname = "one"\nurl = "{url}"\nown = true\n{node}\n'
+    )
+    return load(file, registry=registry_of(REGISTRY), environ={})
+
+
+def by_subject(results: list[Result]) -> dict[str, Level]:
+    return {result.subject: result.level for result in results}
+
+
+async def examined(config: Loaded) -> tuple[list[Result], nodes.Stamp | None]:
+    chain = config.tree.chains[0]
+    return await nodes.examine(chain, chain.nodes[0], EngineClock(SystemClock()))
+
+
+async def test_a_real_node_is_well(anvil: Anvil, tmp_path: Path) -> None:
+    await anvil.mine(1, timestamp=SystemClock().wall_ns() // NS)
+    config = loaded(tmp_path, url=anvil.url, node=f'ws = "{anvil.ws_url}"\nclient = "anvil"')
+    results, stamp = await examined(config)
+    assert by_subject(results) == {
+        "dev/one": Level.OK,
+        "dev/one client": Level.OK,
+        "dev/one batches": Level.OK,
+        "dev/one ws": Level.OK,
+    }
+    assert stamp is not None
+    assert nodes.clock_verdict([stamp]).level is Level.OK
+
+
+async def test_a_node_that_is_something_else_than_configured_is_said_to_be(anvil: Anvil, tmp_path: Path) -> None:
+    await anvil.mine(1, timestamp=SystemClock().wall_ns() // NS)
+    config = loaded(tmp_path, url=anvil.url, node='client = "geth"', chain=f'genesis_hash = "0x{"12" * 32}"')
+    results, _ = await examined(config)
+    assert by_subject(results)["dev/one client"] is Level.WARN
+    assert by_subject(results)["dev/one genesis"] is Level.FAIL
+
+
+async def test_a_node_on_another_chain_fails_and_the_two_ids_are_named(tmp_path: Path) -> None:
+    chain = SimChain(SystemClock())
+    async with serve_nodes(SimNode(chain)) as listeners:
+        results, stamp = await examined(loaded(tmp_path, url=listeners["sim"].url))
+    assert [(one.level, one.said) for one in results] == [(Level.FAIL, "it is on chain 1337, not 31337")]
+    assert stamp is None
+
+
+@pytest.mark.parametrize(
+    ("age_s", "level"), [(0, Level.OK), (59, Level.OK), (100, Level.WARN), (7200, Level.FAIL)], ids=str
+)
+async def test_a_head_is_judged_by_its_age_in_block_times(
+    anvil: Anvil, tmp_path: Path, age_s: int, level: Level
+) -> None:
+    await anvil.mine(1, timestamp=SystemClock().wall_ns() // NS - age_s)
+    results, _ = await examined(loaded(tmp_path, url=anvil.url))
+    assert by_subject(results)["dev/one"] is level
+
+
+async def test_a_block_from_the_future_is_our_clocks_fault(anvil: Anvil, tmp_path: Path) -> None:
+    await anvil.mine(1, timestamp=SystemClock().wall_ns() // NS + 600)
+    _, stamp = await examined(loaded(tmp_path, url=anvil.url))
+    assert stamp is not None
+    verdict = nodes.clock_verdict([stamp, nodes.Stamp(node="b", ahead_s=-3.0)])
+    assert (verdict.level, "clock is behind" in verdict.todo) == (Level.FAIL, True)
+    assert nodes.clock_verdict([]).level is Level.WARN
+
+
+def answering(answer: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "todo"),
+    [
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "auth", "key and headers"),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "auth", "key and headers"),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "http-status", "path of its url"),
+        (b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", "rate-limited", "ask less often"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>", "not-json", "no JSON-RPC endpoint"),
+        (b"", "reset", "node's log"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 15 else "",
+)
+async def test_every_fault_comes_with_its_remedy(tmp_path: Path, answer: bytes, kind: str, todo: str) -> None:
+    server = await asyncio.start_server(answering(answer), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        ((result,), stamp) = await examined(loaded(tmp_path, url=f"http://127.0.0.1:{port}"))
+    assert (result.level, stamp) == (Level.FAIL, None)
+    assert result.said.startswith(f"{kind}: ")
+    assert todo in result.todo
+
+
+async def test_a_certificate_that_ends_soon_is_said_in_time(tmp_path: Path) -> None:
+    certificates(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    clock = EngineClock(SystemClock())
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        trusted = loaded(tmp_path, url=f"https://127.0.0.1:{port}", node=f'ca = "{tmp_path}/ca.crt"').tree.chains[0]
+        known = await nodes._certificate("n", endpoint_of(trusted, trusted.nodes[0]), clock)
+        foreign = loaded(tmp_path, url=f"https://127.0.0.1:{port}").tree.chains[0]
+        unknown = await nodes._certificate("n", endpoint_of(foreign, foreign.nodes[0]), clock)
+    assert (known.level, known.todo) == (Level.WARN, "renew it, or ask its owner to")
+    assert (unknown.level, unknown.todo) == (Level.WARN, "it could not be looked at")
+
+
+async def test_a_broker_that_lets_us_publish_is_well_and_nothing_is_left_there(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    tree = loaded(tmp_path, top=f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker.port}"').tree
+    assert tree.mqtt is not None
+    results = await broker_check.examine(tree, tree.mqtt)
+    assert [result.level for result in results] == [Level.OK, Level.OK]
+
+
+async def test_a_broker_whose_acl_forbids_our_topics_fails_with_the_rule_to_add(
+    broker_acl: Mosquitto, tmp_path: Path
+) -> None:
+    settings = broker_acl.settings()
+    assert settings.password is not None
+    secret = tmp_path / "password"
+    secret.write_text(settings.password.reveal())
+    top = (
+        f'[mqtt]\nurl = "mqtt://127.0.0.1:{broker_acl.port}"\nuser = "{settings.user}"\n'
+        f'password = {{ file = "{secret}" }}'
+    )
+    config = loaded(tmp_path, top=top)
+    text = (tmp_path / "tocsin.toml").read_text()
+    (tmp_path / "tocsin.toml").write_text(text.replace('name = "host-a"', 'name = "stranger"'))
+    stranger = load(tmp_path / "tocsin.toml", registry=registry_of(REGISTRY), environ={}).tree
+    assert config.tree.mqtt is not None
+    assert stranger.mqtt is not None
+    welcome = await broker_check.examine(config.tree, config.tree.mqtt)
+    refused = await broker_check.examine(stranger, stranger.mqtt)
+    assert [result.level for result in welcome] == [Level.OK, Level.OK]
+    assert [result.level for result in refused] == [Level.OK, Level.FAIL]
+    assert "write tocsin/v1/ams/stranger/#" in refused[1].todo
+
+
+async def test_a_broker_that_is_not_there_fails(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    tree = loaded(tmp_path, top=f'[mqtt]\nurl = "mqtt://127.0.0.1:{port}"').tree
+    assert tree.mqtt is not None
+    assert [result.level for result in await broker_check.examine(tree, tree.mqtt)] == [Level.FAIL]
+
+
+def test_a_secret_that_everybody_can_read_or_nobody_has_fails(tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("canary-secret-header\n")
+    config = loaded(tmp_path, node=f'headers = {{ Authorization = {{ file = "{secret}" }} }}')
+    sources = Sources(environ={}, folder=tmp_path)
+    secret.chmod(0o600)
+    assert [one.level for one in host.secrets(config.tree, sources)] == [Level.OK]
+    secret.chmod(0o644)
+    (loose,) = host.secrets(config.tree, sources)
+    assert (loose.level, loose.todo) == (Level.FAIL, f"chmod 600 {secret}")
+    secret.unlink()
+    (missing,) = host.secrets(config.tree, sources)
+    assert missing.level is Level.FAIL
+    assert "canary" not in f"{loose}{missing}"
+
+
+def test_folders_are_looked_at_before_they_exist(tmp_path: Path) -> None:
+    levels = {result.subject: result.level for result in host.folders(loaded(tmp_path).tree)}
+    assert levels["runtime_dir"] is Level.OK
+    assert levels["state_dir"] in (Level.OK, Level.WARN)
+    (tmp_path / "run").write_text("a file")
+    levels = {result.subject: result.level for result in host.folders(loaded(tmp_path).tree)}
+    assert levels["runtime_dir"] is Level.FAIL
+
+
+@pytest.mark.parametrize(("free", "level"), [(10**8, Level.FAIL), (10**9, Level.WARN), (10**10, Level.OK)], ids=str)
+def test_the_journal_has_room_or_it_is_said(free: int, level: Level) -> None:
+    assert host._space(Path("/var/lib/tocsin"), free, host.NEEDED).level is level
+
+
+def test_a_configuration_that_others_can_change_fails(tmp_path: Path) -> None:
+    loaded(tmp_path)
+    file = tmp_path / "tocsin.toml"
+    assert host.configuration_file(str(file)).level is Level.OK
+    file.chmod(stat.S_IMODE(file.stat().st_mode) | stat.S_IWOTH)
+    assert host.configuration_file(str(file)).level is Level.FAIL
+
+
+def test_the_daemon_is_seen_running_or_not(tmp_path: Path) -> None:
+    assert host.running(str(tmp_path)).level is Level.WARN
+    with daemon(tmp_path):
+        assert host.running(str(tmp_path)).level is Level.OK
+
+
+def test_systemd_is_seen_or_missed(tmp_path: Path) -> None:
+    assert host.service_manager({}, tmp_path / "none").level is Level.WARN
+    assert host.service_manager({}, tmp_path).level is Level.OK
+    assert host.service_manager({"NOTIFY_SOCKET": "/x"}, tmp_path / "none").level is Level.OK
+
+
+def tocsin(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tocsin", *words],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_report_names_what_to_mend_and_shows_no_secret(tmp_path: Path) -> None:
+    loaded(tmp_path, url="http://user:canary-password@127.0.0.1:1/v2/canary-key?token=canary-token")
+    plain, as_json = tocsin(tmp_path, "doctor"), tocsin(tmp_path, "doctor", "--json")
+    assert plain.returncode == as_json.returncode == 1
+    assert "fail  dev/one: refused" in plain.stdout
+    document = json.loads(as_json.stdout)
+    assert (document["schema"], document["ok"]) == (1, False)
+    assert {one["level"] for one in document["results"]} <= {"ok", "warn", "fail", "skip"}
+    assert "canary" not in plain.stdout + plain.stderr + as_json.stdout + as_json.stderr
+
+
+def test_a_missing_secret_is_a_finding_and_a_broken_configuration_is_3_with_every_mistake(tmp_path: Path) -> None:
+    (tmp_path / "tocsin.toml").write_text("schema = 1\n")
+    broken = tocsin(tmp_path, "doctor")
+    assert (broken.returncode, broken.stdout) == (3, "")
+    assert "tocsin.toml" in broken.stderr
+    file = tmp_path / "tocsin.toml"
+    file.write_text(
+        'schema = 1\n[watchdog]\nsite = "ams"\nname = "a"\n[[chain]]\nname = "dev"\nprofile = "dev"\n'
+        '[[chain.node]]\nname = "one"\nurl = { env = "NO_SUCH_VARIABLE" }\n'
+    )
+    missing = tocsin(tmp_path, "doctor")
+    assert missing.returncode == 1
+    assert "fail  dev/one url (env NO_SUCH_VARIABLE)" in missing.stdout
