@@ -106,10 +106,9 @@ def judge(life: Life, received: Received) -> Stale | Rival | None:
     if said is None:
         return Stale(garbage=True)
     boot, started, state = said
-    over = is_status and state in _OVER
     if boot == life.boot:
-        return Stale() if over else None
-    if over or received.retained:
+        return Stale() if state == State.LOST else None
+    if received.retained or (is_status and state in _OVER):
         return Stale() if is_status else None
     return Rival(boot=boot, older=(started, boot) < life.age_rank)
 
