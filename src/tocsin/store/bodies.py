@@ -10,9 +10,9 @@ CACHE_BYTES = 32 << 20
 class BodyCache:
     """Bodies by number, a bounded number of bytes of them; `load` gets the others back."""
 
-    def __init__(self, load: Callable[[int], tuple[str, bytes]], limit: int = CACHE_BYTES) -> None:
+    def __init__(self, load: Callable[[int], tuple[str, bytes]], limit: int | None = None) -> None:
         self._load = load
-        self._limit = limit
+        self._limit = CACHE_BYTES if limit is None else limit
         self._held: OrderedDict[int, tuple[str, bytes]] = OrderedDict()
         self._bytes = 0
 

@@ -81,7 +81,7 @@ class Core:
             self.db.close()
             raise
         self._reserve.build()
-        self._decide_snapshot()
+        self.decide_snapshot()
 
     # The stream of events.
 
@@ -324,8 +324,7 @@ class Core:
             self.journal.detach()
 
     def care(self) -> None:
-        """After a batch: fold the log into the database when it has grown; decide whether a snapshot is due."""
-        self._decide_snapshot()
+        """Fold the log into the database when it has grown, forget what has aged; nobody waits for it."""
         with suppress(OSError, sqlite3.Error):
             if self.path.with_name(self.path.name + "-wal").stat().st_size > _CHECKPOINT_BYTES:
                 self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -333,7 +332,8 @@ class Core:
             self._next_care = self.clock.monotonic_ns() + MINUTE_NS
             self.run([Prune()])
 
-    def _decide_snapshot(self) -> None:
+    def decide_snapshot(self) -> None:
+        """Set `snapshot_due`: the journal is to roll, to resume, or to begin."""
         if self.mode is not Mode.NORMAL:
             self.snapshot_due = self._space_is_back()
         elif self.journal.live is None:

@@ -106,10 +106,10 @@ class WriterThread:
             batch = self._take()
             if batch:
                 results = core.run([job.op for job in batch])
+                core.decide_snapshot()
                 self._after(core)
                 self._answer(batch, results)
                 core.care()
-                self._after(core)
             elif self._closing:
                 return
             else:

@@ -1,0 +1,93 @@
+"""Small makers of what a store takes, and a process that commits until it is killed."""
+
+import asyncio
+import random
+import sys
+from pathlib import Path
+
+from tocsin.clock import SystemClock
+from tocsin.ids import digest
+from tocsin.model.alert import Severity
+from tocsin.store import Group, Limits, OutboxRow, Record, RetainedRow, Snapshot, Store
+
+COMMON = b'"0x1"'
+"""A body that every record refers to."""
+
+
+def record(event_no: int, *, size: int = 200) -> Record:
+    """Return a record whose content follows from its number."""
+    body = random.Random(event_no).randbytes(size)
+    bodies = {digest(body): body, digest(COMMON): COMMON}
+    return Record(event_no=event_no, data=b'{"event":%d}' % event_no, bodies=bodies)
+
+
+def row(
+    seq: int, severity: Severity = Severity.WARNING, fingerprint: str = "f", *, payload: bytes | None = None
+) -> OutboxRow:
+    """Return an outbox row whose payload names its seq."""
+    return OutboxRow(
+        seq=seq,
+        id=f"w:boot:{seq}",
+        fingerprint=fingerprint,
+        severity=severity,
+        topic=f"event/{severity}/d",
+        payload=b'{"seq":%d}' % seq if payload is None else payload,
+        created_wall_ns=seq,
+    )
+
+
+def group(
+    first: int,
+    count: int,
+    *,
+    outbox: tuple[OutboxRow, ...] = (),
+    retained: tuple[RetainedRow, ...] = (),
+    snapshot: bool = False,
+    effect_no: int = 0,
+    wall_ns: int = 0,
+    size: int = 200,
+) -> Group:
+    """Return a group of `count` records from number `first` on; its snapshot names the last of them."""
+    last = first + count - 1
+    return Group(
+        t_ns=last,
+        wall_ns=wall_ns or last,
+        effect_no=effect_no or last,
+        records=tuple(record(number, size=size) for number in range(first, first + count)),
+        outbox=outbox,
+        retained=retained,
+        snapshot=Snapshot(event_no=last, data=state(last)) if snapshot else None,
+    )
+
+
+def state(event_no: int) -> bytes:
+    """Return the snapshot that `group` puts behind an event."""
+    return b"state behind %d" % event_no
+
+
+async def commit_until_killed(state_dir: Path, seed: int) -> None:
+    """Commit groups as fast as they go, rolling often, and print the last event of each one that was committed."""
+    rng = random.Random(seed)
+    limits = Limits(reserve_bytes=1 << 16, journal_bytes=1 << 20)
+    async with await Store.open(state_dir, clock=SystemClock(), limits=limits) as store:
+        recovered = await store.recover()
+        async for _ in recovered.tail:
+            pass
+        last = recovered.last_event_no
+        seq = (await store.counts()).pending
+        print("open", last, flush=True)  # noqa: T201 - read by the test
+        under_way: list[tuple[int, int, asyncio.Future[object]]] = []
+        while True:
+            count = rng.randint(1, 5)
+            seq += 1
+            made = group(last + 1, count, outbox=(row(seq),), snapshot=rng.random() < 0.1, effect_no=seq)
+            last += count
+            under_way.append((last, seq, await store.submit(made)))
+            if len(under_way) > 8:
+                done, number, future = under_way.pop(0)
+                await future
+                print("committed", done, number, flush=True)  # noqa: T201 - read by the test
+
+
+if __name__ == "__main__":
+    asyncio.run(commit_until_killed(Path(sys.argv[1]), int(sys.argv[2])))
