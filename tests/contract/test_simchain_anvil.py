@@ -14,7 +14,7 @@ from Crypto.Hash import keccak
 from tests.support.anvil import running_anvil
 
 from tocsin.clock import NS
-from tocsin.testing import ChainSpec, ManualClock, SimChain, SimNode, header_hash, serve_nodes
+from tocsin.testing import HEADER_FIELDS, ChainSpec, ManualClock, SimChain, SimNode, header_hash, serve_nodes
 
 SLOTS_TO_SAFE, SLOTS_TO_FINALIZED = 32, 64
 UNKNOWN_HASH = "0x" + "ab" * 32
@@ -137,6 +137,14 @@ async def test_every_header_hashes_to_its_hash_and_links_to_its_parent(subject: 
     assert [block["parentHash"] for block in blocks[1:]] == [block["hash"] for block in blocks[:-1]]
     stamps = [int(block["timestamp"], 16) for block in blocks]
     assert stamps == sorted(set(stamps))
+
+
+async def test_every_field_has_its_own_place_in_the_hash(subject: Subject) -> None:
+    await subject.mine(1)
+    block = await subject.block("latest")
+    for at, name in enumerate(HEADER_FIELDS):
+        block[name] = hex(at + 7) if len(block[name]) < 20 and name not in ("extraData", "nonce") else block[name]
+    assert header_hash(block) == independent_hash(block)
 
 
 async def test_base_fee_follows_from_the_parent_as_eip_1559_says(subject: Subject) -> None:

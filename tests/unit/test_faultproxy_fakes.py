@@ -77,6 +77,7 @@ async def test_a_bus_that_is_down_takes_nothing_until_it_comes_up() -> None:
         (b"", "80"),
         ([], "c0"),
         (b"\x0f", "0f"),
+        (b"\x80", "8180"),
         (b"\x04\x00", "820400"),
         (
             b"Lorem ipsum dolor sit amet, consectetur adipisicing elit",
