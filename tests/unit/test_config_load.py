@@ -325,7 +325,7 @@ def test_text_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large_is_not_parsed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is larger than"):
-        loaded(tmp_path, MINIMAL + "#" * (4 << 20))
+        loaded(tmp_path, MINIMAL + "#" * (1 << 20))
 
 
 def test_a_certificate_that_is_none_is_told(tmp_path: Path) -> None:

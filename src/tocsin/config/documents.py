@@ -19,8 +19,8 @@ from tocsin.config.problems import Place, Problems
 
 Table = dict[str, Any]
 
-LARGEST_FILE = 4 << 20
-"""Bytes. A configuration of 1,000 nodes is a tenth of it; a device or a log file named by mistake is not."""
+LARGEST_FILE = 1 << 20
+"""Bytes. A configuration of 1,000 nodes is a third of it; a device or a log file named by mistake is not."""
 
 _AT_LINE = re.compile(r" \(at line (\d+), column (\d+)\)")
 _NOTHING_NEW = ("schema",)

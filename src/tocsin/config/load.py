@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from tocsin.config.checks import check_files, check_names, warn_of_pools, warn_of_secrets
 from tocsin.config.documents import Document, read_documents
-from tocsin.config.problems import Problems
+from tocsin.config.problems import MOST, Problems
 from tocsin.config.profile import Profiles, apply_profiles, shipped
 from tocsin.config.registry import Registry
 from tocsin.config.resolve import DetectorTables, complete, resolved, settings_of
@@ -86,7 +86,7 @@ def _validated(document: Document, sources: Sources, problems: Problems) -> Tree
     except RecursionError:
         problems.error(document.place(()), (), "tables are nested too deeply")
         return None
-    for one in found:
+    for one in found[:MOST]:
         path = tuple(key for key in one["loc"] if key != "[key]")
         if one["type"] == MISSING and document.lacks(path):
             continue

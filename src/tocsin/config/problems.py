@@ -12,6 +12,9 @@ from tocsin.secret import redact
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_KEY = 64
 
+MOST = 1000
+"""More problems than this are counted and not told: nobody reads them, and a wrong file has 100,000."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
@@ -50,7 +53,8 @@ class Problems:
     def _in_order(self, found: list[tuple[Place, str]]) -> tuple[str, ...]:
         position = {file: index for index, file in enumerate(dict.fromkeys(self.files))}
         ordered = sorted(found, key=lambda item: (position.get(item[0].file, len(position)), item[0].line))
-        return tuple(dict.fromkeys(text for _, text in ordered))
+        lines = tuple(dict.fromkeys(text for _, text in ordered))
+        return lines if len(lines) <= MOST else (*lines[:MOST], f"and {len(lines) - MOST} more")
 
 
 def _line(place: Place, path: Path, message: str) -> str:
