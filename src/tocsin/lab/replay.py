@@ -18,7 +18,7 @@ from tocsin.model.effect import AlertChanged, Effect, Fetch
 from tocsin.model.event import ConfigRevised, Event
 from tocsin.model.settings import Settings
 from tocsin.store import Entry, Gap, Recording, SnapshotAt, read_recording
-from tocsin.wire.envelope import Message, Origin, render
+from tocsin.wire.envelope import Message, Origin, render, rfc3339
 
 
 @dataclass(slots=True)
@@ -107,8 +107,18 @@ class Replay:
         self.last_wall_ns = entry.wall_ns
 
 
+def compare(recorded: Replay, other: Replay) -> Iterator[tuple[str, str]]:
+    """Yield every alert change of two runs in order of time: `-` only recorded, `+` only in the other, ` ` in both."""
+    left, right = [line(alert) for alert in recorded.alerts()], [line(alert) for alert in other.alerts()]
+    ours, theirs = set(left), set(right)
+    for text in sorted(ours | theirs):
+        mark = " " if text in ours and text in theirs else "-" if text in ours else "+"
+        yield mark, text
+
+
 def line(alert: Alert) -> str:
-    """Return an alert as one line for comparing runs: when, what, about whom, how bad."""
+    """Return a change of an alert as one line that sorts by time: when, what, about whom, how bad."""
     subject = " ".join(f"{key}={value}" for key, value in alert.labels)
-    micros = alert.updated_wall_ns // 1000
-    return f"{micros} {alert.detector} {subject} {alert.state} {alert.severity} ({alert.reason})"
+    return (
+        f"{rfc3339(alert.updated_wall_ns)} {alert.detector} {subject} {alert.severity} {alert.state} ({alert.reason})"
+    )

@@ -200,7 +200,9 @@ class Daemon:
     def _note_ready(self, document: Mapping[str, object], since_ns: int) -> None:
         if self._is_ready:
             return
-        known = all(chain.head.block is not None for chain in self.core.state.chains.values())
+        known = all(
+            chain.head.block is not None and not chain.awaited for chain in self.core.state.chains.values()
+        )
         if known or self._mono.monotonic_ns() - since_ns > _READY_S * NS:
             self._is_ready = True
             self.notifier.ready(report.line(dict(document)))
