@@ -4,12 +4,11 @@ import asyncio
 import math
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
 
-from tocsin.cli._doctor.reach import endpoint_of
 from tocsin.cli._doctor.result import Result, fail, ok, warn
 from tocsin.clock import NS, EngineClock, SystemClock
 from tocsin.config.tree import Chain, Node
@@ -22,6 +21,7 @@ from tocsin.rpc.ipc import IpcChannel
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.session import Session
 from tocsin.rpc.tls import context_of
+from tocsin.runtime import endpoints
 
 BATCH: Final = 20
 """Calls in a back-fill round; a node that takes fewer costs more round trips."""
@@ -57,7 +57,8 @@ class Stamp:
 
 async def examine(chain: Chain, node: Node, clock: EngineClock) -> tuple[list[Result], Stamp | None]:
     """Ask one node everything. Never raises for what a node does."""
-    endpoint = endpoint_of(chain, node)
+    # The budget is the daemon's: a person asks a few dozen calls, once.
+    endpoint = replace(endpoints.endpoint(chain, node), budget_per_day=None)
     resolver = Resolver(SystemClock())
     session = Session(endpoint, clock=clock, resolver=resolver)
     try:
