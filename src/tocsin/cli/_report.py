@@ -80,7 +80,7 @@ def judge(document: object, *, source: str, now_wall_ns: int, note: str = "") ->
 
 
 def envelope(verdict: Verdict) -> dict[str, Any]:
-    """Return what `--json` prints; `docs/reference/status.schema.json` describes it."""
+    """Return what `--json` prints; `docs/reference/cli-status.schema.json` describes it."""
     return {
         "schema": SCHEMA,
         "level": verdict.level,
