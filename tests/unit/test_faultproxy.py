@@ -364,3 +364,10 @@ async def test_open_websockets_end_when_they_are_refused(bench: Bench, fault: Fa
         assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
     with pytest.raises((aiohttp.WSServerHandshakeError, aiohttp.ClientConnectorError)):
         await bench.session.ws_connect(bench.proxy.ws_url("b"))
+
+
+async def test_calls_over_a_websocket_are_answered_with_what_is_wrong_but_never_compressed(bench: Bench) -> None:
+    await bench.set(Gzip(), parse_fault("wrong-chain:56"))
+    async with bench.session.ws_connect(bench.proxy.ws_url("b")) as socket:
+        await socket.send_str(orjson.dumps(BATCH[0]).decode())
+        assert orjson.loads((await socket.receive()).data)["result"] == "0x38"

@@ -66,13 +66,22 @@ class Exchange:
     """One request to one virtual node, as faults see it."""
 
     def __init__(
-        self, *, body: bytes, path: str, headers: Mapping[str, str], upstream: Upstream, dice: random.Random
+        self,
+        *,
+        body: bytes,
+        path: str,
+        headers: Mapping[str, str],
+        upstream: Upstream,
+        dice: random.Random,
+        socket: bool = False,
     ) -> None:
         self.body = body
         self.path = path
         self.headers = headers
         self.upstream = upstream
         self.dice = dice
+        self.socket = socket
+        """Whether it came over a websocket, where there is no HTTP to go wrong."""
         self.memo: dict[str, Any] = {}
         """What faults looked up for this exchange."""
         parsed = _parse(body)

@@ -171,7 +171,9 @@ class _Port:
             if _subscribes(message.data):
                 await there.send_str(message.data)
                 continue
-            reply = await self.node.exchange(message.data.encode(), path=request.path_qs, headers=request.headers)
+            reply = await self.node.exchange(
+                message.data.encode(), path=request.path_qs, headers=request.headers, socket=True
+            )
             if reply.manner in (Manner.RESET, Manner.CLOSE):
                 return
             if reply.manner is not Manner.HANG and reply.body:

@@ -67,18 +67,22 @@ class VirtualNode:
 
     # -- requests
 
-    def _exchange(self, body: bytes, path: str, headers: Mapping[str, str], faults: tuple[Fault, ...]) -> Exchange:
+    def _exchange(
+        self, body: bytes, path: str, headers: Mapping[str, str], faults: tuple[Fault, ...], *, socket: bool = False
+    ) -> Exchange:
         elsewhere = [other for fault in faults if (other := fault.elsewhere()) is not None]
         upstream = elsewhere[-1] if elsewhere else self.upstream
-        return Exchange(body=body, path=path, headers=headers, upstream=upstream, dice=self._dice)
+        return Exchange(body=body, path=path, headers=headers, upstream=upstream, dice=self._dice, socket=socket)
 
     def _struck(self) -> tuple[Fault, ...]:
         return tuple(fault for fault in self._faults.values() if fault.strikes(self._dice))
 
-    async def exchange(self, body: bytes, *, path: str = "/", headers: Mapping[str, str] | None = None) -> Reply:
+    async def exchange(
+        self, body: bytes, *, path: str = "/", headers: Mapping[str, str] | None = None, socket: bool = False
+    ) -> Reply:
         """Answer one request body, with whatever is wrong with the node. Never raises for a bad upstream: HTTP 502."""
         struck = self._struck()
-        exchange = self._exchange(body, path, headers or {}, struck)
+        exchange = self._exchange(body, path, headers or {}, struck, socket=socket)
         try:
             at_once = await _at_once(exchange, struck)
             if at_once is not None:

@@ -132,6 +132,8 @@ class Gzip(Fault):
     name: ClassVar[str] = "gzip"
 
     def rewrite_reply(self, reply: Reply, exchange: Exchange) -> Reply:
+        if exchange.socket:
+            return reply
         return replace(
             reply, body=gzip.compress(reply.body, 1, mtime=0), headers={**reply.headers, "Content-Encoding": "gzip"}
         )
@@ -146,6 +148,8 @@ class GzipBomb(Fault):
     _packed: ClassVar[bytes] = b""
 
     async def before(self, exchange: Exchange) -> Reply | None:
+        if exchange.socket:
+            return None
         if not GzipBomb._packed:
             # Members of a gzip file may follow each other (RFC 1952 section 2.2).
             GzipBomb._packed = gzip.compress(b" " * 2**20, 9, mtime=0) * (_BOMB_BYTES >> 20)
