@@ -258,6 +258,14 @@ def test_drop_ins_merge_in_sorted_order(tmp_path: Path) -> None:
     assert lag == LagParams(critical=None, clear=Under(under=1))
 
 
+def test_drop_ins_are_read_in_the_order_of_their_names_not_of_the_folder(tmp_path: Path) -> None:
+    names = [f"{number:02}.toml" for number in (7, 3, 9, 1, 8, 2, 6, 4, 5)]
+    for name in names:
+        (tmp_path / name).write_text("")
+    result = loaded(tmp_path, "include = ['[0-9]*.toml']\n" + MINIMAL)
+    assert [Path(file).name for file in result.files[1:]] == sorted(names)
+
+
 def test_mistakes_in_a_drop_in_name_the_drop_in(tmp_path: Path) -> None:
     again = MINIMAL[MINIMAL.index("[[chain]]") :].replace("ethereum", "sepolia").replace("own = true", "onw = true")
     (tmp_path / "more.toml").write_text(again)
@@ -321,6 +329,12 @@ def test_text_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
     file.write_bytes(MINIMAL.encode() + b"x = '\xff'\n")
     with pytest.raises(ConfigError, match=r"tocsin\.toml:15: is not UTF-8 text"):
         load(file, registry=REGISTRY, environ={})
+
+
+def test_a_wrong_file_does_not_flood(tmp_path: Path) -> None:
+    lines = problems(tmp_path, MINIMAL + "".join(f'[detector."x{number}"]\n' for number in range(1200)))
+    assert len(lines) == 1001
+    assert lines[-1] == "and 200 more"
 
 
 def test_a_file_that_is_too_large_is_not_parsed(tmp_path: Path) -> None:

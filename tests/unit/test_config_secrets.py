@@ -146,6 +146,12 @@ def test_a_url_without_anything_secret_in_it_survives_redaction() -> None:
     assert redact(f"cannot reach {url}") == "cannot reach http://10.9.8.7:8545"
 
 
+def test_a_url_with_a_short_key_is_redacted_whole() -> None:
+    url = SecretUrl("https://short.example/?k=a1b")
+    assert redact(f"GET {url.reveal()} failed") == "GET *** failed"
+    assert str(url) == "https://short.example"
+
+
 @pytest.mark.parametrize(
     "place",
     [
