@@ -16,6 +16,10 @@ class BodyTooLarge(Exception):  # noqa: N818 - reads as the condition
     """An answer passed the cap on its size while being read."""
 
 
+class UnusableTlsFile(Exception):  # noqa: N818 - reads as the condition
+    """A configured authority, certificate or key is missing or is not one. The message names the setting."""
+
+
 class BodyCutOff(Exception):  # noqa: N818 - reads as the condition
     """A connection ended in the middle of an answer."""
 
@@ -86,6 +90,7 @@ def _payload(error: Exception) -> Fault:
 _BUILDERS = (
     ((TimeoutError,), lambda _: _fault(FaultKind.TIMEOUT, "no answer in time")),
     ((BodyTooLarge,), lambda error: _fault(FaultKind.TOO_LARGE, str(error))),
+    ((UnusableTlsFile,), lambda error: _fault(FaultKind.TLS, str(error))),
     ((BodyCutOff,), lambda error: _fault(FaultKind.TRUNCATED, str(error))),
     ((aiohttp.ClientConnectorDNSError,), _dns),
     ((aiohttp.ClientHttpProxyError,), _proxy_status),

@@ -200,8 +200,11 @@ class Session:
         self._last[calls] = (body, parts)
 
     def _paced(self, fault: Fault) -> Fault:
-        """Obey a rate limit, and say in the fault for how long the node will be left alone."""
-        if fault.kind is FaultKind.RATE_LIMITED or (fault.kind is FaultKind.HTTP_STATUS and fault.retry_after_ns):
+        """Obey a rate limit, and say in the fault for how long the node will be left alone.
+
+        A 503 with Retry-After is no rate limit: the node is out of service, and a watchdog must go on saying so.
+        """
+        if fault.kind is FaultKind.RATE_LIMITED:
             return _held(fault, self._pacing.limited(fault.retry_after_ns, self._clock.t_ns()))
         return fault
 

@@ -5,14 +5,20 @@ from functools import lru_cache
 from pathlib import Path
 
 from tocsin.rpc.endpoint import Endpoint
+from tocsin.rpc.faults import UnusableTlsFile
 
 
 def context_of(endpoint: Endpoint) -> ssl.SSLContext:
     """Return the context for an endpoint. Files are read again when they changed: certificates are renewed in place.
 
-    Raises OSError (which ssl.SSLError is) when a file is missing or is not what it should be.
+    Raises UnusableTlsFile when one is missing or is not what it should be.
     """
-    return _context(*(_stamped(path) for path in (endpoint.ca, endpoint.cert, endpoint.key)))
+    try:
+        return _context(*(_stamped(path) for path in (endpoint.ca, endpoint.cert, endpoint.key)))
+    except OSError as error:  # ssl.SSLError is one
+        why = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or "not a PEM file of that kind"
+        names = ", ".join(path for path in (endpoint.ca, endpoint.cert, endpoint.key) if path)
+        raise UnusableTlsFile(f"ca, cert or key cannot be used ({names}): {why}") from error
 
 
 _File = tuple[str, int] | None

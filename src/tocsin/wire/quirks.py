@@ -140,6 +140,9 @@ _CODES: dict[int, RpcErrorKind] = {
     -32700: RpcErrorKind.INVALID,
 }
 
+_CLEAR_CODES = frozenset({3, 4444, -32601, -32604})
+"""These mean one thing everywhere, while their texts may hold anything: a revert reason is the contract's."""
+
 _STATUSES: dict[int, RpcErrorKind] = {
     HTTPStatus.TOO_MANY_REQUESTS: RpcErrorKind.RATE_LIMITED,
     HTTPStatus.PAYMENT_REQUIRED: RpcErrorKind.RATE_LIMITED,  # the plan's credit is spent
@@ -160,13 +163,13 @@ _FAULTS: dict[RpcErrorKind, FaultKind] = {
 
 def classify(code: int, message: str, http_status: int | None = None) -> RpcErrorKind:
     """Say what a JSON-RPC error means. `http_status` is that of the answer it came in; 200 says nothing."""
+    if code in _CLEAR_CODES:
+        return _CODES[code]
     by_text = _by_text(message)
     if by_text in _TELLING:
         return by_text
     if http_status in _STATUSES:
         return _STATUSES[http_status]
-    if code in {3, 4444, -32601, -32604}:  # these codes are unambiguous, their texts are not
-        return _CODES[code]
     return by_text or _CODES.get(code, RpcErrorKind.OTHER)
 
 

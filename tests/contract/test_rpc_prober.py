@@ -1,0 +1,199 @@
+"""The prober reports every poll once, in step with the other nodes of its chain, and never retries."""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from tests.support.rpcserver import Request, answer, endpoint, engine_clock, http, saying, serving
+
+from tocsin.clock import MS, SystemClock
+from tocsin.model.event import Polled
+from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, SAFE, SYNCING, FaultKind
+from tocsin.rpc.lag import LoopLag
+from tocsin.rpc.prober import PollPlan, Prober
+from tocsin.rpc.resolver import Resolver
+from tocsin.rpc.session import Session
+
+SLOT = (SAFE, FINALIZED, SYNCING)
+
+
+class Events:
+    def __init__(self) -> None:
+        self.got = []
+        self._more = asyncio.Event()
+
+    def __call__(self, event: Any) -> None:
+        self.got.append(event)
+        self._more.set()
+
+    async def until(self, count: int) -> list[Any]:
+        while len(self.got) < count:
+            self._more.clear()
+            await self._more.wait()
+        return self.got[:count]
+
+
+@asynccontextmanager
+async def probing(
+    url: str, *, poll_ms: int = 50, slot_ms: int = 150, lag: LoopLag | None = None, **changes: Any
+) -> AsyncIterator[tuple[Prober, Any]]:
+    clock = engine_clock()
+    session = Session(endpoint(url, **changes), clock=clock, resolver=Resolver(SystemClock()))
+    plan = PollPlan(chain="test", node="n", poll_ns=poll_ms * MS, slot_ns=slot_ms * MS)
+    prober = Prober(plan, session, clock=clock, lag=lag or LoopLag(clock))
+    events = Events()
+    task = asyncio.ensure_future(prober.run(events))
+    try:
+        yield prober, events
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await session.close()
+
+
+def called(event: Any) -> tuple[str, ...]:
+    return tuple(part.call for part in event.parts)
+
+
+async def test_the_first_poll_asks_the_genesis_and_slot_calls_come_once_per_slot() -> None:
+    async with serving() as node, probing(node.url) as (_, events):
+        polls = await events.until(10)
+    assert [event.poll for event in polls] == list(range(1, 11))
+    assert called(polls[0]) == (CHAIN_ID, LATEST, *SLOT, GENESIS)
+    later = [called(event) for event in polls[1:]]
+    assert set(later) <= {(CHAIN_ID, LATEST), (CHAIN_ID, LATEST, *SLOT)}
+    slots = {event.started_ns // (150 * MS) for event in polls}
+    assert sum(SAFE in called(event) for event in polls) == len(slots)
+
+
+async def test_genesis_is_asked_until_it_is_answered_and_again_after_a_reconnect() -> None:
+    async with serving(saying(http(b"", "500 Oops"))) as node, probing(node.url) as (_, events):
+        await events.until(2)
+        node.behaviour = lambda request: saying(http(answer(request.body)))(request)
+        while not events.got[-1].parts:
+            await events.until(len(events.got) + 1)
+        assert GENESIS in called(events.got[-1])
+        polls = len(events.got)
+
+        async def hang_up(request: Request) -> None:
+            request.writer.transport.abort()
+
+        node.behaviour = hang_up
+        while events.got[-1].fault is None:
+            await events.until(len(events.got) + 1)
+        node.behaviour = lambda request: saying(http(answer(request.body)))(request)
+        while events.got[-1].fault is not None:
+            await events.until(len(events.got) + 1)
+        assert GENESIS in called(events.got[-1])
+        assert len(events.got) > polls
+
+
+async def test_every_failure_is_one_report_and_one_request() -> None:
+    async with serving(saying(http(b"", "500 Oops"))) as node, probing(node.url) as (prober, events):
+        prober._session.batch_limit.answered(20)
+        polls = await events.until(4)
+        assert [event.fault.kind for event in polls] == [FaultKind.HTTP_STATUS] * 4
+        assert len(node.requests) - len(polls) in (0, 1)
+
+
+async def test_nodes_of_one_chain_are_polled_at_shared_instants() -> None:
+    plans = [PollPlan(chain="main", node=f"n{index}", poll_ns=2_000 * MS, slot_ns=12_000 * MS) for index in range(20)]
+    shifts = [plan.phase_ns() + plan.jitter_ns(seed=7) for plan in plans]
+    assert max(shifts) - min(shifts) <= 40 * MS
+    assert len(set(shifts)) == 3
+    assert shifts == [plan.phase_ns() + plan.jitter_ns(seed=7) for plan in plans]
+    assert PollPlan(chain="other", node="n", poll_ns=2_000 * MS, slot_ns=1).phase_ns() != plans[0].phase_ns()
+
+
+async def test_polls_start_on_the_chain_s_instants() -> None:
+    async with serving() as node, probing(node.url, poll_ms=80) as (prober, events):
+        polls = (await events.until(6))[1:]
+        shift = prober._shift_ns
+    assert all((event.started_ns - shift) % (80 * MS) < 40 * MS for event in polls)
+
+
+async def test_a_wake_up_polls_early_but_never_more_often_than_the_floor() -> None:
+    async with serving() as node, probing(node.url, poll_ms=600) as (prober, events):
+        await events.until(1)
+        for _ in range(40):
+            prober.wake()
+            await asyncio.sleep(0.02)
+        polls = list(events.got)
+    gaps = [later.started_ns - earlier.started_ns for earlier, later in itertools.pairwise(polls)]
+    assert min(gaps) < 500 * MS
+    assert min(gaps) >= 145 * MS
+
+
+async def test_a_rate_limited_node_is_reported_at_every_instant_without_being_asked() -> None:
+    limited = saying(http(b"", "429 Too Many Requests", Retry_After="60"))
+    async with serving(limited) as node, probing(node.url) as (_, events):
+        polls = await events.until(4)
+        assert len(node.requests) == 1
+    assert [event.fault.kind for event in polls] == [FaultKind.RATE_LIMITED] * 4
+    assert polls[0].fault.retry_after_ns >= polls[-1].fault.retry_after_ns > 0
+
+
+async def test_a_hung_node_is_reported_as_often_as_its_timeout_allows() -> None:
+    async def hang(_: Request) -> None:
+        await asyncio.sleep(30)
+
+    async with serving(hang) as node, probing(node.url, poll_ms=100, timeout_ns=100 * MS) as (_, events):
+        polls = await events.until(5)
+    assert {event.fault.kind for event in polls} == {FaultKind.TIMEOUT}
+    assert polls[-1].t_ns - polls[0].t_ns < 4 * 190 * MS
+
+
+async def test_our_own_stall_is_marked_and_healthy_polls_are_not() -> None:
+    clock = engine_clock()
+    lag = LoopLag(clock)
+    guard = asyncio.ensure_future(lag.run())
+    try:
+        async with serving() as node, probing(node.url, lag=lag, timeout_ns=400 * MS) as (_, events):
+
+            async def stalling(request: Request) -> None:
+                time.sleep(0.3)  # noqa: ASYNC251 - our own loop: the server lives in it
+                request.writer.write(http(answer(request.body)))
+
+            quiet = await events.until(3)
+            node.behaviour = stalling
+            while not events.got[-1].stalled:
+                await events.until(len(events.got) + 1)
+            assert lag.worst_ns() >= 200 * MS
+            assert lag.worst_ns() < 200 * MS
+        assert not any(event.stalled for event in quiet)
+    finally:
+        guard.cancel()
+
+
+async def test_a_stall_is_seen_before_the_guard_s_own_timer_runs() -> None:
+    clock = engine_clock()
+    lag = LoopLag(clock)
+    guard = asyncio.ensure_future(lag.run())
+    await asyncio.sleep(0.06)
+    start = clock.t_ns()
+    time.sleep(0.2)  # noqa: ASYNC251 - the stall
+    assert lag.stalled_ns(start, clock.t_ns()) >= 100 * MS
+    assert lag.stalled_ns(start - 10_000 * MS, start - 5_000 * MS) == 0
+    guard.cancel()
+
+
+@pytest.mark.parametrize("slot_ms", [10, 50])
+async def test_where_blocks_are_faster_than_polls_every_poll_is_a_slot_poll(slot_ms: int) -> None:
+    async with serving() as node, probing(node.url, poll_ms=50, slot_ms=slot_ms) as (_, events):
+        polls = await events.until(4)
+    assert all(SAFE in called(event) for event in polls)
+    assert all(isinstance(event, Polled) for event in polls)
+
+
+async def test_a_request_body_is_a_constant_so_that_answers_can_be_compared() -> None:
+    async with serving() as node, probing(node.url, slot_ms=10_000) as (_, events):
+        await events.until(5)
+        bodies = {request.body for request in node.requests[2:]}
+    assert len(bodies) == 1
+    assert [call["id"] for call in json.loads(bodies.pop())] == [1, 2]

@@ -1,0 +1,360 @@
+"""Every fault of a node on a real socket becomes the fault that names it, within the deadline, without an exception."""
+
+import asyncio
+import gzip
+import json
+import socket
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.support.rpcserver import (
+    BLOCK,
+    Behaviour,
+    Request,
+    answer,
+    endpoint,
+    engine_clock,
+    healthy,
+    http,
+    saying,
+    serving,
+)
+
+from tocsin.clock import SystemClock
+from tocsin.model.effect import Fetch
+from tocsin.model.observation import CHAIN_ID, LATEST, SYNCING, FaultKind, by_hash
+from tocsin.rpc.resolver import Resolver
+from tocsin.rpc.session import Session
+from tocsin.secret import Secret, SecretUrl
+
+CALLS = (CHAIN_ID, LATEST)
+
+
+@asynccontextmanager
+async def session_to(url: str, **changes: Any) -> AsyncIterator[Session]:
+    resolver = Resolver(SystemClock())
+    session = Session(endpoint(url, **changes), clock=engine_clock(), resolver=resolver)
+    try:
+        yield session
+    finally:
+        await session.close()
+        await resolver.close()
+        await asyncio.sleep(0)
+
+
+async def fault_from(behaviour: Behaviour, calls: tuple[str, ...] = CALLS, **changes: Any) -> Any:
+    async with serving(behaviour) as node, session_to(node.url, **changes) as session:
+        answer = await session.ask(calls)
+        assert answer.fault is None or answer.parts == ()
+        return answer.fault
+
+
+async def hang(_: Request) -> None:
+    await asyncio.sleep(30)
+
+
+async def reset(request: Request) -> None:
+    raw = request.writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    request.writer.transport.abort()
+
+
+async def hang_up(request: Request) -> None:
+    request.writer.transport.abort()
+
+
+async def drip(request: Request) -> None:
+    for byte in http(answer(request.body)):
+        request.writer.write(bytes([byte]))
+        await request.writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def drip_body(request: Request) -> None:
+    whole = http(answer(request.body))
+    request.writer.write(whole[:-60])
+    for byte in whole[-60:]:
+        request.writer.write(bytes([byte]))
+        await request.writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def endless(request: Request) -> None:
+    request.writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[")
+    while True:
+        request.writer.write(b'{"x":"' + b"x" * 65_536 + b'"},')
+        await request.writer.drain()
+
+
+async def truncated(request: Request) -> None:
+    request.writer.write(http(answer(request.body))[:-40])
+    await request.writer.drain()
+    request.writer.close()
+
+
+async def truncated_chunk(request: Request) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    request.writer.write(head + b"ff\r\n[1,")
+    await request.writer.drain()
+    request.writer.close()
+
+
+def with_ids(*ids: object) -> Behaviour:
+    async def behaviour(request: Request) -> None:
+        answers = [{"jsonrpc": "2.0", "id": identity, "result": "0x1"} for identity in ids]
+        request.writer.write(http(json.dumps(answers).encode()))
+
+    return behaviour
+
+
+ERROR_429 = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"message":"limit exceeded"}}'
+BATCH_OF_ERRORS = json.dumps(
+    [{"jsonrpc": "2.0", "id": n, "error": {"code": -32000, "message": "header not found"}} for n in (1, 2)]
+).encode()
+
+FAULTS = {
+    "hang": (hang, FaultKind.TIMEOUT),
+    "reset": (reset, FaultKind.RESET),
+    "hang-up": (hang_up, FaultKind.RESET),
+    "slow drip of the head": (drip, FaultKind.TIMEOUT),
+    "slow drip of the body": (drip_body, FaultKind.TIMEOUT),
+    "429": (saying(http(b"slow down", "429 Too Many Requests")), FaultKind.RATE_LIMITED),
+    "429 with Retry-After": (saying(http(b"", "429 Too Many Requests", Retry_After="7")), FaultKind.RATE_LIMITED),
+    "429 with JSON": (saying(http(ERROR_429, "429 Too Many Requests")), FaultKind.RATE_LIMITED),
+    "503": (saying(http(b"unavailable", "503 Service Unavailable")), FaultKind.HTTP_STATUS),
+    "503 with -32005": (saying(http(ERROR_429, "503 Service Unavailable")), FaultKind.RATE_LIMITED),
+    "200 with -32005": (saying(http(ERROR_429)), FaultKind.RATE_LIMITED),
+    "200 with quota text": (saying(http(b"You have reached the quota of your plan")), FaultKind.RATE_LIMITED),
+    "401": (saying(http(b"", "401 Unauthorized")), FaultKind.AUTH),
+    "403": (saying(http(b"no", "403 Forbidden")), FaultKind.AUTH),
+    "403 for a spent quota": (
+        saying(http(b"monthly capacity limit exceeded", "403 Forbidden")),
+        FaultKind.RATE_LIMITED,
+    ),
+    "broken JSON": (saying(http(b'[{"jsonrpc":"2.0",')), FaultKind.NOT_JSON),
+    "HTML": (
+        saying(http(b"<html><title>502 Bad gateway</title></html>", Content_Type="text/html")),
+        FaultKind.NOT_JSON,
+    ),
+    "empty body": (saying(http(b"")), FaultKind.NOT_JSON),
+    "JSON that is no answer": (saying(http(b'{"hello":1}')), FaultKind.MALFORMED),
+    "a number": (saying(http(b"42")), FaultKind.MALFORMED),
+    "truncated body": (truncated, FaultKind.TRUNCATED),
+    "truncated chunk": (truncated_chunk, FaultKind.TRUNCATED),
+    "foreign ids": (with_ids(7, 8), FaultKind.WRONG_IDS),
+    "duplicate ids": (with_ids(1, 1), FaultKind.WRONG_IDS),
+    "missing ids": (with_ids(2), FaultKind.WRONG_IDS),
+    "ids of none": (with_ids(None, None), FaultKind.WRONG_IDS),
+    "ids that are bools": (with_ids(*[True, 2]), FaultKind.WRONG_IDS),
+    "endless body": (endless, FaultKind.TOO_LARGE),
+    "announced too long": (saying(http(b"[" + b" " * 2_000_000 + b"]")), FaultKind.TOO_LARGE),
+    "not gzip": (saying(http(b"plainly no gzip", Content_Encoding="gzip")), FaultKind.MALFORMED),
+    "redirect": (saying(http(b"", "301 Moved", Location="http://evil.example/key")), FaultKind.HTTP_STATUS),
+    "not HTTP": (saying(b"SSH-2.0-OpenSSH_9.6\r\n"), FaultKind.NOT_JSON),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_every_fault_of_a_node_is_named(name: str) -> None:
+    behaviour, kind = FAULTS[name]
+    fault = await fault_from(behaviour, max_body=1_000_000)
+    assert fault is not None
+    assert (fault.kind, len(fault.detail) <= 300) == (kind, True), fault
+    assert "evil" not in fault.detail
+
+
+async def test_errors_of_single_calls_are_parts_and_no_fault_of_the_transport() -> None:
+    async with serving(saying(http(BATCH_OF_ERRORS))) as node, session_to(node.url) as session:
+        parts = (await session.ask(CALLS)).parts
+    assert [(part.call, part.result, part.error.code) for part in parts] == [
+        (CHAIN_ID, None, -32000),
+        (LATEST, None, -32000),
+    ]
+
+
+async def test_answers_out_of_order_and_with_string_ids_of_a_wrong_content_type_are_matched() -> None:
+    async def shuffled(request: Request) -> None:
+        answers = json.loads(answer(request.body))[::-1]
+        body = json.dumps([entry | {"id": str(entry["id"])} for entry in answers], indent=2).encode()
+        request.writer.write(http(b"\xef\xbb\xbf" + body, Content_Type="text/plain"))
+
+    async with serving(shuffled) as node, session_to(node.url) as session:
+        parts = (await session.ask((CHAIN_ID, LATEST, SYNCING))).parts
+    assert [part.call for part in parts] == [CHAIN_ID, LATEST, SYNCING]
+    assert [part.result for part in parts] == [b'"0x1"', json.dumps(BLOCK, separators=(",", ":")).encode(), b"false"]
+
+
+async def test_nothing_listening_is_refused() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        async with session_to(f"http://127.0.0.1:{free.getsockname()[1]}") as session:
+            assert (await session.ask(CALLS)).fault.kind is FaultKind.REFUSED
+
+
+async def test_no_route_is_unroutable() -> None:
+    async with session_to("http://255.255.255.255:8545") as session:
+        assert (await session.ask(CALLS)).fault.kind is FaultKind.UNROUTABLE
+
+
+async def test_a_name_without_an_address_is_a_dns_fault() -> None:
+    async with session_to("http://nowhere.invalid:8545", timeout_ns=20_000_000_000) as session:
+        assert (await session.ask(CALLS)).fault.kind is FaultKind.DNS
+
+
+async def test_a_gzip_bomb_is_stopped_at_the_cap_and_never_held_in_memory() -> None:
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(b"\0" * 1_000_000) for _ in range(400)) + packer.flush()
+    tracemalloc.start()
+    try:
+        fault = await fault_from(
+            saying(http(bomb, Content_Encoding="gzip")), max_body=2_000_000, timeout_ns=20_000_000_000
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert fault.kind is FaultKind.TOO_LARGE
+    assert peak < 16_000_000
+
+
+async def test_gzip_is_understood() -> None:
+    async def zipped(request: Request) -> None:
+        request.writer.write(http(gzip.compress(answer(request.body)), Content_Encoding="gzip"))
+
+    assert await fault_from(zipped) is None
+
+
+async def test_a_healthy_node_keeps_its_connection_and_an_unchanged_answer_is_the_same_object() -> None:
+    async with serving() as node, session_to(node.url) as session:
+        first = await session.ask(CALLS)
+        second = await session.ask(CALLS)
+        assert first.fault is None
+        assert second.parts is first.parts
+        assert (node.connections, len(node.requests)) == (1, 2)
+        assert first.started_ns <= first.ended_ns <= second.started_ns
+
+
+async def test_a_changed_answer_is_read_anew() -> None:
+    heads = iter(range(100))
+
+    async def moving(request: Request) -> None:
+        request.writer.write(http(answer(request.body).replace(b'"0x10"', b'"%#x"' % next(heads))))
+
+    async with serving(moving) as node, session_to(node.url) as session:
+        results = [(await session.ask(CALLS)).parts[1].result for _ in range(3)]
+    assert len(set(results)) == 3
+
+
+async def test_a_failed_ask_is_never_sent_again() -> None:
+    async with serving(hang_up) as node, session_to(node.url) as session:
+        session.batch_limit.answered(20)
+        await session.ask(CALLS)
+        assert len(node.requests) == 1
+
+
+async def test_an_ask_recovers_after_each_kind_of_fault() -> None:
+    async with serving() as node, session_to(node.url, max_body=1_000_000) as session:
+        session.batch_limit.answered(20)
+        for name in ("hang", "reset", "truncated body", "endless body", "not HTTP", "HTML", "503"):
+            node.behaviour = FAULTS[name][0]
+            assert (await session.ask(CALLS)).fault is not None, name
+            node.behaviour = healthy
+            assert (await session.ask(CALLS)).fault is None, name
+
+
+async def test_headers_credentials_and_the_path_arrive_and_are_never_shown() -> None:
+    async with serving() as node:
+        url = f"http://user:hunter22@127.0.0.1:{node.port}/v3/topsecretkey"
+        async with session_to(url, headers=(("X-Api-Key", Secret("another-secret")),)) as session:
+            assert (await session.ask(CALLS)).fault is None
+            head = node.requests[0].head
+            assert head.startswith("POST /v3/topsecretkey HTTP/1.1")
+            assert "authorization: basic dxnlcjpodw50zxiymg==" in head.lower()
+            assert "another-secret" in head
+
+            async def echo(request: Request) -> None:
+                text = (request.head + "https://user:hunter22@h/v3/topsecretkey").encode()
+                request.writer.write(http(b"<html>" + text + b"</html>", "500 Oops"))
+
+            node.behaviour = echo
+            fault = (await session.ask(CALLS)).fault
+    assert fault.kind is FaultKind.HTTP_STATUS
+    for secret in ("hunter22", "topsecretkey", "another-secret", "dXNlcjpodW50ZXIyMg=="):
+        assert secret not in fault.detail
+
+
+async def test_an_http_proxy_gets_the_request_and_its_own_credentials_and_resolves_the_name() -> None:
+    async with serving() as proxy:
+        settings = {"proxy": SecretUrl(f"http://me:proxysecret@127.0.0.1:{proxy.port}")}
+        async with session_to("http://node.invalid:8545/key123", **settings) as session:
+            assert (await session.ask(CALLS)).fault is None
+        head = proxy.requests[0].head
+        assert head.startswith("POST http://node.invalid:8545/key123 HTTP/1.1")
+        assert "proxy-authorization: basic " in head.lower()
+
+
+async def test_a_proxy_that_refuses_the_tunnel_is_named() -> None:
+    async with serving(saying(http(b"", "407 Proxy Authentication Required"))) as proxy:
+        settings = {"proxy": SecretUrl(f"http://127.0.0.1:{proxy.port}")}
+        async with session_to("https://node.invalid/", **settings) as session:
+            fault = (await session.ask(CALLS)).fault
+        assert proxy.requests[0].head.startswith("CONNECT node.invalid:443")
+    assert (fault.kind, fault.status) == (FaultKind.AUTH, 407)
+
+
+async def test_ipv6_is_spoken() -> None:
+    async with serving(host="::1") as node, session_to(f"http://[::1]:{node.port}") as session:
+        assert (await session.ask(CALLS)).fault is None
+
+
+async def test_a_rate_limited_node_is_left_alone_and_the_fault_says_for_how_long() -> None:
+    limited = saying(http(b"", "429 Too Many Requests", Retry_After="9"))
+    async with serving(limited) as node, session_to(node.url) as session:
+        first = await session.ask(CALLS)
+        second = await session.ask(CALLS)
+        assert len(node.requests) == 1
+    assert first.fault.retry_after_ns == 9_000_000_000
+    assert second.fault.kind is FaultKind.RATE_LIMITED
+    assert 0 < second.fault.retry_after_ns <= 9_000_000_000
+
+
+async def test_a_node_out_of_service_is_asked_on_although_it_says_when_to_come_back() -> None:
+    away = saying(http(b"", "503 Service Unavailable", Retry_After="900"))
+    async with serving(away) as node, session_to(node.url) as session:
+        session.batch_limit.answered(20)
+        faults = [(await session.ask(CALLS)).fault for _ in range(3)]
+        assert len(node.requests) == 3
+    assert {(fault.kind, fault.status) for fault in faults} == {(FaultKind.HTTP_STATUS, 503)}
+
+
+async def test_a_spent_budget_is_not_asked_for() -> None:
+    async with serving() as node, session_to(node.url, budget_per_day=24 * 80) as session:
+        faults = [(await session.ask(CALLS)).fault for _ in range(41)]
+        assert len(node.requests) == 40
+    assert next(fault for fault in faults if fault is not None).kind is FaultKind.BUDGET
+    assert faults[-1].retry_after_ns > 0
+
+
+async def test_a_fetch_brings_one_block_by_its_hash() -> None:
+    async with serving() as node, session_to(node.url) as session:
+        call = by_hash("0x" + "12" * 32)
+        fetched = await session.fetch(Fetch(request=5, chain="test", node="n", call=call))
+        asked = json.loads(node.requests[0].body)
+    assert (asked["method"], asked["params"]) == ("eth_getBlockByHash", ["0x" + "12" * 32, False])
+    assert (fetched.request, fetched.call, fetched.fault) == (5, call, None)
+    assert fetched.part.result is not None
+
+
+async def test_fetches_always_leave_a_connection_to_the_polls() -> None:
+    async with serving(hang) as node, session_to(node.url, concurrency=2) as session, asyncio.TaskGroup() as group:
+        effect = Fetch(request=1, chain="test", node="n", call=by_hash("0x" + "12" * 32))
+        tasks = [group.create_task(session.fetch(effect)) for _ in range(5)]
+        while not node.requests:  # noqa: ASYNC110 - the server has no event
+            await asyncio.sleep(0.01)
+        node.behaviour = healthy
+        assert (await session.ask(CALLS)).fault is None
+        for task in tasks:
+            task.cancel()
