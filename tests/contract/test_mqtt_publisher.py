@@ -6,6 +6,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import orjson
 import pytest
@@ -21,7 +22,7 @@ from tocsin.mqtt.presence import Life, State
 from tocsin.mqtt.publisher import Publisher, Timers
 from tocsin.mqtt.settings import BrokerSettings
 from tocsin.mqtt.transport import MqttTransport
-from tocsin.store import Dropped
+from tocsin.store import Dropped, Group, OutboxRow, RetainedRow, Store
 from tocsin.wire import envelope
 
 LIFE = Life(
@@ -450,3 +451,34 @@ async def test_of_two_daemons_with_one_name_the_younger_leaves_the_retained_topi
         async with listening(broker) as listener:
             await listener.until_any(lambda one: one.topic.endswith("geth") and one.payload == b"younger")
             await listener.until("status", boot_id=young.boot)
+
+
+async def test_what_the_store_committed_goes_out_and_is_marked_there(broker: Mosquitto, tmp_path: Path) -> None:
+    clock = SystemClock()
+    stream, state = envelope.alert_messages(changed(ALERT, 1), ORIGIN)
+    row = OutboxRow(
+        seq=1,
+        id="b:1",
+        fingerprint=ALERT.fingerprint,
+        severity=ALERT.severity,
+        topic=stream.topic,
+        payload=stream.payload,
+        created_wall_ns=1,
+    )
+    retained_row = RetainedRow(topic=state.topic, payload=state.payload)
+    async with await Store.open(tmp_path / "state", clock=clock) as store, listening(broker) as listener:
+        publisher = Publisher(
+            life=LIFE,
+            transport=MqttTransport(broker.settings()),
+            outbox=store,
+            clock=clock,
+            timers=FAST,
+        )
+        async with running(publisher):
+            await eventually(is_connected(publisher))
+            await store.commit(Group(t_ns=1, wall_ns=1, effect_no=1, outbox=(row,), retained=(retained_row,)))
+            await listener.until("event/warning/node.lag", seq=1)
+            await listener.until(f"alert/{ALERT.fingerprint}", seq=1)
+            assert await publisher.goodbye(10)
+        assert not await store.pending(10)
+        assert not await store.retained_unpublished()

@@ -24,6 +24,7 @@ from tocsin.mqtt.settings import BrokerSettings
 from tocsin.secret import Secret
 
 ROOT = "tocsin/v1/ams/host-a/"
+CONFIGS = Path(__file__).parents[2] / "configs" / "mosquitto"
 PASSWORD = "correct-horse-battery"
 _TRIES = 400
 _PAUSE_S = 0.025
@@ -252,20 +253,10 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 @pytest.fixture
 def broker_acl(tmp_path: Path) -> Iterator[Mosquitto]:
-    """Give a broker that knows `tocsin` (writes its own tree), `viewer` (reads) and `admin` (may do all)."""
+    """Give a broker with the access list that we ship; `admin` may do all."""
     folder = _folder(tmp_path)
-    users = folder / "passwords"
-    for number, user in enumerate(("tocsin", "viewer", "admin")):
-        create = ["-c"] if number == 0 else []
-        command = [_tool("mosquitto_passwd"), "-b", *create, str(users), user, PASSWORD]
-        subprocess.run(command, check=True, capture_output=True)
-    users.chmod(0o600)
-    acl = folder / "acl"
-    acl.write_text(
-        f"user tocsin\ntopic write {ROOT}#\ntopic read {ROOT}status\ntopic read {ROOT}cmd/#\n\n"
-        "user viewer\ntopic read tocsin/v1/#\n\n"
-        "user admin\ntopic readwrite #\n"
-    )
+    users, acl = passwords(folder), folder / "acl"
+    acl.write_text((CONFIGS / "acl").read_text() + "\nuser admin\ntopic readwrite #\n")
     acl.chmod(0o600)
     lines = ("allow_anonymous false", f"password_file {users}", f"acl_file {acl}")
     yield from _running(Mosquitto(folder=folder, lines=lines, user="tocsin"))
@@ -285,6 +276,17 @@ def broker_tls(tmp_path: Path) -> Iterator[Mosquitto]:
     )
     paths = {"ca": folder / "ca.crt", "cert": folder / "client.crt", "key": folder / "client.key"}
     yield from _running(Mosquitto(folder=folder, lines=lines, tls=True, **paths))
+
+
+def passwords(folder: Path) -> Path:
+    """Make a password file with the users of the access list that we ship, and `admin`."""
+    users = folder / "passwords"
+    for number, user in enumerate(("tocsin", "viewer", "operator", "admin")):
+        create = ["-c"] if number == 0 else []
+        command = [_tool("mosquitto_passwd"), "-b", *create, str(users), user, PASSWORD]
+        subprocess.run(command, check=True, capture_output=True)
+    users.chmod(0o600)
+    return users
 
 
 def certificates(folder: Path) -> None:

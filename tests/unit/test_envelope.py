@@ -174,3 +174,25 @@ def test_dropped_rows_are_named_in_one_event() -> None:
     )
     assert data(message) == {"from": 3, "to": 9, "count": 5, "reason": "outbox full"}
     assert message.retain is False
+
+
+def test_an_alert_that_is_not_on_disk_is_marked_and_nothing_else_changes() -> None:
+    payload = envelope.alert_messages(changed(ALERT), ORIGIN)[0].payload
+    before, after = orjson.loads(payload), orjson.loads(envelope.not_durable(payload))
+    assert after["data"].pop("durable") is False
+    assert after == before
+
+
+@given(hours=st.integers(min_value=-5, max_value=40))
+def test_a_resolved_state_stays_a_day_from_its_resolution_whenever_it_is_said(hours: int) -> None:
+    resolved = dataclasses.replace(ALERT, state=AlertState.RESOLVED, resolved_wall_ns=10**18)
+    message = envelope.alert_messages(changed(resolved), ORIGIN)[1]
+    left = envelope.retained_expiry_s(message.topic, message.payload, 10**18 + hours * 3600 * 10**9)
+    assert left == min(max(24 - hours, 0), 24) * 3600
+
+
+def test_the_state_of_a_firing_alert_and_other_topics_stay() -> None:
+    message = envelope.alert_messages(changed(ALERT), ORIGIN)[1]
+    assert envelope.retained_expiry_s(message.topic, message.payload, 4 * 10**18) is None
+    assert envelope.retained_expiry_s(ORIGIN.root + "node/a/b", b"{}", 0) is None
+    assert envelope.retained_expiry_s(message.topic, b"", 0) is None

@@ -1,0 +1,260 @@
+"""Every payload that this version publishes, as pydantic models: the one source of JSON Schema and AsyncAPI.
+
+The daemon builds its payloads itself, fast and exact; these mirrors say what they are, and tests hold the two
+together. They forbid unknown fields, so that a field never appears unnoticed; the schemas given to consumers do not,
+since fields may be added within v1.
+"""
+
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tocsin.chain.nodelife import NodeState
+from tocsin.model.alert import AlertState, Grade, Severity
+from tocsin.mqtt.presence import State
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+Time = Annotated[
+    str,
+    Field(
+        description="RFC 3339, UTC, six digits of a second.",
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+        json_schema_extra={"format": "date-time"},
+    ),
+]
+Hash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
+Height = Annotated[int, Field(ge=0, lt=2**53)]
+Counter = Annotated[int, Field(ge=0)]
+Exact = Annotated[
+    int | Annotated[str, Field(pattern=r"^-?\d+$")],
+    Field(description="An integer; from 2^53 on a decimal string, so that no reader loses digits."),
+]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Boot = Annotated[str, Field(min_length=1, max_length=64, description="One life of the daemon.")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Block(_Strict):
+    """A block by height and hash."""
+
+    number: Height
+    hash: Hash
+
+
+class Alert(_Strict):
+    """One alert: on the stream each change of it, on its retained topic the last."""
+
+    seq: Annotated[Counter, Field(description="Contiguous over the life of the state directory: a hole is a loss.")]
+    fingerprint: Annotated[Digest, Field(description="Detector and labels; equal on every watchdog.")]
+    activation: Annotated[int, Field(ge=1, description="Counts the firings of this fingerprint.")]
+    detector: str
+    severity: Severity
+    state: AlertState
+    labels: dict[str, str]
+    summary: str
+    value: Exact | None
+    limit: Exact | None
+    unit: str
+    grade: Annotated[Grade, Field(description="How it is known.")]
+    exactness: Literal["exact", "chain", "screened", "unverified"] | None
+    block: Block | None
+    evidence: Annotated[
+        dict[str, object],
+        Field(description="At most 16 kB. What is longer has `truncated`, and the `digest` and `size` of the whole."),
+    ]
+    vantage: Annotated[str, Field(description="`<site>/<watchdog>`: from where it was seen.")]
+    runbook: str
+    started_at: Time
+    updated_at: Time
+    resolved_at: Time | None
+    count: Annotated[int, Field(ge=1, description="Changes of this activation so far, this one included.")]
+    silenced: bool
+    inhibited_by: str | None
+    previous: AlertState | None
+    reason: str
+    acked_by: str | None
+    durable: Annotated[
+        Literal[False] | None,
+        Field(description="Present and false when it could not be written to disk before it was sent."),
+    ] = None
+
+
+class Dropped(_Strict):
+    """Stands for messages of the stream that were given up, unsent, because no more could be kept."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    first: Annotated[Counter, Field(alias="from", description="The first `seq` among them.")]
+    last: Annotated[Counter, Field(alias="to", description="The last `seq` among them.")]
+    count: Annotated[int, Field(ge=1)]
+    reason: str
+
+
+class Status(_Strict):
+    """How the daemon is. `lost` is the last will: the broker says it, and its time is that of the connect."""
+
+    state: State
+    boot_id: Boot
+    started: Time
+    version: str
+    environment: str
+    config_hash: str
+    role: Literal["leader", "standby"]
+
+
+class DescribedNode(_Strict):
+    """A node that is watched. Its endpoint is scheme and host only."""
+
+    name: Name
+    id: str
+    endpoint: str
+    own: bool
+    provider: str
+    operator: str
+    client: str
+    region: str
+
+
+class DescribedChain(_Strict):
+    """A chain that is watched."""
+
+    name: Name
+    id: Counter
+    nodes: list[DescribedNode]
+
+
+class Description(_Strict):
+    """What is watched, and by what."""
+
+    version: str
+    schemas: dict[str, int]
+    public_keys: list[str]
+    detectors: list[str]
+    chains: list[DescribedChain]
+
+
+class BeatOfChain(_Strict):
+    """The agreed head of one chain."""
+
+    head: Block | None
+    grade: Grade
+
+
+class Heartbeat(_Strict):
+    """Said every period: who hears none for three periods knows that nobody watches."""
+
+    seq: Annotated[int, Field(ge=1, description="Counts the heartbeats of this life.")]
+    boot_id: Boot
+    started: Time
+    event_seq: Annotated[Counter, Field(description="The last `seq` of the stream.")]
+    heads: dict[Name, BeatOfChain]
+    loop_lag_ms: Counter
+    outbox: Annotated[Counter, Field(description="Messages of the stream that wait.")]
+
+
+class Head(_Strict):
+    """What the groups of nodes agree on. On a split `head` is the last block that was agreed."""
+
+    chain: str
+    head: Block | None
+    grade: Grade
+    age_s: Annotated[float | None, Field(description="Since the agreed head last advanced, when this was said.")]
+    finalized: Block | None
+    finalized_grade: Grade
+    votes: Counter
+    voting_groups: Counter
+    groups: Counter
+
+
+class Flag(_Strict):
+    """A detector that fires for the node, and why."""
+
+    detector: str
+    reason: str
+
+
+class Node(_Strict):
+    """One node. Lag and latency are as of when this was said."""
+
+    id: str
+    state: NodeState
+    reason: str
+    flags: list[Flag]
+    head: Block | None
+    lag_blocks: Counter | None
+    lag_s: float | None
+    latency_ms: Counter | None
+
+
+Data = TypeVar("Data", bound=_Strict)
+
+
+class Event(_Strict, Generic[Data]):
+    """A CloudEvents 1.0 event in structured JSON."""
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Field(description="Unique within the source; equal when the same event is sent again.")]
+    source: Annotated[str, Field(pattern=r"^/tocsin/[a-z0-9_-]{1,64}/[a-z0-9_-]{1,64}$")]
+    type: str
+    subject: Annotated[str, Field(description="The fingerprint of an alert, else the topic below the root.")]
+    time: Time
+    datacontenttype: Literal["application/json"]
+    data: Data
+
+
+class AlertEvent(Event[Alert]):
+    """An alert began, changed or ended."""
+
+    type: Literal["dev.tocsin.alert.v1"]
+    sequence: Annotated[str, Field(pattern=r"^\d{20}$", description="`seq` as text that sorts like the number.")]
+
+
+class DroppedEvent(Event[Dropped]):
+    """Messages of the stream were dropped unsent."""
+
+    type: Literal["dev.tocsin.dropped.v1"]
+
+
+class StatusEvent(Event[Status]):
+    """How the daemon is."""
+
+    type: Literal["dev.tocsin.status.v1"]
+
+
+class DescriptionEvent(Event[Description]):
+    """What is watched."""
+
+    type: Literal["dev.tocsin.description.v1"]
+
+
+class HeartbeatEvent(Event[Heartbeat]):
+    """The daemon lives."""
+
+    type: Literal["dev.tocsin.heartbeat.v1"]
+
+
+class HeadEvent(Event[Head]):
+    """The agreed head of a chain, or how it is known, changed."""
+
+    type: Literal["dev.tocsin.head.v1"]
+
+
+class NodeEvent(Event[Node]):
+    """The state of a node changed."""
+
+    type: Literal["dev.tocsin.node.v1"]
+
+
+EVENTS: dict[str, type[BaseModel]] = {
+    "alert": AlertEvent,
+    "dropped": DroppedEvent,
+    "status": StatusEvent,
+    "description": DescriptionEvent,
+    "heartbeat": HeartbeatEvent,
+    "head": HeadEvent,
+    "node": NodeEvent,
+}
+"""The model of each kind: of `dev.tocsin.<kind>.v1`."""
