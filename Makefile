@@ -19,6 +19,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PYTEST_ARGS ?=
 
+PYTHON_CODE := src tests benchmarks
 SOURCES := $(shell find src configs -type f -not -name '*.pyc' 2>/dev/null)
 BENCHMARKS := $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
 
@@ -39,8 +40,8 @@ bench: $(STAMPS)/tocsin $(STAMPS)/anvil system
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json; done
 
 lint: $(STAMPS)/tocsin
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --check $(PYTHON_CODE)
+	$(BIN)/ruff check $(PYTHON_CODE)
 
 types: $(STAMPS)/tocsin
 	$(BIN)/mypy
@@ -49,8 +50,8 @@ imports: $(STAMPS)/tocsin
 	$(BIN)/lint-imports
 
 format: $(STAMPS)/tocsin
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix $(PYTHON_CODE)
+	$(BIN)/ruff format $(PYTHON_CODE)
 
 # What pip cannot install: the broker, systemd's checkers, venv itself.
 system:
@@ -59,11 +60,11 @@ system:
 # Dependencies are pinned with hashes; an index is whatever pip is set up to use.
 $(STAMPS)/dependencies: requirements-dev.txt | system
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install -qq --require-hashes -r requirements-dev.txt
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/tocsin: $(STAMPS)/dependencies pyproject.toml
-	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	$(BIN)/pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 # The Ethereum node of the tests, a binary in an npm package; its install script is not needed and not run.
@@ -78,7 +79,7 @@ wheel: $(STAMPS)/wheel
 $(STAMPS)/wheel: $(STAMPS)/tocsin $(WHEEL_VENV)/dependencies $(SOURCES) README.md LICENSE
 	@rm -rf build dist
 	$(BIN)/python -m build -q --wheel --no-isolation --outdir dist
-	$(WHEEL_VENV)/bin/pip install -q --no-deps --force-reinstall dist/*.whl
+	$(WHEEL_VENV)/bin/pip install -qq --no-deps --force-reinstall dist/*.whl
 	$(WHEEL_VENV)/bin/pip check
 	$(WHEEL_VENV)/bin/tocsin version
 	$(BIN)/python -m tests.support.wheel $(WHEEL_VENV)
@@ -86,7 +87,7 @@ $(STAMPS)/wheel: $(STAMPS)/tocsin $(WHEEL_VENV)/dependencies $(SOURCES) README.m
 
 $(WHEEL_VENV)/dependencies: requirements.txt $(STAMPS)/dependencies
 	$(PYTHON) -m venv $(WHEEL_VENV)
-	$(WHEEL_VENV)/bin/pip install -q --require-hashes -r requirements.txt
+	$(WHEEL_VENV)/bin/pip install -qq --require-hashes -r requirements.txt
 	@touch $@
 
 lock:
