@@ -4,36 +4,60 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from tocsin.chain.nodelife import NodeLife
-from tocsin.engine.state import ChainState, EngineState
+from tocsin.engine.state import ChainState, EngineState, Lasting
 from tocsin.model.alert import Json
 from tocsin.model.block import BlockRef
 from tocsin.model.effect import StateChanged
+from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings
 from tocsin.model.view import Agreement, NodeRecord
 from tocsin.wire import topics
 
-_MOMENTARY = ("age_s", "lag_blocks", "lag_s", "latency_ms")
-
 
 def changed(state: EngineState, wall_ns: int, t_ns: int, chain: str) -> tuple[EngineState, tuple[StateChanged, ...]]:
     """Return the documents of one chain that say something new, and the state that remembers them."""
-    settings = state.settings
+    settings = next((each for each in state.settings.chains if each.name == chain), None) if state.settings else None
     if settings is None:
         return state, ()
-    published = dict(state.published)
+    now = state.chains[chain]
+    fresh: dict[str, Lasting] = {}
     out = []
-    for chain_settings in settings.chains:
-        if chain_settings.name != chain:
+    topic, lasting = topics.chain_head(chain), _lasting_head(now)
+    if state.published.get(topic) != lasting:
+        fresh[topic] = lasting
+        out.append(StateChanged(topic=topic, kind="head", wall_ns=wall_ns, document=_head(settings, now, t_ns)))
+    for node in settings.nodes:
+        life, record = now.lives.get(node.name), now.nodes[node.name]
+        if life is None:
             continue
-        for topic, kind, document in _of_chain(chain_settings, state.chains[chain], t_ns):
-            lasting = {key: value for key, value in document.items() if key not in _MOMENTARY}
-            if published.get(topic) != lasting:
-                published[topic] = lasting
-                out.append(StateChanged(topic=topic, kind=kind, wall_ns=wall_ns, document=document))
-    return (replace(state, published=published), tuple(out)) if out else (state, ())
+        topic, lasting = topics.node(chain, node.name), _lasting_node(life, record)
+        if state.published.get(topic) != lasting:
+            fresh[topic] = lasting
+            document = _node(node.id, life, record, lag_blocks(now.head, record), settings)
+            out.append(StateChanged(topic=topic, kind="node", wall_ns=wall_ns, document=document))
+    return (evolve(state, published={**state.published, **fresh}), tuple(out)) if out else (state, ())
+
+
+def _lasting_head(chain: ChainState) -> Lasting:
+    head, finalized = chain.head, chain.finalized
+    return (
+        _hash(head.block),
+        head.grade.value,
+        _hash(finalized.block),
+        finalized.grade.value,
+        f"{head.votes}/{head.voting_groups}/{head.groups}",
+    )
+
+
+def _lasting_node(life: NodeLife, record: NodeRecord) -> Lasting:
+    flags = tuple(text for flag in life.flags for text in flag)
+    return (str(life.number), record.head.hash if record.head is not None else "", *flags)
+
+
+def _hash(ref: BlockRef | None) -> str:
+    return ref.hash if ref is not None else ""
 
 
 def cleared(state: EngineState, wall_ns: int) -> tuple[EngineState, tuple[StateChanged, ...]]:
@@ -45,17 +69,7 @@ def cleared(state: EngineState, wall_ns: int) -> tuple[EngineState, tuple[StateC
     gone = sorted(state.published.keys() - wanted)
     published = {topic: document for topic, document in state.published.items() if topic in wanted}
     effects = tuple(StateChanged(topic=topic, kind="cleared", wall_ns=wall_ns, document=None) for topic in gone)
-    return replace(state, published=published), effects
-
-
-def _of_chain(chain: ChainSettings, state: ChainState, t_ns: int) -> list[tuple[str, str, Json]]:
-    out: list[tuple[str, str, Json]] = [(topics.chain_head(chain.name), "head", _head(chain, state, t_ns))]
-    for node in chain.nodes:
-        life, record = state.lives.get(node.name), state.nodes[node.name]
-        if life is not None:
-            document = _node(node.id, life, record, lag_blocks(state.head, record), chain)
-            out.append((topics.node(chain.name, node.name), "node", document))
-    return out
+    return evolve(state, published=published), effects
 
 
 def _head(chain: ChainSettings, state: ChainState, t_ns: int) -> Json:

@@ -1,16 +1,15 @@
 """Observations into node records: what one answer, or one failure, says about the node that gave it."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import replace
 from functools import lru_cache
 
 import orjson
 
 from tocsin.chain.header import Absent, Malformed, decode_header, real_hash
 from tocsin.ids import digest
-from tocsin.model.block import BlockRef, Header, Verification
+from tocsin.model.block import Header, Verification
 from tocsin.model.event import Polled
+from tocsin.model.evolve import evolve
 from tocsin.model.observation import (
     CHAIN_ID,
     FINALIZED,
@@ -29,6 +28,7 @@ from tocsin.model.view import NodeRecord
 FAILURE_CAP = 6
 """Leaky failures stop counting here, so that a node which was dead for a day recovers as fast as one of a minute."""
 
+_TAGS = ((SAFE, "safe"), (FINALIZED, "finalized"), (GENESIS, "genesis_hash"))
 _REFUSALS = (FaultKind.RATE_LIMITED, FaultKind.BUDGET)
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,16}")
 
@@ -52,17 +52,17 @@ def fold(record: NodeRecord, event: Polled, chain: ChainSettings) -> NodeRecord:
     chain_id = _quantity(parts[CHAIN_ID].result)
     if chain_id is None:
         return failed(record, Fault(kind=FaultKind.MALFORMED, detail="eth_chainId is no quantity"), event.t_ns)
-    answered = _answered(record, event, parts.values(), chain_id)
-    if chain_id != chain.id:
-        return answered
-    return _with_head(_with_extras(answered, parts), header, latest or b"", event.t_ns)
+    changes = _answered(record, event, chain_id)
+    if chain_id == chain.id:
+        changes |= _extras(parts) | _head(record, header, latest or b"", event.t_ns)
+    return evolve(record, **changes)
 
 
 def failed(record: NodeRecord, fault: Fault, t_ns: int) -> NodeRecord:
     """Return the record after a poll without a usable answer. Being refused is no failure of the node."""
     refused = fault.kind in _REFUSALS
     until = t_ns + fault.retry_after_ns if refused and fault.retry_after_ns is not None else record.limited_until_ns
-    return replace(
+    return evolve(
         record,
         polls=record.polls + 1,
         failures=record.failures if refused else min(FAILURE_CAP, record.failures + 1),
@@ -72,53 +72,47 @@ def failed(record: NodeRecord, fault: Fault, t_ns: int) -> NodeRecord:
     )
 
 
-def _answered(record: NodeRecord, event: Polled, parts: Iterable[Part], chain_id: int) -> NodeRecord:
-    return replace(
-        record,
-        polls=record.polls + 1,
-        answers=record.answers + 1,
-        failures=max(0, record.failures - 1),
-        missed=0,
-        fault=None,
-        limited_until_ns=None,
-        last_answer_ns=event.t_ns,
-        latency_ns=event.t_ns - event.started_ns,
-        chain_id=chain_id,
-        bodies=tuple((part.call, _digest_of(part.result)) for part in parts if part.result is not None),
-    )
+def _answered(record: NodeRecord, event: Polled, chain_id: int) -> dict[str, object]:
+    return {
+        "polls": record.polls + 1,
+        "answers": record.answers + 1,
+        "failures": max(0, record.failures - 1),
+        "missed": 0,
+        "fault": None,
+        "limited_until_ns": None,
+        "last_answer_ns": event.t_ns,
+        "latency_ns": event.t_ns - event.started_ns,
+        "chain_id": chain_id,
+        "bodies": tuple([(part.call, _digest_of(part.result)) for part in event.parts if part.result is not None]),
+    }
 
 
-def _with_head(record: NodeRecord, header: Header, raw: bytes, t_ns: int) -> NodeRecord:
+def _head(record: NodeRecord, header: Header, raw: bytes, t_ns: int) -> dict[str, object]:
     if header.verification is Verification.MISMATCH:
-        return replace(record, corrupt=header, corrupt_hash=real_hash(raw))
+        return {"corrupt": header, "corrupt_hash": real_hash(raw)}
     if record.head is not None and header.hash == record.head.hash and record.corrupt is None:
-        return record
+        return {}
     advanced = record.head is None or header.number > record.head.number
-    return replace(
-        record,
-        head=header,
-        head_since_ns=t_ns if advanced else record.head_since_ns,
-        corrupt=None,
-        corrupt_hash=None,
-    )
+    return {
+        "head": header,
+        "head_since_ns": t_ns if advanced else record.head_since_ns,
+        "corrupt": None,
+        "corrupt_hash": None,
+    }
 
 
-def _with_extras(record: NodeRecord, parts: dict[str, Part]) -> NodeRecord:
-    """Take what is not asked in every poll; what did not come, or came as an error, leaves the old value."""
+def _extras(parts: dict[str, Part]) -> dict[str, object]:
+    """Return what is not asked in every poll; what did not come, or came as an error, leaves the old value."""
     changes: dict[str, object] = {}
-    for call, field in ((SAFE, "safe"), (FINALIZED, "finalized")):
+    for call, field in _TAGS:
         part = parts.get(call)
         header = header_of(part.result) if part is not None and part.result is not None else None
         if isinstance(header, Header) and header.verification is not Verification.MISMATCH:
-            changes[field] = BlockRef(number=header.number, hash=header.hash)
-    part = parts.get(GENESIS)
-    genesis = header_of(part.result) if part is not None and part.result is not None else None
-    if isinstance(genesis, Header):
-        changes["genesis_hash"] = genesis.hash
+            changes[field] = header.hash if call == GENESIS else header.ref
     part = parts.get(SYNCING)
     if part is not None and part.result is not None:
         changes["syncing"] = part.result != b"false"
-    return replace(record, **changes) if changes else record  # type: ignore[arg-type]
+    return changes
 
 
 def _essential_fault(part: Part | None) -> Fault | None:

@@ -1,19 +1,27 @@
 """How subjects are named in alerts: chain as CAIP-2, node by its global id, and the environment."""
 
+from functools import lru_cache
+
 from tocsin.model.alert import Labels
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
 
 
 def chain_labels(settings: Settings, chain: ChainSettings) -> Labels:
     """Return the labels of a chain and of its pool of nodes."""
-    return (("chain", f"eip155:{chain.id}"), ("environment", settings.environment))
+    return _labels(chain.id, settings.environment, None)
 
 
 def node_labels(settings: Settings, chain: ChainSettings, node: NodeSettings) -> Labels:
     """Return the labels of a node."""
-    return (*chain_labels(settings, chain), ("node", node.id))
+    return _labels(chain.id, settings.environment, node.id)
 
 
 def self_labels(settings: Settings) -> Labels:
     """Return the labels of the watchdog itself."""
     return (("environment", settings.environment), ("watchdog", f"{settings.site}/{settings.watchdog}"))
+
+
+@lru_cache(maxsize=4096)
+def _labels(chain_id: int, environment: str, node_id: str | None) -> Labels:
+    labels = (("chain", f"eip155:{chain_id}"), ("environment", environment))
+    return labels if node_id is None else (*labels, ("node", node_id))

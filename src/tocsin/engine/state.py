@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 from tocsin.alerting.lifecycle import Alerts
 from tocsin.chain.nodelife import NodeLife
 from tocsin.chain.tree import HeaderTree
-from tocsin.model.alert import Grade, Json
+from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef
 from tocsin.model.event import Fetched, Orphan, Polled
 from tocsin.model.settings import Settings
 from tocsin.model.view import Agreement, NodeRecord, Reorg
 
 NOTHING_AGREED = Agreement(grade=Grade.BLIND, block=None, since_ns=None, votes=0, voting_groups=0, groups=0)
+
+
+Lasting = tuple[str, ...]
+"""What of a published document is worth publishing it again; lag, age and latency are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +34,10 @@ class Sought:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainState:
-    """One chain: what came since the last tick, the tree, the nodes, what is agreed, the alerts."""
+    """One chain: the tree, the nodes, what is agreed, the alerts."""
 
     started_ns: int
     tick: int = 0
-    inbox: tuple[Polled | Fetched, ...] = ()
     tree: HeaderTree = field(default_factory=HeaderTree)
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
     awaited: tuple[str, ...] = ()
@@ -44,6 +47,8 @@ class ChainState:
     """How many polls of each node its life has seen."""
     head: Agreement = NOTHING_AGREED
     finalized: Agreement = NOTHING_AGREED
+    finals: Mapping[str, BlockRef] = field(default_factory=dict)
+    """Each sound node's finalized block, as it was last counted."""
     reorg: Reorg | None = None
     unjoined: BlockRef | None = None
     """The head agreed before, until headers tell whether the present one descends from it."""
@@ -61,6 +66,8 @@ class EngineState:
     boot: str = ""
     t_ns: int = 0
     wall_ns: int = 0
+    inbox: tuple[Polled | Fetched, ...] = ()
+    """What came in since the last tick of its chain."""
     seq: int = 0
     request: int = 0
     settings: Settings | None = None
@@ -69,6 +76,6 @@ class EngineState:
     loop_lag_ns: int = 0
     config_problems: tuple[str, ...] = ()
     alerts: Alerts = field(default_factory=Alerts)
-    published: Mapping[str, Json] = field(default_factory=dict)
+    published: Mapping[str, Lasting] = field(default_factory=dict)
     orphans: tuple[Orphan, ...] = ()
     """Open alerts of a lost state, until a configuration tells where they belong."""

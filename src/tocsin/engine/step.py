@@ -3,7 +3,7 @@
 What cannot apply (a node that is configured no longer, a tick of an unknown chain) changes nothing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tocsin.alerting.lifecycle import Moment, acknowledge, adopt, advance, retire
 from tocsin.detect import SELF_DETECTORS
@@ -24,6 +24,7 @@ from tocsin.model.event import (
     Ticked,
     Woken,
 )
+from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings, Settings
 from tocsin.model.view import NodeRecord, SelfView
 
@@ -42,10 +43,10 @@ class Step:
 
 def step(state: EngineState, event: Event) -> Step:
     """Return the state after the event, what the detectors said, and what is to leave."""
-    state = replace(state, t_ns=max(state.t_ns, event.t_ns))
+    if isinstance(event, Polled | Fetched):
+        return Step(state=_received(state, event))
+    state = evolve(state, t_ns=max(state.t_ns, event.t_ns))
     match event:
-        case Polled() | Fetched():
-            return Step(state=_received(state, event))
         case Ticked(chain=""):
             return _tick_self(state, event)
         case Ticked():
@@ -55,7 +56,7 @@ def step(state: EngineState, event: Event) -> Step:
         case ConfigRevised():
             return _configured(state, event.settings, event.t_ns)
         case ConfigRejected():
-            return Step(state=replace(state, config_problems=event.problems))
+            return Step(state=evolve(state, config_problems=event.problems))
         case Commanded():
             return _commanded(state, event)
         case Woken():
@@ -63,11 +64,9 @@ def step(state: EngineState, event: Event) -> Step:
 
 
 def _received(state: EngineState, event: Polled | Fetched) -> EngineState:
-    chain = state.chains.get(event.chain)
-    if chain is None:
+    if event.chain not in state.chains:
         return state
-    inbox = (*chain.inbox[-INBOX_CAP:], event)
-    return replace(state, chains={**state.chains, event.chain: replace(chain, inbox=inbox)})
+    return evolve(state, t_ns=max(state.t_ns, event.t_ns), inbox=(*state.inbox[-INBOX_CAP:], event))
 
 
 def _tick_chain(state: EngineState, event: Ticked) -> Step:
@@ -76,23 +75,25 @@ def _tick_chain(state: EngineState, event: Ticked) -> Step:
     if chain is None or settings is None:
         return Step(state=state)
     wanted = next(each for each in settings.chains if each.name == event.chain)
-    looked = tick(chain, settings, wanted, event, state.request)
-    state = replace(
+    news = [received for received in state.inbox if received.chain == event.chain]
+    looked = tick(chain, news, settings, wanted, event, state.request)
+    state = evolve(
         state,
+        inbox=tuple([received for received in state.inbox if received.chain != event.chain]),
         wall_ns=event.wall_ns,
         request=looked.request,
         chains={**state.chains, event.chain: looked.chain},
     )
     state, alerts = _numbered(state, looked.alerts, event.wall_ns)
     told: tuple[StateChanged, ...] = ()
-    if looked.judged:
+    if looked.judged and looked.has_changed:
         state, told = documents.changed(state, event.wall_ns, event.t_ns, event.chain)
     return Step(state=state, findings=looked.findings, effects=(*alerts, *told, *looked.fetches))
 
 
 def _tick_self(state: EngineState, event: Ticked) -> Step:
     settings = state.settings
-    state = replace(state, wall_ns=event.wall_ns, tick=state.tick + 1, loop_lag_ns=event.loop_lag_ns)
+    state = evolve(state, wall_ns=event.wall_ns, tick=state.tick + 1, loop_lag_ns=event.loop_lag_ns)
     if settings is None:
         return Step(state=state)
     view = SelfView(
@@ -109,7 +110,7 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
     )
     subjects = {view.labels: Subject(sample=state.tick)}
     alerts, said = advance(state.alerts, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
-    state, effects = _numbered(replace(state, alerts=alerts), said, event.wall_ns)
+    state, effects = _numbered(evolve(state, alerts=alerts), said, event.wall_ns)
     return Step(state=state, findings=findings, effects=effects)
 
 
@@ -121,18 +122,24 @@ def _numbered(
         AlertChanged(seq=state.seq + at, boot=state.boot, wall_ns=wall_ns, alert=alert)
         for at, alert in enumerate(alerts, 1)
     )
-    return (replace(state, seq=state.seq + len(alerts)) if alerts else state), effects
+    return (evolve(state, seq=state.seq + len(alerts)) if alerts else state), effects
 
 
 def _booted(state: EngineState, event: Booted) -> EngineState:
     """Begin a new life: what is known stays, but nothing is judged before the nodes were asked again."""
     chains = {
-        name: replace(chain, started_ns=event.t_ns, inbox=(), awaited=tuple(sorted(chain.nodes)))
+        name: evolve(chain, started_ns=event.t_ns, awaited=tuple(sorted(chain.nodes)))
         for name, chain in state.chains.items()
     }
     seq = max(state.seq, event.seq)
-    return replace(
-        state, boot=event.boot, wall_ns=event.wall_ns, chains=chains, seq=seq, orphans=(*state.orphans, *event.orphans)
+    return evolve(
+        state,
+        boot=event.boot,
+        wall_ns=event.wall_ns,
+        chains=chains,
+        inbox=(),
+        seq=seq,
+        orphans=(*state.orphans, *event.orphans),
     )
 
 
@@ -151,10 +158,10 @@ def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
         alerts, resolved = retire(state.chains[name].alerts, subjects, moment)
         said += resolved
         if kept is not None:
-            chains[name] = replace(kept, alerts=alerts)
+            chains[name] = evolve(kept, alerts=alerts)
     alerts, resolved = retire(state.alerts, (self_labels(settings),), moment)
     said += resolved
-    state = replace(state, settings=settings, chains=chains, alerts=alerts, config_problems=())
+    state = evolve(state, settings=settings, chains=chains, alerts=alerts, config_problems=())
     state, adopted = _adopted(state, settings, moment)
     said += adopted
     state, changes = _numbered(state, tuple(said), state.wall_ns)
@@ -171,17 +178,17 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
         name = next((name for name in chains if orphan.labels in _subjects(settings, name)), None)
         if name is not None:
             alerts, told = adopt(chains[name].alerts, orphan, moment, watched=True)
-            chains[name] = replace(chains[name], alerts=alerts)
+            chains[name] = evolve(chains[name], alerts=alerts)
         else:
             own, told = adopt(own, orphan, moment, watched=orphan.labels == self_labels(settings))
         said += told
-    return replace(state, chains=chains, alerts=own, orphans=()), said
+    return evolve(state, chains=chains, alerts=own, orphans=()), said
 
 
 def _with_nodes(state: ChainState, chain: ChainSettings) -> ChainState:
     names = [node.name for node in chain.nodes]
     fresh = [name for name in names if name not in state.nodes]
-    return replace(
+    return evolve(
         state,
         nodes={name: state.nodes.get(name, NodeRecord()) for name in names},
         lives={name: state.lives[name] for name in names if name in state.lives},
@@ -197,18 +204,18 @@ def _subjects(settings: Settings, name: str) -> list[Labels]:
 
 def _commanded(state: EngineState, event: Commanded) -> Step:
     """Carry out a person's command. `ack`: args `fingerprint` and `why`."""
-    state = replace(state, wall_ns=event.wall_ns)
+    state = evolve(state, wall_ns=event.wall_ns)
     if event.verb != "ack":
         return Step(state=state)
     key = dict(event.args).get("fingerprint", "")
     moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns)
     alerts, said = acknowledge(state.alerts, key, event.by, moment)
-    state = replace(state, alerts=alerts)
+    state = evolve(state, alerts=alerts)
     for name in sorted(state.chains):
         chain = state.chains[name]
         alerts, more = acknowledge(chain.alerts, key, event.by, moment)
         if more:
-            state = replace(state, chains={**state.chains, name: replace(chain, alerts=alerts)})
+            state = evolve(state, chains={**state.chains, name: evolve(chain, alerts=alerts)})
             said = (*said, *more)
     state, effects = _numbered(state, said, event.wall_ns)
     return Step(state=state, effects=effects)

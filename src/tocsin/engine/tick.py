@@ -4,8 +4,8 @@ Events are folded in canonical order (node, kind, number), so that the order in 
 leaves no trace in what is decided.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from tocsin.alerting.lifecycle import Moment, advance
@@ -22,6 +22,7 @@ from tocsin.model.alert import Alert, AlertState, Finding, Labels, Subject
 from tocsin.model.block import BlockRef, Header
 from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched, Polled, Ticked
+from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
 from tocsin.model.view import (
     Agreement,
@@ -56,23 +57,36 @@ class Looked:
     request: int
     judged: bool = True
     """False while a start is warming up: nothing is known yet, so nothing is said."""
+    has_changed: bool = True
+    """False when a tick without observations decided nothing."""
 
 
-def tick(state: ChainState, settings: Settings, chain: ChainSettings, event: Ticked, request: int) -> Looked:
-    """Return the chain after one tick. `request` is the number last used for a fetch."""
-    folded = _fold_inbox(replace(state, tick=state.tick + 1), chain)
+def tick(
+    state: ChainState,
+    news: Sequence[Polled | Fetched],
+    settings: Settings,
+    chain: ChainSettings,
+    event: Ticked,
+    request: int,
+) -> Looked:
+    """Return the chain after one tick over the news since the last. `request` is the number last used for a fetch."""
+    has_news = bool(news)
+    folded = _fold(state, news, chain)
     if not _is_warm(folded, chain, event.t_ns):
         return Looked(chain=folded, request=request, judged=False)
-    agreed = _agree(folded, chain, event.t_ns)
+    # Votes change with observations only; what waits for links changes with time too.
+    is_settled = not has_news and folded.unlinked_since_ns is None and folded.head.block is not None
+    agreed = folded if is_settled else _agree(folded, chain, event.t_ns)
     placed, relations = _place(agreed, chain, event.t_ns)
     view = _view(placed, relations, settings, chain, event)
     findings = tuple(_run(view, chain))
     alerts, said = advance(placed.alerts, findings, _subjects(view), Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
-    judged = replace(placed, alerts=alerts)
-    lived = replace(judged, lives=_lives(judged, view, chain, event.t_ns))
-    sought, fetches = backfill.plan(lived, chain, event.t_ns, request)
+    judged = evolve(placed, alerts=alerts)
+    lived = evolve(judged, lives=_lives(judged, view, chain, event.t_ns))
+    sought, fetches = backfill.plan(lived, chain, event.t_ns, request) if has_news else (lived.sought, ())
     return Looked(
-        chain=_pruned(replace(lived, sought=sought)),
+        chain=_pruned(evolve(lived, sought=sought)) if has_news else lived,
+        has_changed=has_news or bool(said) or lived.lives != state.lives,
         findings=findings,
         alerts=said,
         fetches=fetches,
@@ -80,12 +94,12 @@ def tick(state: ChainState, settings: Settings, chain: ChainSettings, event: Tic
     )
 
 
-def _fold_inbox(state: ChainState, chain: ChainSettings) -> ChainState:
-    if not state.inbox:
-        return state
+def _fold(state: ChainState, news: Sequence[Polled | Fetched], chain: ChainSettings) -> ChainState:
+    if not news:
+        return evolve(state, tick=state.tick + 1)
     nodes, sought, awaited = dict(state.nodes), state.sought, set(state.awaited)
     headers: list[Header] = []
-    for event in sorted(state.inbox, key=_canonical):
+    for event in sorted(news, key=_canonical):
         record = nodes.get(event.node)
         if record is None:
             continue
@@ -98,7 +112,7 @@ def _fold_inbox(state: ChainState, chain: ChainSettings) -> ChainState:
         if after.head is not None and after.head is not record.head:
             headers.append(after.head)
     tree = insert(state.tree, *headers) if headers else state.tree
-    return replace(state, inbox=(), nodes=nodes, sought=sought, tree=tree, awaited=tuple(sorted(awaited)))
+    return evolve(state, tick=state.tick + 1, nodes=nodes, sought=sought, tree=tree, awaited=tuple(sorted(awaited)))
 
 
 def _canonical(event: Polled | Fetched) -> tuple[str, int, int]:
@@ -132,11 +146,18 @@ def _agree(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
     waited = state.unlinked_since_ns is not None and now_ns - state.unlinked_since_ns > _LINK_POLLS * chain.poll_ns
     decision = agree(state.tree, votes, groups, state.head, now_ns, waited=waited)
     finals = {name: record.finalized for name, record in sound.items() if record.finalized is not None}
-    finalized = agree_finalized(state.tree, finals, groups, state.finalized, now_ns).agreement
+    finalized = state.finalized
+    if finals != state.finals:
+        finalized = agree_finalized(state.tree, finals, groups, state.finalized, now_ns).agreement
     is_open = bool(decision.unlinked) or (waited and _has_unlinked(state, votes))
     since = (state.unlinked_since_ns or now_ns) if is_open else None
-    agreed = replace(
-        state, head=decision.agreement, finalized=finalized, branches=decision.branches, unlinked_since_ns=since
+    agreed = evolve(
+        state,
+        head=decision.agreement,
+        finalized=finalized,
+        finals=finals,
+        branches=decision.branches,
+        unlinked_since_ns=since,
     )
     return _note_reorg(agreed, state.head.block, decision, now_ns)
 
@@ -159,15 +180,15 @@ def _note_reorg(state: ChainState, old: BlockRef | None, decision: Decision, now
         case Forked() as parting:
             return _reorged(state, parting, unjoined, new, now_ns)
         case Unlinked() if is_bridgeable(state.tree, unjoined, new):
-            return replace(state, unjoined=unjoined)
+            return evolve(state, unjoined=unjoined)
         case _:
-            return replace(state, unjoined=None)
+            return evolve(state, unjoined=None)
 
 
 def _reorged(state: ChainState, parting: Forked, old: BlockRef, new: BlockRef, now_ns: int) -> ChainState:
     number = state.reorg.number + 1 if state.reorg is not None else 1
     reorg = Reorg(depth=parting.depth, ancestor=parting.ancestor, old=old, new=new, at_ns=now_ns, number=number)
-    return replace(state, reorg=reorg, unjoined=None)
+    return evolve(state, reorg=reorg, unjoined=None)
 
 
 def _place(state: ChainState, chain: ChainSettings, now_ns: int) -> tuple[ChainState, dict[str, Relation]]:
@@ -180,8 +201,8 @@ def _place(state: ChainState, chain: ChainSettings, now_ns: int) -> tuple[ChainS
         relations[node.name] = placed
         forked = isinstance(placed, Forked)
         if forked != (record.forked_since_ns is not None):
-            nodes[node.name] = replace(record, forked_since_ns=now_ns if forked else None)
-    return replace(state, nodes=nodes), relations
+            nodes[node.name] = evolve(record, forked_since_ns=now_ns if forked else None)
+    return evolve(state, nodes=nodes), relations
 
 
 def _relation(tree: HeaderTree, record: NodeRecord, agreed: Agreement) -> Relation:
@@ -207,6 +228,7 @@ def _view(
     return ChainView(
         settings=chain,
         labels=chain_labels(settings, chain),
+        answering=tuple([node for node in nodes if node.seen.polls and not node.seen.missed]),
         tick=state.tick,
         now_ns=event.t_ns,
         wall_ns=event.wall_ns,
@@ -248,7 +270,10 @@ def _lives(state: ChainState, view: ChainView, chain: ChainSettings, now_ns: int
     lives = {}
     for node in view.nodes:
         name = node.settings.name
-        life = state.lives.get(name, nodelife.NodeLife(since_ns=now_ns))
+        life = state.lives.get(name) or nodelife.NodeLife(since_ns=now_ns)
+        if life.state is nodelife.NodeState.HEALTHY and not life.flags and node.labels not in firing:
+            lives[name] = life
+            continue
         before = state.judged_polls.get(name, 0)
         polled_ok = node.seen.missed == 0 if node.seen.polls != before else None
         lives[name] = nodelife.advance(life, firing.get(node.labels, {}), polled_ok, now_ns, params)
@@ -259,8 +284,8 @@ def _pruned(state: ChainState) -> ChainState:
     """Forget what is too old, and note which polls the node states have seen."""
     judged = {name: record.polls for name, record in state.nodes.items()}
     if len(state.tree.headers) % 64 or state.head.block is None:
-        return replace(state, judged_polls=judged)
+        return evolve(state, judged_polls=judged)
     blocks: list[BlockRef | None] = [state.head.block, state.finalized.block]
     keep = [block.hash for block in blocks if block is not None]
     keep += [record.head.hash for record in state.nodes.values() if record.head is not None]
-    return replace(state, judged_polls=judged, tree=prune(state.tree, keep=keep, anchor=state.head.block.number))
+    return evolve(state, judged_polls=judged, tree=prune(state.tree, keep=keep, anchor=state.head.block.number))

@@ -138,17 +138,14 @@ class ChainView:
     started_ns: int
     """When watching began in this boot, engine ns: silence is counted from here at the earliest."""
     nodes: tuple[NodeView, ...]
+    answering: tuple[NodeView, ...]
+    """Those whose newest poll was answered. Of the others nothing new is known, so nothing is concluded."""
     head: Agreement
     finalized: Agreement
     head_header: Header | None
     reorg: Reorg | None
     branches: tuple[BlockRef, ...]
     """The heads that voting groups hold, highest first: more than one that conflict is a dispute."""
-
-    @property
-    def answering(self) -> tuple[NodeView, ...]:
-        """Nodes whose newest poll was answered. Of the others nothing new is known, so nothing is concluded."""
-        return tuple(node for node in self.nodes if node.seen.polls and not node.seen.missed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

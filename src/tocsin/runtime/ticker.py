@@ -46,7 +46,7 @@ class Ticker:
         settings = self._state().settings
         for chain in settings.chains if settings is not None else ():
             waited = now - self._last.get(chain.name, 0)
-            has_news = bool(self._state().chains[chain.name].inbox)
+            has_news = any(event.chain == chain.name for event in self._state().inbox)
             if waited >= QUIET_NS or (has_news and waited >= chain.tick_ns - _SHORTEST_NS):
                 self._tick(chain.name, now)
         if now - self._last.get("", 0) >= QUIET_NS:

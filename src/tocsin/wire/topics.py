@@ -6,6 +6,7 @@ and never learns where it is published. Within v1 topics are only added.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 PREFIX: Final = "tocsin/v1"
@@ -20,6 +21,7 @@ _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _DETECTOR = re.compile(r"[a-z0-9_-]{1,64}(\.[a-z0-9_-]{1,64}){0,7}")
 
 
+@lru_cache(maxsize=4096)
 def name(text: str) -> str:
     """Return the text if it may be one level of a topic. Raises ValueError with what would be accepted."""
     if _NAME.fullmatch(text) is None:
