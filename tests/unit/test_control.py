@@ -77,8 +77,8 @@ class Closing:
             self.closed.set()
 
 
-async def _until_there(path: Path) -> None:
-    while not path.exists():  # noqa: ASYNC110, ASYNC240 - another task makes it
+async def _until_answering(path: Path) -> None:
+    while not control._answers(path):  # noqa: ASYNC110 - another task makes it; a dead one may have left its file
         await asyncio.sleep(0.001)
 
 
@@ -97,7 +97,7 @@ async def serving(
     try:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(server.serve())
-            await _until_there(server.path)
+            await _until_answering(server.path)
             try:
                 yield str(folder)
             finally:
