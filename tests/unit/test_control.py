@@ -256,6 +256,16 @@ async def test_a_second_daemon_is_refused_while_the_first_lives(tmp_path: Path) 
         assert (await ask(folder, "echo"))["pid"] == os.getpid()
 
 
+def test_a_second_daemon_is_refused_from_the_moment_that_the_first_claimed(tmp_path: Path) -> None:
+    first, second = ControlServer(tmp_path, HANDLERS), ControlServer(tmp_path, HANDLERS)
+    first.claim()
+    with pytest.raises(ControlError, match="another daemon"):
+        second.claim()
+    first.release()
+    second.claim()
+    second.release()
+
+
 def test_a_socket_on_which_somebody_listens_is_never_taken_over(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as foreign:
         foreign.bind(str(tmp_path / "control.sock"))
