@@ -2,14 +2,15 @@
 
 import asyncio
 import os
+from functools import partial
+from pathlib import Path
 
 import pytest
-from tests.support.store_kit import group, record, row, state
+from tests.support.store_kit import Opener, group, opener, record, row, state, tail_of
 
 from tocsin.errors import StoreError
 from tocsin.model.alert import Severity
 from tocsin.store import (
-    Entry,
     Group,
     Limits,
     Mode,
@@ -18,33 +19,22 @@ from tocsin.store import (
     RetainedRow,
     Snapshot,
     SnapshotAt,
-    Store,
     read_recording,
 )
 from tocsin.testing.clock import ManualClock
 
-SMALL = Limits(reserve_bytes=1 << 16)
-
 
 @pytest.fixture
-def clock():
+def clock() -> ManualClock:
     return ManualClock(wall_ns=0)
 
 
 @pytest.fixture
-def opened(tmp_path, clock):
-    async def open_store(limits=SMALL, origin=None):
-        return await Store.open(tmp_path / "state", clock=clock, limits=limits, origin=origin)
-
-    return open_store
+def opened(tmp_path: Path, clock: ManualClock) -> Opener:
+    return opener(tmp_path / "state", clock)
 
 
-async def tail_of(store, **how):
-    recovered = await store.recover(**how)
-    return recovered, [entry async for entry in recovered.tail]
-
-
-async def test_a_fresh_store_has_nothing_to_go_on_from(opened):
+async def test_a_fresh_store_has_nothing_to_go_on_from(opened: Opener) -> None:
     async with await opened() as store:
         recovered, tail = await tail_of(store)
         assert (recovered.snapshot, tail, recovered.last_event_no) == (None, [], 0)
@@ -53,7 +43,7 @@ async def test_a_fresh_store_has_nothing_to_go_on_from(opened):
         assert store.notices == ()
 
 
-async def test_without_a_snapshot_the_first_segment_is_the_tail(opened):
+async def test_without_a_snapshot_the_first_segment_is_the_tail(opened: Opener) -> None:
     async with await opened() as store:
         assert (await store.commit(group(1, 3))).journalled
         await store.commit(group(4, 2, effect_no=9))
@@ -67,7 +57,7 @@ async def test_without_a_snapshot_the_first_segment_is_the_tail(opened):
         assert recovered.complete
 
 
-async def test_the_newest_snapshot_heads_the_tail_and_older_ones_stand_behind_it(opened):
+async def test_the_newest_snapshot_heads_the_tail_and_older_ones_stand_behind_it(opened: Opener) -> None:
     async with await opened() as store:
         for first in range(1, 40, 4):
             await store.commit(group(first, 4, snapshot=first % 16 == 1))
@@ -87,7 +77,7 @@ async def test_the_newest_snapshot_heads_the_tail_and_older_ones_stand_behind_it
             assert seen == [state(36), state(20), state(4), None]
 
 
-async def test_a_cold_start_has_no_tail_and_keeps_the_numbers(opened):
+async def test_a_cold_start_has_no_tail_and_keeps_the_numbers(opened: Opener) -> None:
     async with await opened() as store:
         await store.commit(group(1, 3, effect_no=7))
     async with await opened() as store:
@@ -97,18 +87,22 @@ async def test_a_cold_start_has_no_tail_and_keeps_the_numbers(opened):
         assert not recovered.complete
 
 
-async def test_groups_are_committed_in_the_order_of_submission(opened):
+def _note(order: list[int], at: int, _: object) -> None:
+    order.append(at)
+
+
+async def test_groups_are_committed_in_the_order_of_submission(opened: Opener) -> None:
     async with await opened() as store:
         futures = [await store.submit(group(first, 1, outbox=(row(first),))) for first in range(1, 200)]
-        order = []
+        order: list[int] = []
         for at, future in enumerate(futures):
-            future.add_done_callback(lambda _, at=at: order.append(at))
+            future.add_done_callback(partial(_note, order, at))
         await asyncio.gather(*futures)
         assert order == sorted(order)
         assert [item.row.seq for item in await store.pending(500)] == list(range(1, 200))
 
 
-async def test_a_group_out_of_order_is_refused_and_the_others_go_on(opened):
+async def test_a_group_out_of_order_is_refused_and_the_others_go_on(opened: Opener) -> None:
     async with await opened() as store:
         first = await store.submit(group(1, 2))
         wrong = await store.submit(group(7, 1))
@@ -123,7 +117,7 @@ async def test_a_group_out_of_order_is_refused_and_the_others_go_on(opened):
         assert store.health().event_no == 4
 
 
-async def test_a_full_queue_makes_callers_wait_in_order_and_drops_nothing(opened):
+async def test_a_full_queue_makes_callers_wait_in_order_and_drops_nothing(opened: Opener) -> None:
     async with await opened(Limits(queue_groups=4, queue_bytes=2000, reserve_bytes=1 << 16)) as store:
         widest = 0
         futures = []
@@ -136,7 +130,7 @@ async def test_a_full_queue_makes_callers_wait_in_order_and_drops_nothing(opened
         assert store.health().event_no == 100
 
 
-async def test_cancelling_a_commit_neither_loses_nor_repeats_it(opened):
+async def test_cancelling_a_commit_neither_loses_nor_repeats_it(opened: Opener) -> None:
     async with await opened(Limits(queue_groups=2, reserve_bytes=1 << 16)) as store:
         tasks = [asyncio.create_task(store.commit(group(1, 1))) for _ in range(1)]
         await asyncio.sleep(0)
@@ -152,7 +146,7 @@ async def test_cancelling_a_commit_neither_loses_nor_repeats_it(opened):
         assert store.waiting == 0
 
 
-async def test_a_second_daemon_is_refused_by_the_process_id_of_the_first(opened):
+async def test_a_second_daemon_is_refused_by_the_process_id_of_the_first(opened: Opener) -> None:
     async with await opened():
         with pytest.raises(StoreError, match=f"in use by process {os.getpid()}"):
             await opened()
@@ -160,7 +154,7 @@ async def test_a_second_daemon_is_refused_by_the_process_id_of_the_first(opened)
         assert store.health().event_no == 0
 
 
-async def test_closing_commits_what_is_queued_and_later_calls_fail(opened):
+async def test_closing_commits_what_is_queued_and_later_calls_fail(opened: Opener) -> None:
     store = await opened()
     future = await store.submit(group(1, 5))
     await store.close()
@@ -172,7 +166,9 @@ async def test_closing_commits_what_is_queued_and_later_calls_fail(opened):
         assert (await store.recover()).last_event_no == 5
 
 
-async def test_a_segment_asks_for_a_snapshot_by_age_by_size_and_after_an_upgrade(opened, clock):
+async def test_a_segment_asks_for_a_snapshot_by_age_by_size_and_after_an_upgrade(
+    opened: Opener, clock: ManualClock
+) -> None:
     limits = Limits(segment_age_ns=10**9, segment_bytes=5000, reserve_bytes=1 << 16)
     async with await opened(limits, Origin(code="1")) as store:
         await store.commit(group(1, 1, wall_ns=clock.wall_ns()))
@@ -193,7 +189,7 @@ async def test_a_segment_asks_for_a_snapshot_by_age_by_size_and_after_an_upgrade
         assert store.snapshot_wanted
 
 
-async def test_a_stepped_wall_clock_rolls_nothing(opened, clock):
+async def test_a_stepped_wall_clock_rolls_nothing(opened: Opener, clock: ManualClock) -> None:
     async with await opened() as store:
         await store.commit(group(1, 1, wall_ns=clock.wall_ns()))
         clock.step_wall(s=7200)
@@ -201,7 +197,7 @@ async def test_a_stepped_wall_clock_rolls_nothing(opened, clock):
         assert not store.snapshot_wanted
 
 
-async def test_sealed_segments_are_whole_files_and_leave_the_database(opened, tmp_path):
+async def test_sealed_segments_are_whole_files_and_leave_the_database(opened: Opener, tmp_path: Path) -> None:
     async with await opened(origin=Origin(code="1.0", codec=3)) as store:
         for first in range(1, 31, 5):
             await store.commit(group(first, 5, snapshot=True))
@@ -223,7 +219,9 @@ async def test_sealed_segments_are_whole_files_and_leave_the_database(opened, tm
         assert rows == (0, 0, 1)
 
 
-async def test_the_journal_stays_within_its_bounds_and_records_what_went(opened, clock, tmp_path):
+async def test_the_journal_stays_within_its_bounds_and_records_what_went(
+    opened: Opener, clock: ManualClock, tmp_path: Path
+) -> None:
     limits = Limits(journal_bytes=30_000, journal_age_ns=10**12, reserve_bytes=1 << 16)
     async with await opened(limits) as store:
         for first in range(1, 200, 10):
@@ -243,7 +241,7 @@ async def test_the_journal_stays_within_its_bounds_and_records_what_went(opened,
         assert [info.state for info in await store.segments()] == ["sealed", "live"]
 
 
-async def test_an_export_is_one_file_from_the_snapshot_before_the_span(opened, tmp_path):
+async def test_an_export_is_one_file_from_the_snapshot_before_the_span(opened: Opener, tmp_path: Path) -> None:
     async with await opened() as store:
         for first in range(1, 61, 4):
             await store.commit(group(first, 4, snapshot=first % 16 == 1))
@@ -255,7 +253,7 @@ async def test_an_export_is_one_file_from_the_snapshot_before_the_span(opened, t
         entries = list(recording.entries())
         assert [entry.event_no for entry in entries] == list(range(21, 57))
         assert [entry.bodies for entry in entries] == [record(entry.event_no).bodies for entry in entries]
-        kinds = [item for item in recording.items() if not isinstance(item, Entry)]
+        kinds = [item for item in recording.items() if isinstance(item, SnapshotAt)]
         assert [item.event_no for item in kinds] == [20, 36, 52]
         assert (exported.first_event, exported.last_event, exported.events, exported.gaps) == (21, 56, 36, ())
         with pytest.raises(StoreError, match="exists already"):
@@ -264,14 +262,14 @@ async def test_an_export_is_one_file_from_the_snapshot_before_the_span(opened, t
             await store.export(tmp_path / "no" / "a.tsj", from_wall_ns=30, to_wall_ns=58)
 
 
-async def test_an_export_of_nothing_says_so(opened, tmp_path):
+async def test_an_export_of_nothing_says_so(opened: Opener, tmp_path: Path) -> None:
     async with await opened() as store:
         with pytest.raises(StoreError, match="nothing of this span"):
             await store.export(tmp_path / "a.tsj", from_wall_ns=0, to_wall_ns=1)
         assert not (tmp_path / "a.tsj").exists()
 
 
-async def test_leftovers_of_an_interrupted_sealing_are_finished(opened, tmp_path, clock):
+async def test_leftovers_of_an_interrupted_sealing_are_finished(opened: Opener, tmp_path: Path) -> None:
     store = await opened()
     for first in range(1, 21, 10):
         await store.commit(group(first, 10, snapshot=True))
@@ -287,7 +285,7 @@ async def test_leftovers_of_an_interrupted_sealing_are_finished(opened, tmp_path
         assert [info.last_event for info in recovered] == [10, 20, 21, 21]
 
 
-async def test_a_sealed_file_that_vanished_is_told_and_forgotten(opened, tmp_path):
+async def test_a_sealed_file_that_vanished_is_told_and_forgotten(opened: Opener, tmp_path: Path) -> None:
     store = await opened()
     for first in range(1, 31, 10):
         await store.commit(group(first, 10, snapshot=True))
@@ -299,11 +297,11 @@ async def test_a_sealed_file_that_vanished_is_told_and_forgotten(opened, tmp_pat
         assert "events 11 to 20" in store.notices[0].text
         exported = await store.export(tmp_path / "a.tsj", from_wall_ns=0, to_wall_ns=99)
         assert [(gap.first_event, gap.last_event) for gap in exported.gaps] == [(11, 20)]
-        recovered, tail = await tail_of(store)
+        recovered, _ = await tail_of(store)
         assert (recovered.snapshot, recovered.complete) == (state(30), True)
 
 
-async def test_the_store_tells_of_work_for_the_publisher(opened):
+async def test_the_store_tells_of_work_for_the_publisher(opened: Opener) -> None:
     async with await opened() as store:
         await store.commit(group(1, 1))
         assert not store.outbox_changed.is_set()
@@ -318,7 +316,7 @@ async def test_the_store_tells_of_work_for_the_publisher(opened):
         assert store.outbox_changed.is_set()
 
 
-async def test_recovering_comes_before_the_first_commit(opened):
+async def test_recovering_comes_before_the_first_commit(opened: Opener) -> None:
     async with await opened() as store:
         recovered = await store.recover()
         await store.commit(group(1, 1))
@@ -328,7 +326,7 @@ async def test_recovering_comes_before_the_first_commit(opened):
             await anext(recovered.tail)
 
 
-async def test_severities_survive_the_round_trip(opened):
+async def test_severities_survive_the_round_trip(opened: Opener) -> None:
     rows = tuple(row(seq, severity, f"f{seq}") for seq, severity in enumerate(Severity, 1))
     async with await opened() as store:
         await store.commit(group(1, 0 + 1, outbox=rows))

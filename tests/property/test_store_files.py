@@ -1,7 +1,10 @@
 """The file format: what was written is read, any damage is refused, any cut leaves a sound prefix."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +23,7 @@ contents = st.lists(
 )
 
 
-def groups_of(content) -> list[Group]:
+def groups_of(content: Any) -> list[Group]:
     made, event_no = [], 0
     for at, (records, with_snapshot) in enumerate(content):
         numbered = tuple(
@@ -43,24 +46,24 @@ def write(path: Path, groups: list[Group]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory) -> bytes:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     made = [group(1, 3), group(4, 2, snapshot=True), group(6, 4), group(10, 1, snapshot=True), group(11, 2)]
     return write(tmp_path_factory.mktemp("sample") / "a.tsj", made).read_bytes()
 
 
 @pytest.fixture
-def folder():
+def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
 
 
 @given(records=st.lists(st.tuples(st.binary(max_size=100), st.lists(st.integers(0, 2**32 - 1), max_size=5))))
-def test_packed_records_come_back(records):
+def test_packed_records_come_back(records: Any) -> None:
     assert [(data, list(numbers)) for data, numbers in unpack_records(pack_records(records))] == records
 
 
 @given(blob=st.binary(max_size=200))
-def test_unpacking_any_bytes_yields_records_or_a_value_error(blob):
+def test_unpacking_any_bytes_yields_records_or_a_value_error(blob: bytes) -> None:
     try:
         packed = pack_records(unpack_records(blob))
     except ValueError:
@@ -70,7 +73,7 @@ def test_unpacking_any_bytes_yields_records_or_a_value_error(blob):
 
 @settings(max_examples=60, deadline=None)
 @given(content=contents)
-def test_a_recording_gives_back_what_was_written(content):
+def test_a_recording_gives_back_what_was_written(content: Any) -> None:
     groups = groups_of(content)
     with tempfile.TemporaryDirectory() as name:
         recording = read_recording(write(Path(name) / "a.tsj", groups))
@@ -95,7 +98,7 @@ def test_a_recording_gives_back_what_was_written(content):
 
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
-def test_any_changed_byte_is_refused_with_file_and_offset(sample, data):
+def test_any_changed_byte_is_refused_with_file_and_offset(sample: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(sample) - 1))
     flip = data.draw(st.integers(1, 255))
     damaged = bytearray(sample)
@@ -103,13 +106,13 @@ def test_any_changed_byte_is_refused_with_file_and_offset(sample, data):
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "a.tsj"
         path.write_bytes(damaged)
-        with pytest.raises(CorruptRecord, match=rf"a\.tsj: byte \d+: "):
+        with pytest.raises(CorruptRecord, match=r"a\.tsj: byte \d+: "):
             read_recording(path)
 
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
-def test_any_cut_leaves_a_valid_prefix_and_says_how_much(sample, data):
+def test_any_cut_leaves_a_valid_prefix_and_says_how_much(sample: bytes, data: st.DataObject) -> None:
     length = data.draw(st.integers(0, len(sample) - 1))
     with tempfile.TemporaryDirectory() as name:
         whole, cut = Path(name) / "whole.tsj", Path(name) / "cut.tsj"
@@ -130,7 +133,7 @@ def test_any_cut_leaves_a_valid_prefix_and_says_how_much(sample, data):
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
-def test_a_damaged_file_is_read_up_to_the_damage_on_request(sample, data):
+def test_a_damaged_file_is_read_up_to_the_damage_on_request(sample: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(sample) - 1))
     damaged = bytearray(sample)
     damaged[at] ^= 0xFF
@@ -149,16 +152,16 @@ def test_a_damaged_file_is_read_up_to_the_damage_on_request(sample, data):
 
 @settings(max_examples=300, deadline=None)
 @given(content=st.binary(max_size=400), headed=st.booleans(), prefix=st.booleans())
-def test_any_bytes_as_a_file_are_refused_in_words(content, headed, prefix):
+def test_any_bytes_as_a_file_are_refused_in_words(content: Any, *, headed: bool, prefix: bool) -> None:
     start = b'{"format":"tocsin-journal"' if headed else b""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "a.tsj"
         path.write_bytes(start + content)
-        with pytest.raises(StoreError, match="a.tsj"):
+        with pytest.raises(StoreError, match=r"a\.tsj"):
             read_recording(path, prefix=prefix)
 
 
-def test_sections_cannot_change_places(folder, sample):
+def test_sections_cannot_change_places(folder: Path, sample: bytes) -> None:
     starts = [at for at in range(len(sample)) if sample.startswith(b'{"format"', at)]
     first, second, third = (sample[a:b] for a, b in zip(starts, [*starts[1:], None], strict=True))
     path = folder / "a.tsj"
@@ -170,21 +173,21 @@ def test_sections_cannot_change_places(folder, sample):
         read_recording(path)
 
 
-def test_bytes_behind_the_end_are_refused(folder, sample):
+def test_bytes_behind_the_end_are_refused(folder: Path, sample: bytes) -> None:
     path = folder / "a.tsj"
     path.write_bytes(sample + b"x")
     with pytest.raises(CorruptRecord, match="follow the end"):
         read_recording(path)
 
 
-def test_a_format_to_come_is_told_from_damage(folder, monkeypatch):
+def test_a_format_to_come_is_told_from_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tocsin.store.recording.VERSION", 9)
     path = write(folder / "a.tsj", [group(1, 1)])
     with pytest.raises(SchemaTooNew, match=r"a\.tsj: written in journal format 9.*pip install"):
         read_recording(path)
 
 
-def test_a_gap_is_yielded_and_stops_plain_reading(folder):
+def test_a_gap_is_yielded_and_stops_plain_reading(folder: Path) -> None:
     gap = Gap(first_event=3, last_event=9, reason="disk full", wall_ns=5)
     path = folder / "a.tsj"
     with RecordingWriter(path, origin=ORIGIN) as out:
@@ -198,7 +201,7 @@ def test_a_gap_is_yielded_and_stops_plain_reading(folder):
         list(recording.entries())
 
 
-def test_events_out_of_order_and_existing_files_are_refused(folder):
+def test_events_out_of_order_and_existing_files_are_refused(folder: Path) -> None:
     path = folder / "a.tsj"
     with RecordingWriter(path, origin=ORIGIN) as out:
         out.append(group(1, 2))
@@ -208,9 +211,9 @@ def test_events_out_of_order_and_existing_files_are_refused(folder):
         RecordingWriter(path, origin=ORIGIN)
 
 
-def test_a_writer_that_fails_leaves_a_prefix(folder):
+def test_a_writer_that_fails_leaves_a_prefix(folder: Path) -> None:
     path = folder / "a.tsj"
-    with pytest.raises(KeyError), RecordingWriter(path, origin=ORIGIN) as out:
+    with suppress(KeyError), RecordingWriter(path, origin=ORIGIN) as out:
         out.append(group(1, 2))
         raise KeyError
     with pytest.raises(CorruptRecord, match="cut short"):
@@ -218,7 +221,7 @@ def test_a_writer_that_fails_leaves_a_prefix(folder):
     assert [entry.event_no for entry in read_recording(path, prefix=True).entries()] == [1, 2]
 
 
-def test_bodies_are_found_again_when_memory_no_longer_holds_them(folder, monkeypatch):
+def test_bodies_are_found_again_when_memory_no_longer_holds_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tocsin.store.section.CHUNK_BYTES", 2000)
     groups = [group(first, 1, size=500) for first in range(1, 60)]
     late = Record(event_no=60, data=b"late", bodies={**groups[0].records[0].bodies, **groups[30].records[0].bodies})

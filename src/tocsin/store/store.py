@@ -309,8 +309,9 @@ class Store:
                 self.on_change()
 
     def _standing(self) -> tuple[object, ...]:
-        health = self.health()
-        return (health.mode, health.saturated, health.seal_error, len(self._notices))
+        if self._health is None:
+            return ()
+        return (self._health.mode, self._health.saturated, self._sealer.error, len(self._notices))
 
     def _after(self, core: Core) -> None:
         """Publish how the core stands; on the writer thread, between batches."""
