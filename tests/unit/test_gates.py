@@ -20,7 +20,10 @@ CLOCKS_AND_CHANCE = re.compile(
 )
 HOMES = {"clock.py", "ids.py"}
 
-MACHINE_PATHS = re.compile(r"(?<![\w.-])/(home|root|work|Users|workspace|opt(?!/(?:tocsin|homebrew)\b))/[\w.-]+|[A-Z]:\\\\")
+MACHINE_PATHS = re.compile(
+    r"(?<![\w.-])/(home|root|work|Users|workspace|opt(?!/(?:tocsin|homebrew)\b))/[\w.-]+"
+    r"|[A-Z]:\\\\"
+)
 REGISTRIES = re.compile(
     "pypi" + r"\.org|pythonhosted" + r"\.org|registry\.npm" + r"js|npm" + r"js\.org|deb\.debian" + r"\.org"
     r"|(?<!no-emit-)index-url|//[^/\s]*artifactory|//[^/\s]*nexus"
