@@ -1,7 +1,7 @@
-"""Evaluation ticks: one per chain and interval when something came in, and once a second in any case.
+"""Evaluation ticks: one per chain and tick interval when something came in, else one per poll interval.
 
-Silence is an observation too, so time alone must be able to decide; a second is fine enough for that, and keeps an
-idle watchdog idle.
+Silence is an observation too, so time alone must be able to decide; but no finer than nodes are asked, which keeps an
+idle watchdog idle and its journal small.
 """
 
 import asyncio
@@ -11,10 +11,19 @@ from typing import Final
 from tocsin.clock import MS, NS, EngineClock
 from tocsin.engine.state import EngineState
 from tocsin.model.event import Event, Ticked
+from tocsin.model.settings import ChainSettings
 from tocsin.rpc.lag import LoopLag
 
 QUIET_NS: Final = NS
+"""Between two ticks of the watchdog itself."""
+
+_LONGEST_QUIET_NS: Final = 5 * NS
 _SHORTEST_NS: Final = 10 * MS
+
+
+def quiet_ns(chain: ChainSettings) -> int:
+    """Return after how long a chain is looked at although nothing came in."""
+    return min(max(chain.poll_ns, QUIET_NS), _LONGEST_QUIET_NS)
 
 
 class Ticker:
@@ -47,7 +56,7 @@ class Ticker:
         for chain in settings.chains if settings is not None else ():
             waited = now - self._last.get(chain.name, 0)
             has_news = any(event.chain == chain.name for event in self._state().inbox)
-            if waited >= QUIET_NS or (has_news and waited >= chain.tick_ns - _SHORTEST_NS):
+            if waited >= quiet_ns(chain) or (has_news and waited >= chain.tick_ns - _SHORTEST_NS):
                 self._tick(chain.name, now)
         if now - self._last.get("", 0) >= QUIET_NS:
             self._tick("", now)
