@@ -5,10 +5,10 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
-from tests.contract.test_mqtt_publisher import FAST, LIFE
+from tests.contract.test_mqtt_publisher import FAST
 from tests.support.broker import ROOT, Listener, _tool, eventually
 from tests.support.memory_outbox import MemoryOutbox
-from tests.support.messages import ALERT, ORIGIN, changed
+from tests.support.messages import ALERT, LIFE, ORIGIN, changed
 
 from tocsin.clock import SystemClock
 from tocsin.errors import BrokerError

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from tests.support.broker import ROOT, Mosquitto, client_of, eventually, free_port, listening, retained
 from tests.support.memory_outbox import MemoryOutbox
-from tests.support.messages import ALERT, NOON_NS, ORIGIN, RESOLVED, changed
+from tests.support.messages import ALERT, LIFE, NOON_NS, ORIGIN, RESOLVED, changed
 
 from tocsin.clock import SystemClock
 from tocsin.model.alert import Alert, Severity
@@ -25,14 +25,6 @@ from tocsin.mqtt.transport import MqttTransport
 from tocsin.store import Dropped, Group, OutboxRow, RetainedRow, Store
 from tocsin.wire import envelope
 
-LIFE = Life(
-    origin=ORIGIN,
-    boot="b00700000000",
-    started_wall_ns=NOON_NS,
-    version="0.1.0",
-    environment="test",
-    config_hash="c0ffee",
-)
 FAST = Timers(backoff_first_s=0.01, backoff_most_s=0.05, refused_pause_s=0.2, correction_s=0.01)
 
 
@@ -431,8 +423,8 @@ async def test_of_two_daemons_with_one_name_the_younger_leaves_the_retained_topi
     timers = dataclasses.replace(FAST, heartbeat_s=1)
     outboxes = MemoryOutbox(), MemoryOutbox()
     young = dataclasses.replace(LIFE, boot="younger00000", started_wall_ns=LIFE.started_wall_ns + 10**9)
-    older = publisher_for(broker.settings("older"), outboxes[0], timers=timers)
-    younger = publisher_for(broker.settings("younger"), outboxes[1], life=young, timers=timers)
+    older = publisher_for(broker.settings(), outboxes[0], timers=timers)
+    younger = publisher_for(broker.settings(), outboxes[1], life=young, timers=timers)
     older.set_state(State.READY)
     younger.set_state(State.READY)
     outboxes[0].put(f"{ROOT}node/ethereum/geth", b"older")

@@ -8,22 +8,19 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
-from tests.support.messages import BOOT, NOON_NS, ORIGIN, golden_messages
+from tests.support.messages import BEAT, BOOT, LIFE, NOON_NS, ORIGIN, golden_messages
 from tests.support.pool import Pool, settings_for
 
 from tocsin.model.effect import AlertChanged, StateChanged
 from tocsin.model.observation import Fault, FaultKind
 from tocsin.mqtt import presence, schemas
 from tocsin.mqtt.models import EVENTS
-from tocsin.mqtt.presence import Life, State
+from tocsin.mqtt.presence import State
 from tocsin.runtime.describe import configured_topics, description
 from tocsin.wire import envelope
 from tocsin.wire.topics import CONTRACT
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
-LIFE = Life(
-    origin=ORIGIN, boot=BOOT, started_wall_ns=NOON_NS, version="0.1.0", environment="test", config_hash="c0ffee"
-)
 
 
 def check(payload: bytes) -> str:
@@ -85,13 +82,7 @@ def test_the_description_conforms() -> None:
 
 
 def test_the_heartbeat_conforms() -> None:
-    beat = {
-        "event_seq": 7,
-        "heads": {"sim": {"head": {"number": 1, "hash": "0x" + "ab" * 32}, "grade": "quorum"}},
-        "loop_lag_ms": 0,
-        "outbox": 0,
-    }
-    assert check(presence.heartbeat(LIFE, 1, beat, 10, NOON_NS).payload) == "heartbeat"
+    assert check(presence.heartbeat(LIFE, 1, BEAT, 10, NOON_NS).payload) == "heartbeat"
 
 
 def test_every_retained_topic_of_a_configuration_is_of_the_contract() -> None:

@@ -115,7 +115,7 @@ async def test_nobody_listening_is_counted_and_is_no_error(broker: Mosquitto) ->
 
 
 async def test_a_publish_in_flight_fails_when_the_broker_dies_and_the_cause_is_told(broker: Mosquitto) -> None:
-    async with connected(broker.settings()) as connection:
+    async with connected(broker.settings(connect_timeout_s=3600)) as connection:
         broker.freeze()
         publish = asyncio.ensure_future(say(connection, ROOT + "a"))
         await asyncio.sleep(0)

@@ -5,6 +5,7 @@ import dataclasses
 from tocsin.model.alert import Alert, AlertState, Grade, Severity
 from tocsin.model.block import BlockRef
 from tocsin.model.effect import AlertChanged, StateChanged
+from tocsin.mqtt import presence
 from tocsin.wire import envelope, topics
 
 ORIGIN = envelope.Origin(site="ams", watchdog="host-a")
@@ -47,6 +48,22 @@ RESOLVED = dataclasses.replace(
 )
 
 
+LIFE = presence.Life(
+    origin=ORIGIN,
+    boot=BOOT,
+    started_wall_ns=NOON_NS,
+    version="0.1.0",
+    environment="test",
+    config_hash="c0ffee",
+)
+BEAT = {
+    "event_seq": 41,
+    "heads": {"ethereum": {"head": {"number": BLOCK.number, "hash": BLOCK.hash}, "grade": "quorum"}},
+    "loop_lag_ms": 1,
+    "outbox": 0,
+}
+
+
 def changed(alert: Alert, seq: int = 1) -> AlertChanged:
     """Return the effect that publishes the alert."""
     return AlertChanged(seq=seq, boot=BOOT, wall_ns=alert.updated_wall_ns, alert=alert)
@@ -66,6 +83,8 @@ def golden_messages() -> dict[str, envelope.Message]:
         "alert-resolved": envelope.alert_messages(changed(RESOLVED, 42), ORIGIN)[0],
         "alert-evidence-cut": envelope.alert_messages(changed(cut, 43), ORIGIN)[0],
         "state": envelope.state_message(node, ORIGIN, BOOT),
+        "status": presence.status(LIFE, presence.State.READY, NOON_NS),
+        "heartbeat": presence.heartbeat(LIFE, 3, BEAT, 10, NOON_NS),
         "dropped": envelope.dropped_message(
             ORIGIN, BOOT, first=3, last=9, count=5, reason="outbox full", wall_ns=NOON_NS
         ),

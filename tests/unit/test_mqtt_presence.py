@@ -6,15 +6,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.messages import BOOT, NOON_NS, ORIGIN
+from tests.support.messages import LIFE, NOON_NS, ORIGIN
 
 from tocsin.mqtt import presence
 from tocsin.mqtt.client import Received
 from tocsin.mqtt.presence import Life, Rival, Stale, State, judge
 
-LIFE = Life(
-    origin=ORIGIN, boot=BOOT, started_wall_ns=NOON_NS, version="0.1.0", environment="test", config_hash="c0ffee"
-)
 EARLIER = dataclasses.replace(LIFE, boot="earlier", started_wall_ns=NOON_NS - 10**9)
 LATER = dataclasses.replace(LIFE, boot="later", started_wall_ns=NOON_NS + 10**9)
 STATUS, HEARTBEAT = ORIGIN.root + "status", ORIGIN.root + "heartbeat"

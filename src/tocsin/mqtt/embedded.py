@@ -115,7 +115,10 @@ async def _start_iotcore(folder: Path, port: int) -> asyncio.subprocess.Process:
 
 async def _start(command: Sequence[str], folder: Path) -> asyncio.subprocess.Process:
     with (folder / "broker.log").open("wb") as log:
-        return await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
+        # In a session of its own: a Ctrl-C at the terminal is for its owner, who ends it when it is needed no more.
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
 
 
 async def _until_it_listens(process: asyncio.subprocess.Process, port: int, name: str, folder: Path) -> None:

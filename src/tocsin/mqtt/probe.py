@@ -6,7 +6,7 @@ nothing behind.
 
 import contextlib
 import ipaddress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from tocsin.errors import BrokerError, PublishRefused
@@ -33,9 +33,8 @@ class Finding:
 
 async def probe(settings: BrokerSettings, origin: Origin) -> tuple[Finding, ...]:
     """Return what was found, in order of trying; a broker that cannot be reached is the only finding then."""
-    own = replace(settings, client_id=f"{settings.client_id}-probe")
     try:
-        async with MqttTransport(own).connect(will=None, on_message=_ignore) as connection:
+        async with MqttTransport(settings).connect(will=None, on_message=_ignore, suffix=PROBE) as connection:
             return (
                 Finding(check="connect", level="ok", detail=f"{settings.url} speaks MQTT 5"),
                 *_granted(connection),

@@ -182,7 +182,7 @@ class Publisher:
         began = _now()
         try:
             will = presence.will(self._life, self._clock.wall_ns())
-            async with transport.connect(will=will, on_message=self._on_message) as connection:
+            async with transport.connect(will=will, on_message=self._on_message, suffix=self._life.boot) as connection:
                 began = _now()
                 await self._birth(connection)
                 await self._serve(connection)

@@ -13,6 +13,7 @@ class BrokerSettings:
     host: str
     port: int = 1883
     client_id: str
+    """The publisher adds the boot id: a second daemon of our name is seen, and not kicked out."""
     tls: bool = False
     user: str | None = None
     password: Secret | None = None

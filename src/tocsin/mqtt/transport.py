@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import aiomqtt
@@ -52,9 +52,12 @@ class Transport(Protocol):
     """A way to a broker."""
 
     def connect(
-        self, *, will: Will | None, on_message: Callable[[Received], None]
+        self, *, will: Will | None, on_message: Callable[[Received], None], suffix: str = ""
     ) -> AbstractAsyncContextManager[Connection]:
-        """Open a connection. Leaving it without an exception withdraws the will. Raises BrokerError."""
+        """Open a connection. Leaving it without an exception withdraws the will. Raises BrokerError.
+
+        `suffix` sets our client id apart: two clients of one id would end each other's connection in turn.
+        """
         ...
 
 
@@ -102,10 +105,12 @@ class MqttTransport:
 
     @contextlib.asynccontextmanager
     async def connect(
-        self, *, will: Will | None, on_message: Callable[[Received], None]
+        self, *, will: Will | None, on_message: Callable[[Received], None], suffix: str = ""
     ) -> AsyncIterator["MqttConnection"]:
-        sock = await dial(self._settings)
-        client = CheckedClient(self._settings, sock, will=will, on_message=self._guarded(on_message))
+        client_id = "-".join(part for part in (self._settings.client_id, suffix) if part)
+        settings = replace(self._settings, client_id=client_id)
+        sock = await dial(settings)
+        client = CheckedClient(settings, sock, will=will, on_message=self._guarded(on_message))
         gracefully = False
         try:
             await self._enter(client)
