@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
@@ -147,17 +147,17 @@ class _Port:
         self, request: web.Request, here: web.WebSocketResponse, there: aiohttp.ClientWebSocketResponse
     ) -> None:
         self._sockets.add(here)
-        ways = [
-            asyncio.ensure_future(self._outward(request, here, there)),
-            asyncio.ensure_future(self._inward(here, there)),
-        ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.TaskGroup() as group:
+                ways = [
+                    group.create_task(_until_gone(self._outward(request, here, there))),
+                    group.create_task(_until_gone(self._inward(here, there))),
+                ]
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                for way in ways:
+                    way.cancel()
         finally:
             self._sockets.discard(here)
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
             with contextlib.suppress(*_GONE):
                 await here.close()
 
@@ -205,6 +205,12 @@ async def _connected(url: str, headers: Mapping[str, str]) -> AsyncIterator[aioh
         session.ws_connect(url, headers=forwarded(headers), heartbeat=30) as there,
     ):
         yield there
+
+
+async def _until_gone(way: Awaitable[None]) -> None:
+    """Run one direction of a relay; its end at either side's leaving is no error."""
+    with contextlib.suppress(*_GONE):
+        await way
 
 
 def _subscribes(text: str) -> bool:

@@ -139,18 +139,20 @@ class _Endpoint:
         socket = web.WebSocketResponse(heartbeat=30)
         await socket.prepare(request)
         heads: dict[str, SimBlock] = {}
-        announcer = asyncio.ensure_future(self._announce(socket, heads))
-        try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    body = answer(message.data.encode(), lambda *call: self._ws_call(heads, *call))
-                    if body:
-                        await socket.send_str(body.decode())
-        finally:
-            announcer.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await announcer
+        async with asyncio.TaskGroup() as group:
+            announcer = group.create_task(self._announce(socket, heads))
+            try:
+                await self._converse(socket, heads)
+            finally:
+                announcer.cancel()
         return socket
+
+    async def _converse(self, socket: web.WebSocketResponse, heads: dict[str, SimBlock]) -> None:
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                body = answer(message.data.encode(), lambda *call: self._ws_call(heads, *call))
+                if body:
+                    await socket.send_str(body.decode())
 
     def _ws_call(self, heads: dict[str, SimBlock], method: str, params: list[Any]) -> object:
         if method == "eth_subscribe":
@@ -165,14 +167,16 @@ class _Endpoint:
         return self._node.call(method, params)
 
     async def _announce(self, socket: web.WebSocketResponse, heads: dict[str, SimBlock]) -> None:
-        while True:
-            await asyncio.sleep(self._interval_s)
-            for subscription, known in list(heads.items()):
-                head = self._node.view.head()
-                for block in path_between(known, head):
-                    await socket.send_str(_notification(subscription, block.head()))
-                if subscription in heads:
-                    heads[subscription] = head
+        """Send new heads until the peer is gone, which the conversation notices too."""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await asyncio.sleep(self._interval_s)
+                for subscription, known in list(heads.items()):
+                    head = self._node.view.head()
+                    for block in path_between(known, head):
+                        await socket.send_str(_notification(subscription, block.head()))
+                    if subscription in heads:
+                        heads[subscription] = head
 
 
 def _notification(subscription: str, head: Mapping[str, object]) -> str:

@@ -1,1 +1,1 @@
-"""."""
+"""Bytes to values and back: JSON-RPC, records of the journal, topics and messages."""
