@@ -41,6 +41,12 @@ def test_a_status_from_the_future_is_unknown() -> None:
     assert "future" in verdict.reason
 
 
+def test_a_daemon_that_is_stuck_is_unknown_however_fresh_its_words_are() -> None:
+    verdict = judged({**status_document(now_wall_ns=NOW, level="ok"), "late": ["tick"]})
+    assert verdict.exit == 3
+    assert "tick" in verdict.reason
+
+
 def test_a_status_cannot_declare_itself_fresh_for_ever() -> None:
     document = status_document(now_wall_ns=NOW, level="ok", age_s=2 * 3600)
     assert judged({**document, "stale_after_s": 10**12}).exit == 3

@@ -68,6 +68,8 @@ def judge(document: object, *, source: str, now_wall_ns: int, note: str = "") ->
         problem = f"the status is {span(age_ns)} old, too old after {span(limit_ns)}: the daemon hangs or is gone"
     elif -age_ns > limit_ns:
         problem = f"the status is from {span(-age_ns)} in the future: the clock was set back"
+    elif document.get("late"):
+        problem = f"the daemon is stuck: no progress of {clean(str(document['late']))}"
     reason = "; ".join(part for part in (clean(note), problem) if part)
     return Verdict(
         level="unknown" if problem else level,

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -42,7 +42,7 @@ from tocsin.runtime.tail import Tail
 from tocsin.runtime.ticker import Ticker
 from tocsin.runtime.verbs import Verbs
 from tocsin.runtime.watch import Watch
-from tocsin.store import Group, Mode, Origin, Store
+from tocsin.store import Exported, Group, Mode, Origin, Store
 from tocsin.wire.envelope import Origin as Speaker
 
 log = logging.getLogger(__name__)
@@ -175,6 +175,7 @@ class Daemon:
             clock=self.clock,
             broker=self.publisher.health(),
             store=self.store.health(),
+            late=self.supervisor.late(self._mono.monotonic_ns()),
         )
 
     async def _keep(self) -> None:
@@ -200,9 +201,7 @@ class Daemon:
     def _note_ready(self, document: Mapping[str, object], since_ns: int) -> None:
         if self._is_ready:
             return
-        known = all(
-            chain.head.block is not None and not chain.awaited for chain in self.core.state.chains.values()
-        )
+        known = all(chain.head.block is not None and not chain.awaited for chain in self.core.state.chains.values())
         if known or self._mono.monotonic_ns() - since_ns > _READY_S * NS:
             self._is_ready = True
             self.notifier.ready(report.line(dict(document)))
@@ -292,12 +291,12 @@ class Daemon:
         if difference.refused:
             return difference.refused
         self.loaded, self._loaded_wall_ns = fresh, self.clock.wall_ns()
+        # The publisher first: what the core clears is then no leftover of an unknown configuration.
+        self._introduce(self.publisher)
         self.core.take(ConfigRevised(t_ns=self.clock.t_ns(), settings=fresh.settings))
         await self.watch.apply(fresh.tree)
         if difference.broker_changed:
             await self._replace_publisher()
-        else:
-            self._introduce(self.publisher)
         return ()
 
     async def _replace_publisher(self) -> None:
@@ -307,17 +306,31 @@ class Daemon:
         self._told = None
         self._spawn_publisher()
 
-    def command(self, verb: str, args: Mapping[str, str], by: str) -> None:
-        """Let the core carry out a person's command."""
+    async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
+        """Let the core note that a person has seen an alert; False when no open alert has this fingerprint."""
+        before = self.core.state.seq
         self.core.take(
             Commanded(
                 t_ns=self.clock.t_ns(),
                 wall_ns=self.clock.wall_ns(),
-                verb=verb,
-                args=tuple(sorted(args.items())),
+                verb="ack",
+                args=(("fingerprint", fingerprint), ("why", why)),
                 by=by,
             )
         )
+        has_said = self.core.state.seq > before
+        await self.core.drained()
+        return has_said
+
+    async def record(self, path: Path, seconds: int) -> Exported:
+        """Write the newest stretch of the journal to a new file. Raises StoreError."""
+        await self.core.drained()
+        now = self.clock.wall_ns()
+        return await self.store.export(path, from_wall_ns=now - seconds * NS, to_wall_ns=now + NS)
+
+    def events(self, last: int, *, follow: bool) -> AsyncGenerator[bytes, None]:
+        """Yield the newest events of the stream, and with `follow` all that come."""
+        return self.tail.read(last, follow=follow)
 
 
 class _Signals:

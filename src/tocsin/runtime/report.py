@@ -24,8 +24,9 @@ def document(
     clock: EngineClock,
     broker: BrokerHealth,
     store: StoreHealth,
+    late: tuple[str, ...],
 ) -> dict[str, object]:
-    """Return the status document, schema 1."""
+    """Return the status document, schema 1. `late` names critical tasks that make no progress: all else is then old."""
     core = status(state, clock.t_ns())
     watchdog = loaded.tree.watchdog
     levels = [str(core["level"])]
@@ -36,7 +37,7 @@ def document(
     return {
         **core,
         "schema": 1,
-        "level": _level(levels),
+        "level": "unknown" if late else _level(levels),
         "watchdog": {
             "site": watchdog.site,
             "name": watchdog.name,
@@ -47,6 +48,7 @@ def document(
         },
         "written_wall_ns": clock.wall_ns(),
         "stale_after_s": STALE_AFTER_S,
+        "late": list(late),
         "config": {
             "hash": loaded.settings.config_hash,
             "ok": not state.config_problems,

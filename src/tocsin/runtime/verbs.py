@@ -2,25 +2,46 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import orjson
 
-from tocsin.clock import NS
 from tocsin.errors import ControlError, UsageError
 from tocsin.runtime.control import Handler, Peer, Reply, Request, Stream
-
-if TYPE_CHECKING:
-    from tocsin.runtime.daemon import Daemon
+from tocsin.store import Exported
 
 _LONGEST_WHY: Final = 500
 _MOST_EVENTS: Final = 10_000
 
 
+class Asked(Protocol):
+    """What the verbs need of the daemon."""
+
+    def report(self) -> Mapping[str, object]:
+        """Return the status document."""
+        ...
+
+    async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
+        """Acknowledge an open alert, on disk when this returns; False when there is none with this fingerprint."""
+        ...
+
+    async def reload(self, by: str) -> tuple[str, ...]:
+        """Take the configuration on disk; return why not, or nothing."""
+        ...
+
+    async def record(self, path: Path, seconds: int) -> Exported:
+        """Write the newest stretch of the journal to a new file."""
+        ...
+
+    def events(self, last: int, *, follow: bool) -> AsyncGenerator[bytes, None]:
+        """Yield the newest events of the stream, and with `follow` all that come."""
+        ...
+
+
 class Verbs:
     """The verbs of one daemon."""
 
-    def __init__(self, daemon: "Daemon") -> None:
+    def __init__(self, daemon: Asked) -> None:
         self._daemon = daemon
         self.handlers: Mapping[str, Handler] = {
             "status": self.status,
@@ -39,33 +60,30 @@ class Verbs:
         fingerprint, why = request.get("fingerprint"), request.get("why", "")
         if not isinstance(fingerprint, str) or not isinstance(why, str) or len(why) > _LONGEST_WHY:
             raise UsageError(f"ack takes a fingerprint and a why of at most {_LONGEST_WHY} characters")
-        before = self._daemon.core.state.seq
-        self._daemon.command("ack", {"fingerprint": fingerprint, "why": why}, peer.name)
-        if self._daemon.core.state.seq == before:
-            raise ControlError(f"no alert has the fingerprint {fingerprint}; tocsin status lists them")
-        await self._daemon.core.drained()
+        if not await self._daemon.acknowledge(fingerprint, why, peer.name):
+            raise ControlError(f"no alert has the fingerprint {fingerprint[:64]}; tocsin status lists them")
         return {"fingerprint": fingerprint, "by": peer.name}
 
     async def reload(self, _: Request, peer: Peer) -> Reply:
         """Take the configuration on disk."""
         problems = await self._daemon.reload(peer.name)
-        return {"ok": not problems, "problems": list(problems), "hash": self._daemon.loaded.settings.config_hash}
+        config = self._daemon.report()["config"]
+        in_force = config.get("hash") if isinstance(config, Mapping) else None
+        return {"ok": not problems, "problems": list(problems), "hash": in_force}
 
     async def record(self, request: Request, _: Peer) -> Reply:
         """Write the journal of the last `seconds` into a new file at `path`, which must be absolute."""
         path, seconds = request.get("path"), request.get("seconds")
-        if not isinstance(path, str) or not Path(path).is_absolute() or not isinstance(seconds, int) or seconds < 1:
+        if not isinstance(path, str) or not Path(path).is_absolute() or type(seconds) is not int or seconds < 1:
             raise UsageError("record takes an absolute path and a number of seconds")
-        await self._daemon.core.drained()
-        now = self._daemon.clock.wall_ns()
-        done = await self._daemon.store.export(Path(path), from_wall_ns=now - seconds * NS, to_wall_ns=now + NS)
+        done = await self._daemon.record(Path(path), seconds)
         gaps = [f"events {gap.first_event} to {gap.last_event}: {gap.reason}" for gap in done.gaps]
         return {"path": path, "events": done.events, "first": done.first_event, "last": done.last_event, "gaps": gaps}
 
     async def events(self, request: Request, _: Peer) -> AsyncGenerator[Reply, None]:
         """Yield the newest `n` events, and with `follow` all that come."""
         last, follow = request.get("n", 20), request.get("follow", False)
-        if not isinstance(last, int) or not 0 <= last <= _MOST_EVENTS:
+        if type(last) is not int or not 0 <= last <= _MOST_EVENTS:
             raise UsageError(f"events takes n from 0 to {_MOST_EVENTS}")
-        async for payload in self._daemon.tail.read(last, follow=bool(follow)):
+        async for payload in self._daemon.events(last, follow=bool(follow)):
             yield orjson.loads(payload)
