@@ -19,7 +19,12 @@ from tocsin.testing.clock import ManualClock
 T = TypeVar("T")
 DAY_S = 86_400
 LIMITS = Limits(
-    reserve_bytes=1 << 12, outbox_rows=12, sent_rows=6, segment_bytes=1 << 20, sent_age_ns=7 * DAY_S * 10**9
+    reserve_bytes=1 << 12,
+    outbox_rows=12,
+    sent_rows=6,
+    segment_bytes=1 << 20,
+    sent_age_ns=7 * DAY_S * 10**9,
+    journal_age_ns=10**6 * DAY_S * 10**9,
 )
 TOPICS = ("alert/a", "alert/b", "head")
 FINGERPRINTS = ("f", "g", "h")
@@ -155,6 +160,9 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(days=st.sampled_from([0, 1, 8]))
     def prune(self, days: int) -> None:
         self.clock.advance(s=days * DAY_S)
+        self._prune()
+
+    def _prune(self) -> None:
         self._do(self.store.prune())
         now = self.clock.wall_ns()
         kept = {seq: at for seq, at in self.model.sent.items() if at[0] >= now - LIMITS.sent_age_ns}
@@ -177,6 +185,7 @@ class StoreMachine(RuleBasedStateMachine):
         self._do(self.store.close())
         self._open()
         assert self.store.notices == ()
+        self._prune()  # as every start does
         self._check_recovery(None)
         if self.model.snapshots:
             self._check_recovery(self.model.snapshots[-1])

@@ -13,7 +13,7 @@ The way back needs free space and a snapshot, since what follows a gap must not 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tocsin.clock import Clock
@@ -23,6 +23,7 @@ from tocsin.store.database import NAME, Opened, open_database, quarantine
 from tocsin.store.journal import Journal, save_gap
 from tocsin.store.ops import Commit, Failure, Op, Prune
 from tocsin.store.outbox import Outbox
+from tocsin.store.recording import ending
 from tocsin.store.retained import RetainedTopics
 from tocsin.store.space import Reserve, is_damaged, is_unwritable
 from tocsin.store.unsaved import Unsaved
@@ -37,22 +38,12 @@ from tocsin.store.values import (
     Notice,
     Origin,
     Pending,
+    Position,
     Retained,
 )
 
 _CHECKPOINT_BYTES = 4 << 20
 _DAMAGE = "the database was damaged; events may be missing here"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """How far the stream has come. Changed by a commit, as a whole."""
-
-    event_no: int
-    effect_no: int
-    t_ns: int
-    wall_ns: int
-    gap: Gap | None
 
 
 class Core:
@@ -290,6 +281,11 @@ class Core:
         open_gap = next((gap for gap in behind if gap.first_event not in ended), None)
         event_no = max(event_no, held, open_gap.last_event if open_gap else 0)
         overtaken = any(info.state == "live" and info.last_event < held for info in segments)
+        if lost_journal and segments:
+            # The newest file knows how far effects had come, when the head row could not be salvaged.
+            end = ending(files.file_of(self.journal_dir, segments[-1].number))
+            effect_no, t_ns = max(effect_no, end.effect_no), max(t_ns, end.t_ns)
+            wall_ns = max(wall_ns, end.wall_ns)
         if open_gap is None and (lost_journal or overtaken or event_no > held):
             open_gap = Gap(first_event=held + 1, last_event=event_no, reason=_DAMAGE, wall_ns=wall_ns)
         return Position(event_no=event_no, effect_no=effect_no, t_ns=t_ns, wall_ns=wall_ns, gap=open_gap)

@@ -175,6 +175,12 @@ class Outbox:
             (fingerprint, seq),
         )
 
+    def _before_critical(self, fingerprint: str, seq: int) -> bool:
+        query = (
+            "SELECT 1 FROM outbox WHERE fingerprint = ? AND seq > ? AND severity = ? AND sent_wall_ns IS NULL LIMIT 1"
+        )
+        return self._db.execute(query, (fingerprint, seq, _CRITICAL)).fetchone() is not None
+
     def _mark(self, seq: int, wall_ns: int) -> int:
         row = self._waiting(seq, "IS NULL")
         if row is None:
@@ -188,7 +194,8 @@ class Outbox:
         row = self._waiting(seq, "IS NOT NULL")
         if row is None:
             return 0
-        self._db.execute("UPDATE outbox SET sent_wall_ns = NULL WHERE seq = ?", (seq,))
+        ahead = row[1] == _CRITICAL or self._before_critical(row[2], seq)
+        self._db.execute("UPDATE outbox SET sent_wall_ns = NULL, lane = ? WHERE seq = ?", (0 if ahead else 1, seq))
         if row[1] == _CRITICAL:
             self._lift(row[2], seq)
         self._count(1, row[0], row[1])

@@ -85,7 +85,7 @@ def read_recording(path: Path, *, prefix: bool = False) -> Recording:
     """
     try:
         with FrameReader(path) as frames:
-            kept, problem = _scan(frames)
+            kept, problem, _ = _scan(frames)
             if problem is not None and not (prefix and kept.bytes):
                 raise problem
     except OSError as error:
@@ -95,6 +95,15 @@ def read_recording(path: Path, *, prefix: bool = False) -> Recording:
         first = next(read_pieces(frames, header, until=kept.bytes), None)
     snapshot = first if isinstance(first, SnapshotAt) else None
     return Recording(path=path, header=header, snapshot=snapshot, kept=kept)
+
+
+def ending(path: Path) -> Stamp:
+    """Return where the stream stood at the end of a file; zeros when that cannot be read."""
+    try:
+        with FrameReader(path) as frames:
+            return _scan(frames)[2].stamp
+    except (OSError, StoreError):
+        return Stamp(0, 0, 0, 0)
 
 
 class RecordingWriter:
@@ -249,11 +258,11 @@ def _gap_before(header: Header, expected: int | None) -> Gap | None:
     return Gap(first_event=expected, last_event=header.first_event - 1, reason=reason)
 
 
-def _scan(frames: FrameReader) -> tuple[Kept, CorruptRecord | None]:
-    """Verify every checksum; return how far the file is sound, and the problem that ends it."""
+def _scan(frames: FrameReader) -> tuple[Kept, CorruptRecord | None, End]:
+    """Verify every checksum; return how far the file is sound, what ends it there, and its last end."""
     sound = 0
+    end = End(stamp=Stamp(0, 0, 0, 0), events=0, last=False)
     try:
-        end = End(stamp=Stamp(0, 0, 0, 0), events=0, last=False)
         while not end.last:
             read_header(frames)
             found = None
@@ -264,5 +273,5 @@ def _scan(frames: FrameReader) -> tuple[Kept, CorruptRecord | None]:
         if not frames.at_end():
             raise frames.corrupt(sound, "bytes follow the end")
     except CorruptRecord as error:
-        return Kept(bytes=sound, of_bytes=frames.size, problem=str(error)), error
-    return Kept(bytes=sound, of_bytes=frames.size), None
+        return Kept(bytes=sound, of_bytes=frames.size, problem=str(error)), error, end
+    return Kept(bytes=sound, of_bytes=frames.size), None, end

@@ -12,7 +12,7 @@ from tocsin.errors import StoreError
 from tocsin.store import files, journal
 from tocsin.store.recording import read_recording
 from tocsin.store.rows import read_entries, read_snapshot, sound_until
-from tocsin.store.values import Entry, Notice, NoticeKind, Origin, SegmentInfo, SnapshotAt
+from tocsin.store.values import Entry, Notice, NoticeKind, Origin, Position, SegmentInfo, SnapshotAt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Plan:
 
 
 def plan_recovery(
-    db: sqlite3.Connection, folder: Path, *, last_event: int, before: int | None, notices: list[Notice]
+    db: sqlite3.Connection, folder: Path, *, position: Position, before: int | None, notices: list[Notice]
 ) -> Plan:
     """Find the newest snapshot taken before event `before` (any, when None) that can be read, and its tail.
 
@@ -66,10 +66,12 @@ def plan_recovery(
             snapshot=snapshot,
             start=info.first_event - 1,
             stretches=stretches,
-            complete=reached == last_event and not _lost_unknown(db, last_event),
+            complete=reached == position.event_no and position.gap is None,
             origin=info.origin,
         )
-    return Plan(snapshot=None, start=last_event, stretches=(), complete=last_event == 0, origin=Origin())
+    start = position.event_no
+    untouched = start == 0 and position.gap is None
+    return Plan(snapshot=None, start=start, stretches=(), complete=untouched, origin=Origin())
 
 
 def replay(db: sqlite3.Connection, folder: Path, plan: Plan) -> Iterator[Entry]:
@@ -118,8 +120,3 @@ def _sound_until(db: sqlite3.Connection, folder: Path, info: SegmentInfo) -> int
     for entry in recording.entries():
         last = entry.event_no
     return last
-
-
-def _lost_unknown(db: sqlite3.Connection, last_event: int) -> bool:
-    """Whether an open gap of unknown length lies behind the last known event."""
-    return any(gap.first_event > last_event for gap in journal.gaps(db))

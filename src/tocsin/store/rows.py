@@ -101,9 +101,9 @@ def read_entries(db: sqlite3.Connection, info: SegmentInfo, until: int) -> Itera
 
     cache = BodyCache(load)
     for group in read_groups(db, info):
+        if group.stamp.event_no > until:
+            return
         for event_no, (data, numbers) in enumerate(unpack_records(group.records), group.stamp.event_no):
-            if event_no > until:
-                return
             yield entry_of(group.stamp, event_no, data, cache.named(numbers))
 
 

@@ -324,17 +324,17 @@ class Store:
             self._sealer.wake()
 
     def _recovered(self, core: Core, before: int | None) -> Recovered:
-        last = core.position.event_no
-        plan = plan_recovery(core.db, core.journal_dir, last_event=last, before=before, notices=core.notices)
+        position = core.position
+        plan = plan_recovery(core.db, core.journal_dir, position=position, before=before, notices=core.notices)
         return Recovered(
             snapshot=None if plan.snapshot is None else plan.snapshot.data,
             snapshot_event_no=plan.start,
             tail=self._tail(plan, core),
             tail_events=plan.events,
-            last_event_no=last,
-            last_effect_no=core.position.effect_no,
-            last_t_ns=core.position.t_ns,
-            last_wall_ns=core.position.wall_ns,
+            last_event_no=position.event_no,
+            last_effect_no=position.effect_no,
+            last_t_ns=position.t_ns,
+            last_wall_ns=position.wall_ns,
             complete=plan.complete,
             origin=plan.origin,
         )

@@ -183,6 +183,17 @@ class Committed:
     journalled: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far the stream has come. Changed by a commit, as a whole."""
+
+    event_no: int
+    effect_no: int
+    t_ns: int
+    wall_ns: int
+    gap: Gap | None
+
+
 class Mode(StrEnum):
     """How far down the disk has pushed the store."""
 
