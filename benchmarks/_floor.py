@@ -24,8 +24,11 @@ class FloorNode(asyncio.Protocol):
         self._ask()
 
     def _ask(self) -> None:
-        self._transport.write(self._requests[self._count % len(self._requests)])
+        self.send(self._requests[self._count % len(self._requests)])
         self._count += 1
+
+    def send(self, request: bytes) -> None:
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         if not self._chunks:
@@ -45,6 +48,9 @@ class FloorNode(asyncio.Protocol):
             self._ask()
         else:
             self._transport.close()
+
+    def close(self) -> None:
+        self._transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self._done.done():
@@ -66,3 +72,36 @@ async def poll_floor(port: int, path: str, bodies: list[bytes], *, nodes: int, p
     for done in waiting:
         await loop.create_connection(lambda done=done: FloorNode(requests, polls, done), "127.0.0.1", port)
     await asyncio.gather(*waiting)
+
+
+class PacedFloorNode(FloorNode):
+    """Polls one node when told to."""
+
+    def _ask(self) -> None:
+        pass
+
+
+async def floor_at_1_hz(port: int, requests: list[tuple[bytes, bytes]], *, per_burst: int, seconds: int) -> None:
+    """Poll one connection per pair of requests once a second, `per_burst` at an instant; the second of a pair first."""
+    loop = asyncio.get_running_loop()
+    forever = [loop.create_future() for _ in requests]
+    nodes = [
+        (await loop.create_connection(lambda done=done: PacedFloorNode([], 1 << 40, done), "127.0.0.1", port))[1]
+        for done in forever
+    ]
+
+    async def burst(first: int, delay: float) -> None:
+        begin = loop.time() + delay
+        for second in range(seconds):
+            await asyncio.sleep(begin + second - loop.time())
+            for at in range(first, first + per_burst):
+                nodes[at].send(requests[at][0 if second else 1])
+
+    starts = range(0, len(nodes), per_burst)
+    async with asyncio.TaskGroup() as group:
+        for first in starts:
+            group.create_task(burst(first, first / len(nodes)))
+    await asyncio.sleep(0.2)
+    for node in nodes:
+        node.close()
+    await asyncio.gather(*forever)

@@ -20,14 +20,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import lru_cache
 from itertools import cycle, islice
+from typing import NamedTuple
 
-from benchmarks._floor import poll_floor
+from benchmarks._floor import floor_at_1_hz, http_request, poll_floor
 from benchmarks._nodes import BLOCK_TIME_S, POLLS_PER_BLOCK, running_nodes
 from tocsin.chain.header import decode_header
 from tocsin.clock import MS, NS, EngineClock, SystemClock
 from tocsin.model.block import Header, Verification
 from tocsin.model.event import Event, Polled
-from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Part
+from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault, Part
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.prober import PollPlan, Prober
@@ -52,6 +53,14 @@ def decode(parts: tuple[Part, ...]) -> None:
             header = header_of(part.result)
             assert isinstance(header, Header), header
             assert header.verification is Verification.MATCH
+
+
+class Seen(NamedTuple):
+    """What is kept of a poll."""
+
+    node: str
+    latency_ns: int
+    fault: Fault | None
 
 
 class Bench:
@@ -124,14 +133,14 @@ async def cost(bench: Bench, *, blocks: int, polls: int) -> dict[str, float]:
 
 async def run_probers(
     bench: Bench, sessions: list[Session], *, slot_ns: int, warm_s: float, run_s: float
-) -> tuple[list[Polled], float]:
+) -> tuple[list[Seen], float]:
     """Run one prober per session; return the polls after warming up, and the share of a core that they took."""
     lag = LoopLag(bench.clock)
-    events: list[Polled] = []
+    events: list[Seen] = []
 
     def emit(event: Event) -> None:
         assert isinstance(event, Polled)
-        events.append(event)
+        events.append(Seen(event.node, event.t_ns - event.started_ns, event.fault))
         decode(event.parts)
 
     probers = [
@@ -171,16 +180,30 @@ async def core_share(bench: Bench, *, nodes: int, run_s: float) -> dict[str, flo
         for index in range(nodes)
     ]
     polls, share = await run_probers(bench, sessions, slot_ns=BLOCK_TIME_S * NS, warm_s=4, run_s=run_s)
-    latencies = sorted(poll.t_ns - poll.started_ns for poll in polls)
+    latencies = sorted(poll.latency_ns for poll in polls)
     assert not any(poll.fault for poll in polls)
+    floor = await core_share_floor(bench.ports["well"], nodes=nodes, run_s=BLOCK_TIME_S)
     return {
         "core_share_500": share * 500 / nodes,
         "core_share_nodes": nodes,
         "core_share_polls": len(polls),
         "core_share_us_per_poll": share * run_s * 1e6 / len(polls),
+        "core_share_500_floor": floor * 500 / nodes,
         "core_share_p99_ms": latencies[int(len(latencies) * 0.99)] / 1e6,
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+
+
+async def core_share_floor(port: int, *, nodes: int, run_s: int) -> float:
+    """Return what the floor takes at the same pace: an idle machine wakes up cold, which costs both the same."""
+    requests = []
+    for index in range(nodes):
+        path = f"/clock/{index // NODES_PER_CHAIN}"
+        small, slot = (http_request(port, path, encode(calls, batch=True)) for calls in (SMALL, SLOT))
+        requests.append((small, slot))
+    cpu, wall = time.process_time(), time.monotonic()
+    await floor_at_1_hz(port, requests, per_burst=NODES_PER_CHAIN, seconds=run_s)
+    return (time.process_time() - cpu) / (time.monotonic() - wall)
 
 
 async def healthy_p99_ms(bench: Bench, *, sick: int, run_s: float) -> float:
@@ -192,7 +215,7 @@ async def healthy_p99_ms(bench: Bench, *, sick: int, run_s: float) -> float:
     ]
     polls, _ = await run_probers(bench, sessions, slot_ns=int(run_s) * NS, warm_s=2, run_s=run_s)
     watched = {f"n{index}" for index in range(70)}
-    latencies = sorted(poll.t_ns - poll.started_ns for poll in polls if poll.node in watched and poll.fault is None)
+    latencies = sorted(poll.latency_ns for poll in polls if poll.node in watched and poll.fault is None)
     failed = [poll for poll in polls if poll.node in watched and poll.fault is not None]
     assert not failed, failed[0]
     sick_faults = {poll.node for poll in polls if poll.fault is not None}
@@ -237,6 +260,7 @@ def main() -> None:
     options = parser.parse_args()
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (4_096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    gc.freeze()  # as the daemon does
     figures = asyncio.run(measure(quick=options.quick))
     if not options.json:
         for name, value in figures.items():

@@ -88,9 +88,9 @@ async def test_asks_at_a_time_have_a_connection_each_and_never_mix_answers(tmp_p
 
 
 async def test_a_late_answer_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
-    async with ipc(tmp_path, timeout_ns=100_000_000) as (node, session):
+    async with ipc(tmp_path) as (node, session):
         node.reply = lambda body: [b""] * 80 + [answer(body)]
-        assert (await session.ask((CHAIN_ID,))).fault.kind is FaultKind.TIMEOUT
+        assert (await session.ask((CHAIN_ID,), timeout_ns=100_000_000)).fault.kind is FaultKind.TIMEOUT
         node.reply = lambda body: [answer(body)]
         made = await session.ask((SYNCING,))
         assert made.parts[0].result == b"false"
@@ -119,9 +119,10 @@ async def test_it_reconnects_after_the_node_restarted(tmp_path: Path) -> None:
 async def test_garbage_on_the_socket_is_a_fault_and_the_next_ask_is_clean(
     tmp_path: Path, chunks: list[bytes], kind: FaultKind
 ) -> None:
-    async with ipc(tmp_path, max_body=100_000, timeout_ns=200_000_000) as (node, session):
+    async with ipc(tmp_path, max_body=100_000) as (node, session):
         node.reply = lambda _: chunks
-        assert (await session.ask(CALLS)).fault.kind is kind
+        patience_ns = 300_000_000 if kind is FaultKind.TIMEOUT else None
+        assert (await session.ask(CALLS, timeout_ns=patience_ns)).fault.kind is kind
         node.reply = lambda body: [answer(body)]
         assert (await session.ask(CALLS)).fault is None
 

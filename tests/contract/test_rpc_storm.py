@@ -59,7 +59,7 @@ async def test_a_cancellation_storm_leaves_no_wedge_no_socket_and_no_task() -> N
     async with serving(unhurried, host="localhost") as node:
         before, tasks = descriptors(), len(asyncio.all_tasks())
         async with AsyncExitStack() as stack:
-            settings = endpoint(f"http://localhost:{node.port}", timeout_ns=20_000_000_000)
+            settings = endpoint(f"http://localhost:{node.port}")
             sessions = [Session(settings, clock=engine_clock(), resolver=resolver) for _ in range(NODES)]
             for session in sessions:
                 stack.push_async_callback(session.close)
@@ -90,7 +90,7 @@ async def test_an_ipc_storm_leaves_nothing_either(tmp_path: Path) -> None:
 
     server = await asyncio.start_unix_server(connected, tmp_path / "node.ipc")
     before = descriptors()
-    settings = endpoint(f"ipc://{tmp_path}/node.ipc", timeout_ns=20_000_000_000)
+    settings = endpoint(f"ipc://{tmp_path}/node.ipc")
     sessions = [Session(settings, clock=engine_clock(), resolver=Resolver(SystemClock())) for _ in range(10)]
     try:
         assert await storm(sessions, chance) > 0

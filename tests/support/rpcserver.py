@@ -1,17 +1,19 @@
 """A node made of a raw socket: it can break every rule of HTTP and JSON-RPC, on request."""
 
 import asyncio
+import functools
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tocsin.clock import EngineClock, SystemClock
+from tocsin.clock import Clock, EngineClock, SystemClock
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.secret import SecretUrl
+from tocsin.testing.loop import VirtualLoop, run_virtual
 
 HASH = "0x" + "ab" * 32
 BLOCK = {"number": "0x10", "hash": HASH, "parentHash": "0x" + "cd" * 32, "timestamp": "0x1"}
@@ -118,10 +120,29 @@ async def serving(
 
 
 def endpoint(url: str | Path, **changes: Any) -> Endpoint:
-    """An endpoint with a short timeout."""
-    values = {"chain": "test", "node": "n", "url": SecretUrl(str(url)), "timeout_ns": 400_000_000} | changes
+    """An endpoint that is not in a hurry; whoever expects a timeout says how long it takes."""
+    values = {"chain": "test", "node": "n", "url": SecretUrl(str(url)), "timeout_ns": 30_000_000_000} | changes
     return Endpoint(**values)
 
 
 def engine_clock() -> EngineClock:
-    return EngineClock(SystemClock())
+    """The engine's clock over the running loop's own clock, which is virtual in a virtual loop."""
+    return EngineClock(base_clock())
+
+
+def base_clock() -> Clock:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return SystemClock()
+    return loop.clock if isinstance(loop, VirtualLoop) else SystemClock()
+
+
+def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run an async test in virtual time: sockets are real, waiting costs nothing and no instant is missed."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        run_virtual(test(*args, **kwargs))
+
+    return run

@@ -40,6 +40,11 @@ class BatchLimit:
             self._reprobe = min(2 * self._reprobe, _REPROBE_MOST)
             self.size = min(START, 2 * self.size)
 
+    def fits(self, size: int) -> None:
+        """Note that after a search this size was answered, and the double was not."""
+        self.size = min(self.size, size)
+        self.answered(size)
+
     def refused(self, size: int) -> None:
         """Note that a batch of this size was refused, and that the node said so."""
         self.size = max(1, min(self.size, size) // 2)

@@ -1,7 +1,8 @@
 """One way to put bytes to a node and get bytes back: HTTP over aiohttp, or an IPC socket (`tocsin.rpc.ipc`)."""
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import lru_cache
+from typing import Any, Final, Protocol
 
 import aiohttp
 from yarl import URL
@@ -64,6 +65,9 @@ class HttpChannel:
         if self._proxy is not None and self._url.scheme == "http":
             # Without a tunnel the proxy reads the request's own headers.
             self._headers.update(self._proxy_headers)
+        self._through: dict[str, Any] = (
+            {} if self._proxy is None else {"proxy": self._proxy, "proxy_headers": self._proxy_headers}
+        )
         self._client: aiohttp.ClientSession | None = None
         self._generation = 0
         self._active = 0
@@ -74,13 +78,7 @@ class HttpChannel:
         client = self._client or self._open()
         self._active += 1
         try:
-            async with client.post(
-                self._url,
-                data=body,
-                allow_redirects=False,
-                proxy=self._proxy,
-                proxy_headers=self._proxy_headers if self._proxy else None,
-            ) as response:
+            async with client.post(self._url, data=_payload(body), allow_redirects=False, **self._through) as response:
                 progress.status = response.status
                 text = await self._read(response, progress)
                 return Reply(response.status, text, response.headers.get("Retry-After"))
@@ -148,6 +146,12 @@ class HttpChannel:
             await client.close()
 
 
+@lru_cache(maxsize=512)
+def _payload(body: bytes) -> aiohttp.BytesPayload:
+    """Wrap a request once: the same few bodies are sent for ever, and aiohttp lets bytes be used again."""
+    return aiohttp.BytesPayload(body, content_type="application/json")
+
+
 def bare_url(url: SecretUrl) -> tuple[URL, str | None]:
     """Split a URL into itself without user and password, and the Authorization value that these make."""
     parsed = URL(url.reveal())
@@ -167,7 +171,6 @@ def proxy_of(endpoint: Endpoint) -> tuple[URL | None, dict[str, str]]:
 def _headers(endpoint: Endpoint, url: URL, credentials: str | None) -> dict[str, str]:
     headers = {
         "User-Agent": f"tocsin/{__version__}",
-        "Content-Type": "application/json",
         "Accept": "application/json",
         # Nodes of one's own are near: compressing costs both sides more than the bytes. Providers are far.
         "Accept-Encoding": "gzip, deflate" if url.scheme == "https" else "identity",

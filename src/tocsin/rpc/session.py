@@ -6,7 +6,7 @@ again is a batch that the node refused as too long, cut in half, until it fits; 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
 from tocsin.clock import MS, NS, EngineClock
@@ -111,11 +111,17 @@ class Session:
 
     async def _within(self, calls: tuple[str, ...], timeout_ns: int) -> tuple[Part, ...] | Fault:
         progress = Progress()
+        size = min(self.batch_limit.size, len(calls))
         try:
             async with asyncio.timeout(timeout_ns / NS):
-                return await self._fit(calls, progress)
+                outcome = await self._send(calls, size, progress)
+                if isinstance(outcome, _Refused):
+                    return await self._fit(calls, outcome, progress)
         except TimeoutError:
             return self._late(progress, timeout_ns)
+        if not isinstance(outcome, Fault):
+            self.batch_limit.answered(size)
+        return outcome
 
     def _late(self, progress: Progress, timeout_ns: int) -> Fault:
         hint = self._channel.hint()
@@ -126,31 +132,34 @@ class Session:
         detail = f"the answer was not complete after {timeout_ns // MS} ms, {progress.received} bytes had come"
         return Fault(kind=FaultKind.TIMEOUT, detail=detail, status=progress.status)
 
-    async def _fit(self, calls: tuple[str, ...], progress: Progress) -> tuple[Part, ...] | Fault:
-        """Send the calls in batches that the node takes, learning how long these may be."""
+    async def _fit(self, calls: tuple[str, ...], refused: _Refused, progress: Progress) -> tuple[Part, ...] | Fault:
+        """Send the calls again in ever smaller batches until the node takes them, and remember what it took."""
         limit = self.batch_limit
-        size = limit.size
         suspected = False
         while True:
-            outcome = await self._round(calls, size, progress)
-            if not isinstance(outcome, _Refused):
-                if not isinstance(outcome, Fault):
-                    if suspected:
-                        limit.refused(min(len(calls), 2 * size))
-                    limit.answered(min(size, len(calls)))
-                return outcome
-            if outcome.certain:
-                limit.refused(outcome.size)
+            if refused.certain:
+                limit.refused(refused.size)
             elif not suspected:
-                if not limit.suspects(outcome.size):
-                    return outcome.fault
-                suspected = True
-            size = max(1, outcome.size // 2)
+                suspected = limit.suspects(refused.size)
+                if not suspected:
+                    return refused.fault
+            size = refused.size // 2
+            outcome = await self._send(calls, size, progress)
+            if isinstance(outcome, Fault):
+                return outcome
+            if not isinstance(outcome, _Refused):
+                limit.fits(size)
+                return outcome
+            refused = outcome
 
-    async def _round(self, calls: tuple[str, ...], size: int, progress: Progress) -> _Outcome:
+    def _send(self, calls: tuple[str, ...], size: int, progress: Progress) -> Awaitable[_Outcome]:
+        """Send calls in batches of a size; one batch, the rule, costs no further coroutine."""
         if size >= len(calls):
-            return await self._exchange(calls, progress)
+            return self._exchange(calls, progress)
         chunks = [calls[start : start + size] for start in range(0, len(calls), size)]
+        return self._in_chunks(chunks, progress)
+
+    async def _in_chunks(self, chunks: list[tuple[str, ...]], progress: Progress) -> _Outcome:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._exchange(chunk, progress)) for chunk in chunks]
         return _joined([task.result() for task in tasks])
