@@ -48,6 +48,10 @@ def damage(path: Path, pages: range) -> None:
             file.write(b"\xa5" * PAGE)
 
 
+def make_folder(path: Path) -> None:
+    path.mkdir()
+
+
 def overwrite(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
@@ -124,7 +128,7 @@ async def test_readable_outbox_rows_are_salvaged(opened: Opener, state_dir: Path
 
 
 async def test_a_database_of_someone_else_is_not_touched_but_set_aside(opened: Opener, state_dir: Path) -> None:
-    state_dir.mkdir()
+    make_folder(state_dir)
     with closing(sqlite3.connect(state_dir / "tocsin.db")) as db:
         db.execute("CREATE TABLE theirs (a)")
         db.execute("INSERT INTO theirs VALUES (1)")

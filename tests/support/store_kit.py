@@ -119,7 +119,14 @@ async def commit_until_killed(state_dir: Path, seed: int) -> None:
         while True:
             count = rng.randint(1, 5)
             seq += 1
-            made = group(last + 1, count, outbox=(row(seq),), snapshot=rng.random() < 0.1, effect_no=seq)
+            made = group(
+                last + 1,
+                count,
+                outbox=(row(seq),),
+                snapshot=rng.random() < 0.1,
+                effect_no=seq,
+                wall_ns=SystemClock().wall_ns(),
+            )
             last += count
             under_way.append((last, seq, await store.submit(made)))
             if len(under_way) > 8:

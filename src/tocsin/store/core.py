@@ -203,6 +203,8 @@ class Core:
         yield False
         if self._reserve.release():
             yield False
+        if self._fold():
+            yield False
 
     def _transact(self, ops: Sequence[Op], *, journal: bool) -> list[object]:
         self._draft = self.position
@@ -321,12 +323,21 @@ class Core:
 
     def care(self) -> None:
         """Fold the log into the database when it has grown, forget what has aged; nobody waits for it."""
-        with suppress(OSError, sqlite3.Error):
-            if self.path.with_name(self.path.name + "-wal").stat().st_size > _CHECKPOINT_BYTES:
-                self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        with suppress(OSError):
+            log = self.path.with_name(f"{self.path.name}-wal")
+            if log.stat().st_size > min(_CHECKPOINT_BYTES, self.limits.reserve_bytes // 4):
+                self._fold()
         if self.clock.monotonic_ns() >= self._next_care:
             self._next_care = self.clock.monotonic_ns() + MINUTE_NS
             self.run([Prune()])
+
+    def _fold(self) -> bool:
+        """Fold the log into the database, so that its blocks are written again; say whether all of it was."""
+        try:
+            busy, in_log, folded = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:
+            return False
+        return not busy and in_log == folded
 
     def decide_snapshot(self) -> None:
         """Set `snapshot_due`: the journal is to roll, to resume, or to begin."""
