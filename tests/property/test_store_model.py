@@ -125,6 +125,7 @@ class StoreMachine(RuleBasedStateMachine):
         rows = tuple(row(seq, Severity.CRITICAL, "f") for seq in sorted(known))
         again = group(self.model.events + 1, 0, outbox=rows, effect_no=self.model.effects)
         self._do(self.store.commit(again))
+        self.model.bound()
 
     @rule(data=st.data())
     def publish(self, data: st.DataObject) -> None:
