@@ -140,7 +140,8 @@ class Pump:
             sent.append(pending.row.seq)
 
     async def _send_retained(self, connection: Connection, one: Retained) -> None:
-        payload = b"" if self._leftover(one.topic) else one.payload or b""
+        leftover = self._leftover(one.topic)
+        payload = b"" if leftover else one.payload or b""
         expiry_s = retained_expiry_s(one.topic, payload, self._clock.wall_ns())
         if expiry_s == 0:
             payload, expiry_s = b"", None
@@ -155,7 +156,8 @@ class Pump:
         self.holds.release(one.topic, one.topic)
         self._retained.pop(one.topic, None)
         await self._outbox.mark_retained(one.topic, one.revision)
-        if self._leftover(one.topic):
+        # A reload may have come while the broker answered: what it made a leftover is still to be cleared.
+        if leftover and self._leftover(one.topic):
             await self._outbox.forget_retained(one.topic)
         self._tally.retained += 1
 
