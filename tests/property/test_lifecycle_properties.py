@@ -1,3 +1,5 @@
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,7 +64,9 @@ def test_every_firing_ends_in_exactly_one_resolved(
 
 
 @given(history=histories, seed=st.randoms())
-def test_the_order_of_findings_in_a_tick_changes_nothing(history, seed) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_findings_in_a_tick_changes_nothing(
+    history: list[tuple[dict[tuple[str, Labels], int], set[Labels]]], seed: random.Random
+) -> None:
     left = right = Alerts()
     for tick, (reading, silent) in enumerate(history):
         samples = {

@@ -1,7 +1,7 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pytest
 from tocsin.engine.codec import decode_event, encode_event
 from tocsin.errors import CorruptRecord
 from tocsin.model.event import Booted, Commanded, ConfigRejected, ConfigRevised, Event, Fetched, Polled, Ticked, Woken

@@ -1,9 +1,13 @@
 """The whole core on simulated nodes in virtual time: each fault gives its alerts, all of them, and no others."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import orjson
 import pytest
+from tests.support.pool import Answer, Pool, healthy, settings_for
 
-from tests.support.pool import Pool, healthy, settings_for
 from tocsin.chain.nodelife import NodeState
 from tocsin.engine.step import step
 from tocsin.model.alert import Grade, Severity
@@ -14,11 +18,11 @@ from tocsin.testing import ChainSpec, SimNode
 FOUR = ("a", "b", "b", "c")
 
 
-def fails(kind: FaultKind, retry_after_ns: int | None = None):  # type: ignore[no-untyped-def]
+def fails(kind: FaultKind, retry_after_ns: int | None = None) -> Answer:
     return lambda _node, _request: Fault(kind=kind, detail="x", retry_after_ns=retry_after_ns)
 
 
-def edited(change):  # type: ignore[no-untyped-def]
+def edited(change: Callable[[dict[str, Any]], None]) -> Answer:
     """Answer like a healthy node, after `change` of every header that is not null."""
 
     def answer(node: SimNode, request: bytes) -> bytes:
@@ -94,8 +98,6 @@ def test_an_unreachable_node_is_named_within_five_polls(pool: Pool) -> None:
 
 
 def test_a_failure_while_our_own_loop_stood_still_is_not_held_against_the_node(pool: Pool) -> None:
-    from dataclasses import replace
-
     pool.answers["n0"] = fails(FaultKind.TIMEOUT)
     original = pool._poll
     pool._poll = lambda name, calls: replace(original(name, calls), stalled=name == "n0")  # type: ignore[method-assign]

@@ -6,8 +6,8 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.support.pool import Pool, settings_for
+
 from tocsin.engine.codec import decode_event, decode_state, encode_event, encode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
