@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.store_kit import SMALL, Opener, group, opener, row
 
+from tocsin.errors import StoreError
 from tocsin.model.alert import Severity
 from tocsin.store import OutboxRow, RetainedRow, Store
 from tocsin.testing.clock import ManualClock
@@ -83,6 +84,16 @@ async def test_a_row_that_was_pruned_does_not_come_back_when_the_tail_is_replaye
     async with await opened() as store:
         await alerts(store, row(1), row(2), row(3), row(4))
         assert await order(store) == [3, 4]
+
+
+async def test_a_seq_that_belongs_to_another_alert_is_refused_aloud(opened: Opener) -> None:
+    async with await opened() as store:
+        await alerts(store, row(1), row(2))
+        with pytest.raises(StoreError, match="alert other has seq 2, which belongs to w:boot:2"):
+            await alerts(store, replace(row(2), id="other"), row(3))
+        assert await order(store) == [1, 2]
+    async with await opened() as store:
+        assert (await store.recover()).last_seq == 2
 
 
 async def test_a_full_outbox_drops_the_least_severe_first_and_never_a_critical_row(opened: Opener) -> None:

@@ -67,7 +67,7 @@ async def recover(store: Store) -> Past:
         effect_no=found.last_effect_no,
         t_ns=max(found.last_t_ns, state.t_ns),
         wall_ns=found.last_wall_ns,
-        seq=max(state.seq, published, pending),
+        seq=max(state.seq, found.last_seq, published, pending),
         orphans=orphans,
     )
 

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from tocsin.errors import StoreError
 from tocsin.model.alert import Severity
 from tocsin.store.values import Counts, Dropped, Limits, OutboxRow, Pending
 
@@ -40,7 +41,7 @@ class Outbox:
         sent = self._db.execute("SELECT count(*) FROM outbox WHERE sent_wall_ns IS NOT NULL").fetchone()
         self._sent = int(sent[0])
         head = self._db.execute("SELECT last_seq, pruned_seq FROM head").fetchone()
-        self._last_seq, self._pruned_seq = int(head[0]), int(head[1])
+        self.last_seq, self._pruned_seq = int(head[0]), int(head[1])
 
     def counts(self) -> Counts:
         """Return how much waits and how much is kept."""
@@ -60,8 +61,11 @@ class Outbox:
         ) or self._bytes * _FULL_OF > self._limits.outbox_bytes * (_FULL_OF - 1)
 
     def insert(self, row: OutboxRow, *, sent_wall_ns: int | None = None) -> bool:
-        """Add a row unless its seq was added before, also when it has been pruned since; say whether it was."""
-        if row.seq <= self._last_seq and self._known(row.seq):
+        """Add a row unless it was added before, also when it has been pruned since; say whether it was added.
+
+        Raises StoreError when the seq belongs to another row: that one would be lost.
+        """
+        if row.seq <= self.last_seq and self._known(row):
             return False
         rank = row.severity.rank
         lane = 0 if rank == _CRITICAL else 1
@@ -70,8 +74,8 @@ class Outbox:
             " content_type, created_wall_ns, lane, sent_wall_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*_columns(row), lane, sent_wall_ns),
         )
-        if row.seq > self._last_seq:
-            self._last_seq = row.seq
+        if row.seq > self.last_seq:
+            self.last_seq = row.seq
             self._db.execute("UPDATE head SET last_seq = ?", (row.seq,))
         if sent_wall_ns is not None:
             self._sent += 1
@@ -161,13 +165,14 @@ class Outbox:
         """Record that these drops were told."""
         self._db.executemany("UPDATE dropped SET announced = 1 WHERE id = ?", [(key,) for key in ids])
 
-    def _known(self, seq: int) -> bool:
-        if seq <= self._pruned_seq:
-            return True
-        if self._db.execute("SELECT 1 FROM outbox WHERE seq = ?", (seq,)).fetchone():
+    def _known(self, row: OutboxRow) -> bool:
+        held = self._db.execute("SELECT id FROM outbox WHERE seq = ?", (row.seq,)).fetchone()
+        if held is not None and held[0] != row.id:
+            raise StoreError(f"alert {row.id} has seq {row.seq}, which belongs to {held[0]}")
+        if held is not None or row.seq <= self._pruned_seq:
             return True
         query = "SELECT 1 FROM dropped WHERE what = 'outbox' AND ? BETWEEN first AND last"
-        return self._db.execute(query, (seq,)).fetchone() is not None
+        return self._db.execute(query, (row.seq,)).fetchone() is not None
 
     def _lift(self, fingerprint: str, seq: int) -> None:
         self._db.execute(

@@ -333,6 +333,7 @@ class Store:
             tail_events=plan.events,
             last_event_no=position.event_no,
             last_effect_no=position.effect_no,
+            last_seq=core.outbox.last_seq,
             last_t_ns=position.t_ns,
             last_wall_ns=position.wall_ns,
             complete=plan.complete,

@@ -294,7 +294,8 @@ class Recovered:
     """Where to go on from: newest usable snapshot, then `tail` in order.
 
     `complete` False: events after the tail are lost (a gap, a quarantined database), although their effects up to
-    `last_effect_no` may have left. Numbering must go on behind `last_event_no` and `last_effect_no`, never below.
+    `last_effect_no` may have left. Numbering must go on behind `last_event_no`, `last_effect_no` and `last_seq`, never
+    below.
     """
 
     snapshot: bytes | None
@@ -303,6 +304,8 @@ class Recovered:
     tail_events: int
     last_event_no: int
     last_effect_no: int
+    last_seq: int
+    """The highest `seq` that the outbox has ever held. A row of this number or below counts as a repetition."""
     last_t_ns: int
     last_wall_ns: int
     complete: bool
