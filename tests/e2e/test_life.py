@@ -4,15 +4,13 @@ import asyncio
 import random
 import signal
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
 import orjson
 import pytest
-import pytest_asyncio
 from tests.support.broker import ROOT, Mosquitto, retained
-from tests.support.fleet import QUICK, check_stream, distinct, fleet, heal, nodes_of, strike
+from tests.support.fleet import QUICK, check_stream, distinct, heal, nodes_of, strike
 from tests.support.watchdog import (
     WAIT_S,
     Subscriber,
@@ -26,25 +24,6 @@ from tests.support.watchdog import (
 )
 
 from tocsin.testing import FaultProxy
-
-
-@pytest_asyncio.fixture
-async def nodes() -> AsyncIterator[FaultProxy]:
-    async with fleet("a", "b", "c", "d", "e") as proxy:
-        yield proxy
-
-
-@pytest_asyncio.fixture
-async def daemon(tmp_path: Path, nodes: FaultProxy, broker: Mosquitto) -> AsyncIterator[Watchdog]:
-    text = toml(tmp_path, nodes_of(nodes), broker=mqtt_of(broker), chain=QUICK)
-    async with watchdog(tmp_path, text) as daemon:
-        yield daemon
-
-
-@pytest_asyncio.fixture
-async def heard(broker: Mosquitto) -> AsyncIterator[Subscriber]:
-    async with subscribed(broker) as subscriber:
-        yield subscriber
 
 
 def in_outbox(daemon: Watchdog, where: str = "true") -> set[int]:

@@ -114,7 +114,8 @@ class Watchdog:
         self.config = folder / "tocsin.toml"
         self.state_dir = folder / "state"
         self.runtime_dir = folder / "run"
-        self.environ = {"PATH": os.environ.get("PATH", ""), "BROKER_PASSWORD": PASSWORD, **(environ or {})}
+        inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        self.environ = {**inherited, "BROKER_PASSWORD": PASSWORD, **(environ or {})}
         self.lives = 0
         self._process: subprocess.Popen[bytes] | None = None
         for each in (folder, self.state_dir, self.runtime_dir):
@@ -243,6 +244,8 @@ async def watchdog(folder: Path, text: str, *, environ: Mapping[str, str] | None
         yield daemon
     finally:
         await daemon.dispose()
+        for life in range(1, daemon.lives + 1):
+            print(f"-- life {life} of the daemon\n{daemon.log(life)}")  # noqa: T201 - pytest shows it when a test fails
 
 
 # -- a subscriber
