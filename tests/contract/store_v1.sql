@@ -32,8 +32,8 @@ INSERT INTO journal VALUES
     (5, 2, 13, 1013, 12, CAST('{"event":5}' AS BLOB), '7abf5ed3c2a1483253938b48b720e86c');
 INSERT INTO snapshots VALUES (2, 3, 11, 1011, 4, x'8e4ef08118b97161a817793521d637d2d9778a8d5aed0a809c10d8687a2ac5ed', CAST('state behind 3' AS BLOB));
 INSERT INTO outbox VALUES
-    (3, 'w:b:3', 'f', 1, 'event/warning/d', CAST('{"seq":3}' AS BLOB), 0, 1, NULL, 'application/json', 100, 200),
-    (4, 'w:b:4', 'f', 0, 'event/info/d', CAST('{"seq":4}' AS BLOB), 0, 1, 60, 'application/json', 101, NULL),
-    (5, 'w:b:5', 'g', 1, 'event/warning/d', CAST('{"seq":5}' AS BLOB), 0, 1, NULL, 'application/json', 102, NULL),
-    (6, 'w:b:6', 'f', 2, 'event/critical/d', CAST('{"seq":6}' AS BLOB), 0, 1, NULL, 'application/json', 103, NULL);
+    (3, 'w:boot:3', 'f', 1, 'event/warning/d', CAST('{"seq":3}' AS BLOB), 0, 1, NULL, 'application/json', 100, 200),
+    (4, 'w:boot:4', 'f', 0, 'event/info/d', CAST('{"seq":4}' AS BLOB), 0, 1, 60, 'application/json', 101, NULL),
+    (5, 'w:boot:5', 'g', 1, 'event/warning/d', CAST('{"seq":5}' AS BLOB), 0, 1, NULL, 'application/json', 102, NULL),
+    (6, 'w:boot:6', 'f', 2, 'event/critical/d', CAST('{"seq":6}' AS BLOB), 0, 1, NULL, 'application/json', 103, NULL);
 INSERT INTO retained VALUES ('status', CAST('ready' AS BLOB), 50), ('head', NULL, 60);

@@ -86,7 +86,8 @@ class Core:
             self.retained.put(document, group.wall_ns)
         recorded = self._record(group, journal=journal)
         position = self._draft
-        if group.outbox or group.retained or (journal and (group.records or group.snapshot)):
+        # A group of records says by itself how far the stream has come: the head row need not follow every time.
+        if group.outbox or group.retained or (journal and group.snapshot):
             if position.gap is not None:
                 save_gap(self.db, position.gap)
             self.db.execute(
@@ -208,6 +209,8 @@ class Core:
 
     def _transact(self, ops: Sequence[Op], *, journal: bool) -> list[object]:
         self._draft = self.position
+        self.outbox.remember()
+        self.retained.remember()
         self.db.execute("BEGIN")
         if self.unsaved:
             self.unsaved.flush(self.outbox, self.retained, self.clock.wall_ns())
@@ -276,6 +279,10 @@ class Core:
         event_no, effect_no, t_ns, wall_ns = self.db.execute(
             "SELECT event_no, effect_no, t_ns, wall_ns FROM head"
         ).fetchone()
+        newest = journal.last_instant(self.db)
+        if newest is not None:
+            t_ns, wall_ns = max((t_ns, wall_ns), newest[:2])
+            effect_no = max(effect_no, newest[2])
         segments = journal.segments(self.db)
         held = max((info.last_event for info in segments), default=0)
         ended = {info.gap.first_event for info in segments if info.gap}
@@ -314,12 +321,12 @@ class Core:
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
         self._draft = self.position
-        with suppress(sqlite3.Error):
-            self.journal.load()
-            self.outbox.load()
-            self.retained.load()
-        if self.mode is not Mode.NORMAL or self.position.gap is not None:
-            self.journal.detach()
+        self.outbox.go_back()
+        self.retained.go_back()
+        self.journal.detach()
+        if self.mode is Mode.NORMAL and self.position.gap is None:
+            with suppress(sqlite3.Error):
+                self.journal.load()
 
     def care(self) -> None:
         """Fold the log into the database when it has grown, forget what has aged; nobody waits for it."""

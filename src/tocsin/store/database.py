@@ -119,7 +119,7 @@ def _prepare(db: sqlite3.Connection, *, fresh: bool) -> None:
 def _columns(db: sqlite3.Connection) -> None:
     """Touch what is used of every table: a file of the right version may still be someone's own making."""
     for query in (
-        "SELECT first_event, count, segment, bodies, t_ns, wall_ns, effect_no, crc32, records FROM journal LIMIT 0",
+        "SELECT first_event, count, bodies, t_ns, wall_ns, effect_no, crc32, records FROM journal LIMIT 0",
         "SELECT id, digest, data FROM body LIMIT 0",
         "SELECT seq, id, fingerprint, severity, lane, topic, payload, sent_wall_ns FROM outbox LIMIT 0",
         "SELECT topic, payload, revision, published, changed_wall_ns FROM retained LIMIT 0",

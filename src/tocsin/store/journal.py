@@ -7,7 +7,7 @@ after a rollback.
 import hashlib
 import sqlite3
 import zlib
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 from tocsin.errors import StoreError
 from tocsin.store.framing import pack_records
@@ -35,15 +35,12 @@ class Journal:
 
     def load(self) -> None:
         """Read what is cached from the database again."""
-        row = self._db.execute(
-            f"SELECT {_SEGMENT_COLUMNS} FROM segment WHERE state = 'live'"  # noqa: S608 - names of ours
-        ).fetchone()
         self.live = None
         self.live_bytes = 0
         self._numbers = {}
-        if row is None:
+        info = next((info for info in segments(self._db) if info.state == "live"), None)
+        if info is None:
             return
-        info = segment_of(row)
         self.live, self.live_bytes = info.number, info.size
         self.live_since_wall_ns, self.live_origin = info.first_wall_ns, info.origin
         low, high = body_ids(info.number)
@@ -57,21 +54,17 @@ class Journal:
         packed = pack_records([(record.data, self._store_bodies(record)) for record in group.records])
         first, count = group.records[0].event_no, len(group.records)
         self._db.execute(
-            "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (first, count, self.live, len(self._numbers), *_instant(group), zlib.crc32(packed), packed),
+            "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (first, count, len(self._numbers), *_instant(group), zlib.crc32(packed), packed),
         )
         self.live_bytes += len(packed)
-        self._db.execute(
-            "UPDATE segment SET last_event = ?, last_wall_ns = ?, bytes = ? WHERE number = ?",
-            (first + count - 1, group.wall_ns, self.live_bytes, self.live),
-        )
 
     def open_segment(
         self, first_event: int, group: Group, snapshot: Snapshot | None = None, gap: Gap | None = None
     ) -> None:
         """Begin a new live segment behind the snapshot; the one before, if any, is closed."""
         number = self._db.execute("SELECT coalesce(max(number), 0) + 1 FROM segment").fetchone()[0]
-        self._db.execute("UPDATE segment SET state = 'closed' WHERE state = 'live'")
+        self._close_live()
         config = self._origin.config_hash if snapshot is None else snapshot.config_hash
         origin = Origin(code=self._origin.code, codec=self._origin.codec, config_hash=config)
         self._db.execute(
@@ -93,6 +86,13 @@ class Journal:
         self.live_bytes = 0
         self._numbers = {}
 
+    def _close_live(self) -> None:
+        for info in (info for info in segments(self._db) if info.state == "live"):
+            self._db.execute(
+                "UPDATE segment SET state = 'closed', last_event = ?, last_wall_ns = ?, bytes = ? WHERE number = ?",
+                (info.last_event, info.last_wall_ns, info.size, info.number),
+            )
+
     def _store_bodies(self, record: Record) -> list[int]:
         return [self._number(name, data) for name, data in record.bodies.items()]
 
@@ -109,7 +109,30 @@ class Journal:
 def segments(db: sqlite3.Connection) -> list[SegmentInfo]:
     """Return every known segment, oldest first."""
     rows = db.execute(f"SELECT {_SEGMENT_COLUMNS} FROM segment ORDER BY number")  # noqa: S608 - names of ours
-    return [segment_of(row) for row in rows]
+    infos = [segment_of(row) for row in rows]
+    return [_grown(db, info) if info.state == "live" else info for info in infos]
+
+
+def last_instant(db: sqlite3.Connection) -> tuple[int, int, int] | None:
+    """Return engine time, wall time and effect number of the newest group that is in the database."""
+    row: tuple[int, int, int] | None = db.execute(
+        "SELECT t_ns, wall_ns, effect_no FROM journal ORDER BY first_event DESC LIMIT 1"
+    ).fetchone()
+    return row
+
+
+def _grown(db: sqlite3.Connection, info: SegmentInfo) -> SegmentInfo:
+    """Return a live segment as far as it has come: a commit writes its group and nothing else."""
+    last = db.execute(
+        "SELECT first_event + count - 1, wall_ns FROM journal WHERE first_event >= ? ORDER BY first_event DESC LIMIT 1",
+        (info.first_event,),
+    ).fetchone()
+    if last is None:
+        return info
+    records = db.execute("SELECT sum(length(records)) FROM journal WHERE first_event >= ?", (info.first_event,))
+    bodies = db.execute("SELECT total(length(data)) FROM body WHERE id >= ? AND id < ?", body_ids(info.number))
+    size = records.fetchone()[0] + int(bodies.fetchone()[0])
+    return replace(info, last_event=last[0], last_wall_ns=last[1], size=size)
 
 
 def segment_of(row: tuple[object, ...]) -> SegmentInfo:
@@ -136,34 +159,39 @@ def mark_sealed(db: sqlite3.Connection, info: SegmentInfo) -> None:
     )
 
 
-def delete_rows(db: sqlite3.Connection, number: int, limit: int) -> bool:
+def delete_rows(db: sqlite3.Connection, info: SegmentInfo, limit: int) -> bool:
     """Delete some rows of a sealed segment; say whether more are left."""
-    low, high = body_ids(number)
+    low, high = body_ids(info.number)
     groups = db.execute(
-        "DELETE FROM journal WHERE first_event IN (SELECT first_event FROM journal WHERE segment = ? LIMIT ?)",
-        (number, limit),
+        "DELETE FROM journal WHERE first_event IN"
+        " (SELECT first_event FROM journal WHERE first_event BETWEEN ? AND ? LIMIT ?)",
+        (info.first_event, _until(db, info), limit),
     ).rowcount
     bodies = db.execute(
         "DELETE FROM body WHERE id IN (SELECT id FROM body WHERE id >= ? AND id < ? LIMIT ?)", (low, high, limit)
     ).rowcount
     if limit in (groups, bodies):
         return True
-    db.execute("DELETE FROM snapshot WHERE segment = ?", (number,))
+    db.execute("DELETE FROM snapshot WHERE segment = ?", (info.number,))
     return False
 
 
-def leftovers(db: sqlite3.Connection) -> list[int]:
+def _until(db: sqlite3.Connection, info: SegmentInfo) -> int:
+    """Return the last event that can be a sealed segment's: rows that could not be read go with the others."""
+    after = db.execute("SELECT min(first_event) FROM segment WHERE number > ?", (info.number,)).fetchone()[0]
+    return info.last_event if after is None else int(after) - 1
+
+
+def leftovers(db: sqlite3.Connection) -> list[SegmentInfo]:
     """Return the sealed segments that still have rows in the database: deleting them was interrupted."""
-    sealed = [info.number for info in segments(db) if info.state == "sealed"]
-    return [number for number in sealed if _has_rows(db, number)]
+    return [info for info in segments(db) if info.state == "sealed" and _has_rows(db, info)]
 
 
-def _has_rows(db: sqlite3.Connection, number: int) -> bool:
-    low, high = body_ids(number)
+def _has_rows(db: sqlite3.Connection, info: SegmentInfo) -> bool:
     queries = (
-        ("SELECT 1 FROM snapshot WHERE segment = ?", (number,)),
-        ("SELECT 1 FROM journal WHERE segment = ?", (number,)),
-        ("SELECT 1 FROM body WHERE id >= ? AND id < ?", (low, high)),
+        ("SELECT 1 FROM snapshot WHERE segment = ?", (info.number,)),
+        ("SELECT 1 FROM journal WHERE first_event BETWEEN ? AND ?", (info.first_event, _until(db, info))),
+        ("SELECT 1 FROM body WHERE id >= ? AND id < ?", body_ids(info.number)),
     )
     return any(db.execute(query, values).fetchone() for query, values in queries)
 

@@ -64,8 +64,8 @@ def _move_segment(db: sqlite3.Connection, number: int, state: str) -> None:
         packed = pack_records([(row[4], _numbers(rank, row[5])) for row in group])
         start = group[0][0]
         db.execute(
-            "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (start, len(group), number, len(rank), t_ns, wall_ns, effect_no, zlib.crc32(packed), packed),
+            "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (start, len(group), len(rank), t_ns, wall_ns, effect_no, zlib.crc32(packed), packed),
         )
         if first_event is None:
             first_event, first_wall = start, wall_ns

@@ -161,10 +161,10 @@ class Sealed:
 class DeleteRows:
     """Delete some rows of a sealed segment. Yields whether more are left."""
 
-    number: int
+    info: SegmentInfo
 
     def apply(self, core: "Core", *, journal: bool) -> object:  # noqa: ARG002
-        return tables.delete_rows(core.db, self.number, _SLICE)
+        return tables.delete_rows(core.db, self.info, _SLICE)
 
     def park(self, core: "Core") -> object:  # noqa: ARG002
         return False

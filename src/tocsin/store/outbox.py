@@ -24,24 +24,28 @@ _SLACK = 100
 
 
 class Outbox:
-    """Inserts, hands out, marks and prunes. Counts are cached and loaded again after a rollback."""
+    """Inserts, hands out, marks and prunes. Counts are cached."""
 
     def __init__(self, db: sqlite3.Connection, limits: Limits) -> None:
         self._db = db
         self._limits = limits
-        self.load()
-
-    def load(self) -> None:
-        """Count again."""
-        row = self._db.execute(
+        waiting = db.execute(
             "SELECT count(*), coalesce(sum(length(payload)), 0), coalesce(sum(severity = 2), 0)"
             " FROM outbox WHERE sent_wall_ns IS NULL"
         ).fetchone()
-        self._pending, self._bytes, self._critical = (int(value) for value in row)
-        sent = self._db.execute("SELECT count(*) FROM outbox WHERE sent_wall_ns IS NOT NULL").fetchone()
-        self._sent = int(sent[0])
-        head = self._db.execute("SELECT last_seq, pruned_seq FROM head").fetchone()
-        self.last_seq, self._pruned_seq = int(head[0]), int(head[1])
+        sent = db.execute("SELECT count(*) FROM outbox WHERE sent_wall_ns IS NOT NULL").fetchone()
+        head = db.execute("SELECT last_seq, pruned_seq FROM head").fetchone()
+        self._pending, self._bytes, self._critical = int(waiting[0]), int(waiting[1]), int(waiting[2])
+        self._sent, self.last_seq, self._pruned_seq = int(sent[0]), int(head[0]), int(head[1])
+        self.remember()
+
+    def remember(self) -> None:
+        """Keep the counts as they are when a transaction begins."""
+        self._kept = (self._pending, self._bytes, self._critical, self._sent, self.last_seq, self._pruned_seq)
+
+    def go_back(self) -> None:
+        """Take the kept counts: the transaction was rolled back."""
+        self._pending, self._bytes, self._critical, self._sent, self.last_seq, self._pruned_seq = self._kept
 
     def counts(self) -> Counts:
         """Return how much waits and how much is kept."""

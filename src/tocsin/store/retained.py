@@ -17,12 +17,16 @@ class RetainedTopics:
     def __init__(self, db: sqlite3.Connection, limits: Limits) -> None:
         self._db = db
         self._limits = limits
-        self.revision = 0
-        self.load()
+        self.revision = int(db.execute("SELECT revision FROM head").fetchone()[0])
+        self.remember()
 
-    def load(self) -> None:
-        """Read the newest revision again."""
-        self.revision = int(self._db.execute("SELECT revision FROM head").fetchone()[0])
+    def remember(self) -> None:
+        """Keep the newest revision as it is when a transaction begins."""
+        self._kept = self.revision
+
+    def go_back(self) -> None:
+        """Take the kept one: the transaction was rolled back."""
+        self.revision = self._kept
 
     def put(self, row: RetainedRow, wall_ns: int) -> bool:
         """Set or clear a topic; say whether that changes anything."""

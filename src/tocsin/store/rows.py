@@ -31,12 +31,12 @@ class GroupRow:
 
 def read_groups(db: sqlite3.Connection, info: SegmentInfo) -> Iterator[GroupRow]:
     """Yield the groups of a segment in order."""
-    after = -1
+    after = info.first_event - 1
     while True:
         rows = db.execute(
             "SELECT first_event, count, bodies, t_ns, wall_ns, effect_no, crc32, records FROM journal"
-            " WHERE segment = ? AND first_event > ? ORDER BY first_event LIMIT ?",
-            (info.number, after, _GROUPS_AT_ONCE),
+            " WHERE first_event > ? AND first_event <= ? ORDER BY first_event LIMIT ?",
+            (after, info.last_event, _GROUPS_AT_ONCE),
         ).fetchall()
         for first, count, bodies, t_ns, wall_ns, effect_no, crc32, records in rows:
             sound = isinstance(records, bytes) and zlib.crc32(records) == crc32

@@ -28,11 +28,10 @@ CREATE TABLE snapshot (
     sha256 BLOB NOT NULL, data BLOB NOT NULL
 );
 CREATE TABLE journal (
-    first_event INTEGER PRIMARY KEY, count INTEGER NOT NULL, segment INTEGER NOT NULL, bodies INTEGER NOT NULL,
+    first_event INTEGER PRIMARY KEY, count INTEGER NOT NULL, bodies INTEGER NOT NULL,
     t_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL, effect_no INTEGER NOT NULL,
     crc32 INTEGER NOT NULL, records BLOB NOT NULL
 );
-CREATE INDEX journal_segment ON journal (segment, first_event);
 CREATE TABLE body (id INTEGER PRIMARY KEY, digest BLOB NOT NULL, data BLOB NOT NULL);
 CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, fingerprint TEXT NOT NULL,

@@ -170,18 +170,18 @@ class Sealer:
             self.unsealed = len(closed) - left
             self._seal(db, info)
         self.unsealed = 0
-        for number in journal.leftovers(db):
-            self._delete_rows(number)
+        for info in journal.leftovers(db):
+            self._delete_rows(info)
 
     def _seal(self, db: sqlite3.Connection, info: SegmentInfo) -> None:
         held, notices = write_segment(db, info, self._folder, stopping=lambda: self._stop)
         for notice in notices:
             self._writer.notice(notice)
         self._writer.do(Sealed(held, _lost(info, held)))
-        self._delete_rows(info.number)
+        self._delete_rows(held)
 
-    def _delete_rows(self, number: int) -> None:
-        while not self._stop and self._writer.do(DeleteRows(number)):
+    def _delete_rows(self, info: SegmentInfo) -> None:
+        while not self._stop and self._writer.do(DeleteRows(info)):
             pass
 
     def _keep_bounds(self, db: sqlite3.Connection) -> None:
