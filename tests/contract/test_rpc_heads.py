@@ -128,6 +128,19 @@ async def test_silence_with_the_socket_alive_means_a_new_connection() -> None:
 
 
 @virtual
+async def test_heads_that_keep_coming_keep_the_connection() -> None:
+    async def script(_: WsNode, socket: web.WebSocketResponse) -> None:
+        for number in range(1, 21):
+            await socket.send_json(head(number))
+            await asyncio.sleep(0.2)
+        await hold(socket)
+
+    async with watching(script) as (node, heads, _, _):
+        await until(lambda: heads.stats.heads == 20)
+        assert node.connects == 1
+
+
+@virtual
 async def test_chatter_without_heads_is_silence() -> None:
     async def script(_: WsNode, socket: web.WebSocketResponse) -> None:
         while True:
@@ -183,6 +196,8 @@ async def test_a_flood_of_heads_is_cut_down_to_a_few_events() -> None:
         await hold(socket)
 
     async with watching(script) as (node, heads, emitted, _):
+        await until(lambda: heads.stats.fault is not None)
+        assert heads.stats.fault.kind is FaultKind.TOO_LARGE
         await until(lambda: node.connects >= 2)
         assert heads.stats.suppressed > 100
         assert len(emitted) <= 20 * node.connects
