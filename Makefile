@@ -1,6 +1,6 @@
 # Everything starts here; each target sets up what it needs and a second run is quick.
 #
-#   make demo        see Tocsin at work: no root, no keys, no node
+#   make demo        see Tocsin at work: no root, no keys, no node (DEMO_ARGS=--keep: and stay)
 #   make test        every gate and every test that is not slow
 #   make test-slow   the batteries: minutes to an hour
 #   make bench       every figure, one JSON object each
@@ -18,6 +18,7 @@ WHEEL_VENV := .venv-wheel
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PYTEST_ARGS ?=
+DEMO_ARGS ?=
 
 PYTHON_CODE := src tests benchmarks
 SOURCES := $(shell find src configs -type f -not -name '*.pyc' 2>/dev/null)
@@ -27,8 +28,22 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-slow bench lint format types imports wheel lock clean system
 
-demo: $(STAMPS)/tocsin
-	@$(BIN)/tocsin demo
+demo: $(STAMPS)/demo
+	@exec $(BIN)/tocsin demo $(DEMO_ARGS)
+
+# Less than the tests take: no apt, and only what the program itself and a broker from a wheel need.
+$(STAMPS)/demo: requirements.txt requirements-dev.txt pyproject.toml
+	@mkdir -p $(STAMPS)
+	@if [ ! -e $(STAMPS)/tocsin ]; then \
+	  echo 'installing into $(VENV), once'; \
+	  $(PYTHON) -m venv $(VENV); \
+	  $(BIN)/pip install -q --require-hashes -r requirements.txt; \
+	  sed -n '/^iotcore==/,/[^\\]$$/p' requirements-dev.txt >$(STAMPS)/broker.txt; \
+	  $(BIN)/pip install -q --require-hashes -r $(STAMPS)/broker.txt || \
+	    echo 'no broker from a wheel for this platform: the demo takes mosquitto, or does without'; \
+	  $(BIN)/pip install -q --no-deps -e .; \
+	fi
+	@touch $@
 
 test: lint types imports wheel $(STAMPS)/anvil
 	$(BIN)/pytest -q $(PYTEST_ARGS)

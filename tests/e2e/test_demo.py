@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.cli._demo import crew, scene, words
+from tocsin.cli._demo import crew, scene, stage, words
 from tocsin.clock import SystemClock
 from tocsin.mqtt import embedded
 from tocsin.runtime.daemon import read_config
@@ -179,7 +179,7 @@ def assert_the_story_is_told(output: str) -> None:
     assert output.index("now both") < output.index("RESOLVED")
 
 
-@pytest.mark.parametrize("broker", ["mosquitto", "none"])
+@pytest.mark.parametrize("broker", [pytest.param("mosquitto", marks=pytest.mark.slow), "none"])
 def test_alerts_come_and_go_and_nothing_is_left(place: Place, broker: str) -> None:
     need(broker)
     demo = place.demo("--broker", broker)
@@ -220,17 +220,20 @@ def test_what_it_says_to_type_works(place: Place, tmp_path: Path, broker: str) -
 
 
 @pytest.mark.parametrize(
-    ("moment", "number"),
+    ("broker", "moment", "number"),
     [
-        ("a simulated chain", signal.SIGTERM),
-        ("less ", signal.SIGINT),
-        ("all is well", signal.SIGHUP),
-        ("now north-2 stalls", signal.SIGINT),
-        ("now both", signal.SIGTERM),
+        ("mosquitto", "a simulated chain", signal.SIGTERM),
+        ("mosquitto", "less ", signal.SIGINT),
+        pytest.param("mosquitto", "all is well", signal.SIGHUP, marks=pytest.mark.slow),
+        ("mosquitto", "now north-2 stalls", signal.SIGINT),
+        pytest.param("mosquitto", "now both", signal.SIGTERM, marks=pytest.mark.slow),
+        ("iotcore", "less ", signal.SIGTERM),
+        pytest.param("iotcore", "now north-2 stalls", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("none", "less ", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("none", "now north-2 stalls", signal.SIGINT, marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("broker", ["mosquitto", "iotcore", "none"])
-def test_a_signal_at_any_moment_ends_it_cleanly(place: Place, moment: str, number: signal.Signals, broker: str) -> None:
+def test_a_signal_at_any_moment_ends_it_cleanly(place: Place, broker: str, moment: str, number: signal.Signals) -> None:
     need(broker)
     demo = place.demo("--broker", broker)
     demo.until(moment)
@@ -328,13 +331,41 @@ def test_an_alert_is_one_line_whatever_it_says() -> None:
     assert len(written) == 2
 
 
-def test_a_broker_that_is_not_there_is_named_with_what_to_install() -> None:
-    missing = next((name for name in ("mosquitto", "iotcore") if name not in embedded.available()), None)
-    if missing is None:
-        pytest.skip("both brokers are installed")
-    done = subprocess.run(program("--broker", missing), capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "apt-get install mosquitto" in done.stderr
+@pytest.fixture
+def broken_mosquitto(tmp_path: Path) -> str:
+    """Give a PATH on which mosquitto is found and does not start."""
+    script = tmp_path / "mosquitto"
+    script.write_text("#!/bin/sh\necho no such listener >&2\nexit 3\n")
+    script.chmod(0o755)
+    return f"{tmp_path}:{os.environ['PATH']}"
+
+
+def test_where_the_better_broker_does_not_start_it_says_so_and_takes_the_other(
+    place: Place, broken_mosquitto: str
+) -> None:
+    need("iotcore")
+    demo = place.demo(PATH=broken_mosquitto)
+    shown = demo.until("all is well")
+    assert "mosquitto did not start; its log:\n  no such listener\n" in shown
+    assert "iotcore as MQTT 5 broker" in shown
+    demo.signal(signal.SIGINT)
+    assert demo.ended() == (STOPPED, "")
+    place.assert_nothing_is_left()
+
+
+def test_a_wanted_broker_that_does_not_start_is_an_error(place: Place, broken_mosquitto: str) -> None:
+    demo = place.demo("--broker", "mosquitto", PATH=broken_mosquitto)
+    assert demo.ended() == (1, "tocsin: mosquitto did not start; its log:\n  no such listener\n")
+    place.assert_nothing_is_left()
+
+
+async def test_without_any_broker_it_says_how_to_get_one() -> None:
+    written: list[str] = []
+    teller = words.Teller(SystemClock(), written.append, colour=False)
+    options = stage.Options(speed=1, seed=0, seconds=None, keep=False, broker=None)
+    stage._Play(options, SystemClock(), teller, stage.Interruption(None))._introduce(None)
+    assert "no MQTT broker" in "".join(written)
+    assert "apt-get install mosquitto, or pip install 'tocsin[demo]'" in "".join(written)
 
 
 def test_an_unknown_broker_is_refused_with_those_that_are_known() -> None:

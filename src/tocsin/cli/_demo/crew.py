@@ -74,13 +74,17 @@ class Daemon:
         """Wait for its end, which nobody asked for, and raise TocsinError with what it said last."""
         code = await self._process.wait()
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise TocsinError(f"the daemon {how}; its log:\n{last_lines(self._log)}")
+        raise TocsinError(f"the daemon {how}; its log:\n{self.said()}")
+
+    def said(self) -> str:
+        """Return the end of its log, indented."""
+        return last_lines(self._log)
 
     async def say_goodbye(self) -> None:
         """End it and hold it to its word: a clean end has exit code 0."""
         code = await self.stop()
         if code != 0:
-            raise TocsinError(f"the daemon did not end cleanly (exit code {code}); its log:\n{last_lines(self._log)}")
+            raise TocsinError(f"the daemon did not end cleanly (exit code {code}); its log:\n{self.said()}")
 
     async def stop(self) -> int:
         """End it cleanly, or the hard way when it does not follow. Return its exit code."""

@@ -56,7 +56,7 @@ class Scene:
     """The chain and its nodes, with the three levers of the story. `speed` divides every span of time."""
 
     def __init__(self, clock: Clock, *, speed: int, seed: int) -> None:
-        self.slot_ns: Final = _SLOT_NS // speed
+        self.slot_ns: Final = _SLOT_NS // speed // MS * MS
         spec = ChainSpec(seed=seed, slot_ns=self.slot_ns, history=_HISTORY, finalized_after=_FINALITY)
         self.chain: Final = SimChain(clock, spec)
         self.nodes: Final = {role.name: _node(self.chain, role, speed) for role in ROLES}

@@ -2,14 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tocsin.cli._demo import crew, ears, scene, words
-from tocsin.cli._demo.ears import Event
+from tocsin.cli._demo.ears import BrokerEar, DaemonEar
 from tocsin.cli._demo.scene import Scene
 from tocsin.cli._demo.story import Alerts, Story, listen
 from tocsin.cli._demo.words import Teller
@@ -124,16 +124,17 @@ class _Play:
         meanwhile = tuple(words.meanwhile(folder, config, broker, ROOT))
         self._teller.say("", *meanwhile)
         # Subscribed before the daemon lives, so that nothing that it says is missed.
-        events = await self._listening(stack, folder, broker)
+        ear = await self._listening(stack, folder, broker)
         daemon = await stack.enter_async_context(crew.daemon(config))
         alerts = Alerts()
         story = Story(self._scene, alerts, self._teller, str(scene.runtime_dir(folder)))
         async with asyncio.TaskGroup() as group:
             watching = [
-                group.create_task(listen(events, alerts, self._teller)),
+                group.create_task(listen(ear.events(), alerts, self._teller)),
+                group.create_task(ear.lost()),
                 group.create_task(daemon.ended()),
             ]
-            await story.play()
+            await _played(story, daemon)
             self._teller.mark("that was the story: the alerts came, and they are over")
             if self._options.keep:
                 self.told = True
@@ -155,21 +156,21 @@ class _Play:
 
     async def _listening(
         self, stack: AsyncExitStack, folder: Path, broker: EmbeddedBroker | None
-    ) -> AsyncIterator[Event]:
+    ) -> BrokerEar | DaemonEar:
         if broker is None:
-            return ears.at_daemon(scene.runtime_dir(folder))
+            return DaemonEar(scene.runtime_dir(folder))
         return await stack.enter_async_context(ears.at_broker(broker, ROOT, folder / crew.BROKER_LOG))
 
     def _introduce(self, broker: EmbeddedBroker | None) -> None:
         groups: dict[str, list[str]] = {}
         for role in scene.ROLES:
             groups.setdefault(role.provider, []).append(role.name)
-        own = groups.pop("self")
-        others = "; ".join(f"{', '.join(names)} of a provider" for names in groups.values())
-        self._teller.mark(f"a simulated chain with a block every {self._scene.slot_s:g} s")
-        self._teller.mark(
-            f"{len(scene.ROLES)} nodes in {len(groups) + 1} groups: {', '.join(own)} of your own; {others}"
+        shown = "; ".join(
+            f"{', '.join(names)} ({'your own' if provider == 'self' else f'provider {provider}'})"
+            for provider, names in groups.items()
         )
+        self._teller.mark(f"a simulated chain with a block every {self._scene.slot_s:g} s")
+        self._teller.mark(f"{len(scene.ROLES)} nodes in {len(groups)} groups: {shown}")
         self._teller.mark("`tocsin run` to watch them")
         if broker is not None:
             self._teller.mark(f"{broker.name} as MQTT 5 broker; every alert is shown when it arrives there")
@@ -177,3 +178,11 @@ class _Play:
         self._teller.mark("no MQTT broker; every alert is shown when the daemon tells it at its control socket")
         if self._options.broker is None:
             self._teller.mark("to have a broker as well: apt-get install mosquitto, or pip install 'tocsin[demo]'")
+
+
+async def _played(story: Story, daemon: crew.Daemon) -> None:
+    """Play it; what the daemon wrote belongs to the reason why it went otherwise."""
+    try:
+        await story.play()
+    except TocsinError as error:
+        raise TocsinError(f"{error}\nthe daemon's log:\n{daemon.said()}") from None

@@ -90,14 +90,15 @@ class Story:
         await self._resolved()
 
     async def _all_well(self) -> None:
+        seen: dict[str, Any] | None = None
         try:
             async with asyncio.timeout(self._limit_s):
-                seen = await self._status()
                 while seen is None or not _is_well(seen):
                     await asyncio.sleep(_LOOK_S)
                     seen = await self._status()
         except TimeoutError:
-            raise TocsinError(f"the daemon did not call the nodes healthy within {self._limit_s:.0f} s") from None
+            said = "it does not answer" if seen is None else f"its status:\n{_page(seen, colour=False)}"
+            raise TocsinError(f"not all was well within {self._limit_s:.0f} s; {said}") from None
         chain = seen["chains"][0]
         self._teller.mark(
             f"all is well: {len(chain['nodes'])} nodes healthy, {chain['votes']} of {chain['groups']} groups agree "
@@ -114,11 +115,9 @@ class Story:
 
     async def _show_status(self) -> None:
         found = await self._status()
-        clock = SystemClock()
         if found is not None:
-            verdict = _report.judge(found, source="socket", now_wall_ns=clock.wall_ns())
             self._teller.mark("this is what `tocsin status` says to that:")
-            self._teller.page(_report.text(verdict, now_wall_ns=clock.wall_ns(), colour=self._teller.colour))
+            self._teller.page(_page(found, colour=self._teller.colour))
 
     async def _firing(self, detector: str, node: str, severity: str) -> None:
         if not await self._alerts.until(lambda: self._alerts.open.get((detector, node)) == severity, self._limit_s):
@@ -131,6 +130,12 @@ class Story:
         missing = {(FORK, FORKS), (STALL, STALLS)} - self._alerts.over
         if missing:
             raise TocsinError(f"never resolved: {', '.join(detector for detector, _ in sorted(missing))}")
+
+
+def _page(document: dict[str, Any], *, colour: bool) -> str:
+    now_wall_ns = SystemClock().wall_ns()
+    verdict = _report.judge(document, source="socket", now_wall_ns=now_wall_ns)
+    return _report.text(verdict, now_wall_ns=now_wall_ns, colour=colour)
 
 
 def _is_well(document: dict[str, Any]) -> bool:
