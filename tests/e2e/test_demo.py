@@ -20,6 +20,7 @@ from tocsin.mqtt import embedded
 from tocsin.runtime.daemon import read_config
 from tocsin.testing import serve_nodes
 
+TUTORIAL = Path(__file__).parents[2] / "docs/tutorial/first-steps.md"
 QUICK = ("--speed", "4", "--seed", "7")
 TOLD = "that was the story"
 STOPPED = 130
@@ -165,7 +166,8 @@ def assert_the_story_is_told(output: str) -> None:
         assert mine[0][:2] == ("FIRING", "warning")
         assert [one[0] for one in mine].count("RESOLVED") == 1
         assert mine[-1][0] == "RESOLVED"
-    assert {one[3] for one in said} == {"reth", "north-2"}
+    # A machine that is too busy for blocks this fast may make others late, but never makes them fork.
+    assert {one[3] for one in said if one[2] == "node.fork"} == {"reth"}
     order = [
         "now reth forks",
         "node.fork   reth is",
@@ -188,6 +190,8 @@ def test_alerts_come_and_go_and_nothing_is_left(place: Place, broker: str) -> No
     assert "What to type next:" in demo.out
     assert re.search(r"tocsin demo --keep .*\n.*tocsin init ", demo.out)
     assert "\x1b" not in demo.out
+    assert len(told_in_the_tutorial()) > 4
+    assert [line for line in told_in_the_tutorial() if line not in demo.out] == []
     place.assert_nothing_is_left()
 
 
@@ -308,6 +312,12 @@ def test_colours_are_for_terminals_whose_user_likes_them(place: Place, environ: 
         process.wait()
         os.close(ours)
     assert (b"\x1b[" in shown) == (environ == {})
+
+
+def told_in_the_tutorial() -> list[str]:
+    """Return what the page says that the demo prints of its own accord, without times."""
+    line = re.compile(r"^ *\d+\.\d s  ((?:now|that|everything|`tocsin).*)$", re.MULTILINE)
+    return line.findall(TUTORIAL.read_text())
 
 
 @pytest.mark.parametrize("speed", [1, 2, 3, 4])
