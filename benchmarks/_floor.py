@@ -1,6 +1,7 @@
 """The floor: what polling costs with nothing but a socket, hand-written HTTP/1.1 and orjson."""
 
 import asyncio
+from functools import partial
 
 import orjson
 
@@ -70,7 +71,7 @@ async def poll_floor(port: int, path: str, bodies: list[bytes], *, nodes: int, p
     requests = [http_request(port, path, body) for body in bodies]
     waiting = [loop.create_future() for _ in range(nodes)]
     for done in waiting:
-        await loop.create_connection(lambda done=done: FloorNode(requests, polls, done), "127.0.0.1", port)
+        await loop.create_connection(partial(FloorNode, requests, polls, done), "127.0.0.1", port)
     await asyncio.gather(*waiting)
 
 
@@ -86,7 +87,7 @@ async def floor_at_1_hz(port: int, requests: list[tuple[bytes, bytes]], *, per_b
     loop = asyncio.get_running_loop()
     forever = [loop.create_future() for _ in requests]
     nodes = [
-        (await loop.create_connection(lambda done=done: PacedFloorNode([], 1 << 40, done), "127.0.0.1", port))[1]
+        (await loop.create_connection(partial(PacedFloorNode, [], 1 << 40, done), "127.0.0.1", port))[1]
         for done in forever
     ]
 

@@ -228,7 +228,8 @@ async def sickness(bench: Bench, *, pairs: int, run_s: float) -> dict[str, float
 
     Every run has exactly one round with safe and finalized in it, so that the best is not merely one without.
     """
-    well, sick = [], []
+    well: list[float] = []
+    sick: list[float] = []
     for turn in range(pairs):
         # In turns also within the pairs, so that a slow drift of the machine weighs on both.
         for is_sick in (turn % 2 == 0, turn % 2 == 1):
