@@ -64,6 +64,9 @@ def check_ladder(report: dict[str, Any]) -> None:
 def test_a_full_disk_costs_the_journal_first_and_everything_comes_back_with_the_space(tmp_path: Path) -> None:
     filled, found = on_small_disk(tmp_path, "fill @", "look @")
     check_ladder(filled)
+    kind, text, left_behind = filled["export"]
+    assert (kind, left_behind) == ("StoreFull", False)
+    assert "no.tsj: cannot be written: No space left on device" in text
     assert filled["modes_after"][-1] == Mode.NORMAL
     assert not filled["gap_after"]
     assert filled["all_durable_after"]

@@ -16,6 +16,7 @@ from typing import Any
 from tests.support.store_kit import group, row
 
 from tocsin.clock import SystemClock
+from tocsin.errors import StoreError
 from tocsin.model.alert import Severity
 from tocsin.store import Limits, Mode, RetainedRow, Store
 
@@ -83,6 +84,10 @@ async def fill(folder: Path, *, die: bool) -> dict[str, Any]:
         "retained": [(item.payload or b"").decode() for item in await store.retained_all()],
         "reserve": (state_dir / "reserve").exists(),
     }
+    try:
+        await store.export(folder / "no.tsj", from_wall_ns=0, to_wall_ns=2**62)
+    except StoreError as error:
+        report["export"] = [type(error).__name__, str(error), (folder / "no.tsj").exists()]
     sent = [item.row.seq for item in waiting if item.row.seq % 2]
     await store.mark_sent(sent)
     report["sent"] = sent

@@ -27,11 +27,13 @@ def export_recording(db_path: Path, folder: Path, target: Path, *, from_wall_ns:
         chosen = _chosen(journal.segments(db), from_wall_ns, to_wall_ns)
         if not chosen:
             raise StoreError("the journal holds nothing of this span of time")
+        out = RecordingWriter(target, origin=chosen[0].origin)
         try:
-            with RecordingWriter(target, origin=chosen[0].origin) as out:
+            with out:
                 return _Export(db, folder, out, to_wall_ns).run(chosen)
-        except OSError as error:
-            raise StoreError(f"{target}: cannot be written: {error.strerror}") from error
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
 
 
 def _chosen(known: list[SegmentInfo], from_wall_ns: int, to_wall_ns: int) -> list[SegmentInfo]:
@@ -55,17 +57,17 @@ class _Export:
         first = chosen[0].first_event
         for info in chosen:
             try:
-                self._segment(info)
+                snapshot, entries = self._read(info)
             except StoreError:
                 # Recorded as a gap by whatever section follows, or here when none does.
                 continue
+            self._segment(info, snapshot, entries)
         last = self._next - 1 if self._next is not None else first - 1
         if chosen[-1].first_event > last + 1 or self._next is None:
             self._miss(last + 1, chosen[-1].last_event)
         return Exported(first_event=first, last_event=last, events=self._events, gaps=tuple(self._gaps))
 
-    def _segment(self, info: SegmentInfo) -> None:
-        snapshot, entries = self._read(info)
+    def _segment(self, info: SegmentInfo, snapshot: SnapshotAt | None, entries: Iterator[Entry]) -> None:
         gap = info.gap
         if self._next is not None and info.first_event > self._next and gap is None:
             gap = Gap(first_event=self._next, last_event=info.first_event - 1, reason=_UNREADABLE)

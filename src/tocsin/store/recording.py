@@ -5,16 +5,18 @@ verifies every checksum before the first entry is handed out, then streams.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from tocsin.errors import CorruptRecord, StoreError
+from tocsin.errors import CorruptRecord, StoreError, StoreFull
 from tocsin.store.chainfile import FrameReader
 from tocsin.store.framing import pack_records
 from tocsin.store.header import VERSION, Header, read_header
 from tocsin.store.section import End, SectionWriter, Stamp, read_pieces, skip_frame
+from tocsin.store.space import is_out_of_space
 from tocsin.store.values import MIB, Entry, Gap, Group, Origin, Record, Snapshot, SnapshotAt
 
 SECTION_BYTES = 64 * MIB
@@ -172,7 +174,8 @@ class RecordingWriter:
     ) -> None:
         """End the section that is open and begin another one."""
         if self._next is not None:
-            self._out.end(last=False)
+            with _writing(self._path):
+                self._out.end(last=False)
         self._segment = self._segment + 1 if segment is None else segment
         header = Header(
             version=VERSION,
@@ -184,7 +187,8 @@ class RecordingWriter:
             origin=origin or self._origin,
             gap=gap,
         )
-        self._out.begin(header, snapshot)
+        with _writing(self._path):
+            self._out.begin(header, snapshot)
         self._numbers.clear()
         self._next = first_event
         self._raw = 0
@@ -193,29 +197,37 @@ class RecordingWriter:
         """Add records to the open section; the first one has number `stamp.event_no`."""
         if stamp.event_no != self._next:
             raise StoreError(f"{self._path}: event {stamp.event_no} where {self._next} belongs")
-        packed = pack_records([(record.data, self._numbered(record)) for record in records])
-        self._out.group(stamp, len(records), packed)
+        with _writing(self._path):
+            packed = pack_records([(record.data, self._numbered(record)) for record in records])
+            self._out.group(stamp, len(records), packed)
         self._raw += len(packed)
         self._next += len(records)
 
     def flush(self) -> None:
         """Hand everything to the operating system: a killed process loses none of it."""
-        self._out.flush()
+        with _writing(self._path):
+            self._out.flush()
 
     def close(self) -> None:
         """End the recording and bring it to the disk."""
         if self._file.closed:
             return
-        if self._next is not None:
-            self._out.end(last=True)
-        self._out.flush()
-        self._out.sync()
-        self._file.close()
+        try:
+            with _writing(self._path):
+                if self._next is not None:
+                    self._out.end(last=True)
+                self._out.flush()
+                self._out.sync()
+        finally:
+            self.abandon()
 
     def abandon(self) -> None:
         """Close the file without an end: it reads as cut short."""
-        if not self._file.closed:
+        if self._file.closed:
+            return
+        with suppress(OSError):
             self._out.flush()
+        with suppress(OSError):
             self._file.close()
 
     def _numbered(self, record: Record) -> list[int]:
@@ -228,6 +240,16 @@ class RecordingWriter:
             self._out.body(bytes.fromhex(name), data)
             self._raw += len(data)
         return known
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Name the file in what the system says about it."""
+    try:
+        yield
+    except OSError as error:
+        kind = StoreFull if is_out_of_space(error) else StoreError
+        raise kind(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _create(path: Path) -> BinaryIO:

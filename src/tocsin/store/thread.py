@@ -9,7 +9,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 from tocsin.errors import StoreError
 from tocsin.store.core import Core
@@ -40,9 +42,9 @@ class WriterThread:
         self._deliver = deliver
         self._after = after
         self._loop = asyncio.get_running_loop()
-        self._jobs: deque[Job] = deque()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        """Of the loop. A None only wakes the thread: there is something in the background, or the end."""
         self._background: deque[Job] = deque()
-        self._bell = threading.Event()
         self._closing = False
         self._ended = False
         self._opened: asyncio.Future[None] = self._loop.create_future()
@@ -55,8 +57,7 @@ class WriterThread:
 
     def post(self, job: Job) -> None:
         """Queue a job of the loop."""
-        self._jobs.append(job)
-        self._bell.set()
+        self._jobs.put(job)
         if self._ended:
             self._refuse_rest()
 
@@ -67,7 +68,7 @@ class WriterThread:
         """
         waiter: Future[object] = Future()
         self._background.append(Job(op, thread_waiter=waiter))
-        self._bell.set()
+        self._jobs.put(None)
         if self._ended:
             self._refuse_rest()
         result = waiter.result()
@@ -78,7 +79,7 @@ class WriterThread:
     def close(self) -> None:
         """Do what is queued, then end. Blocks: call it off the loop."""
         self._closing = True
-        self._bell.set()
+        self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:
@@ -98,12 +99,12 @@ class WriterThread:
 
     def _refuse_rest(self) -> None:
         """Answer what came too late; nobody is left waiting."""
-        while batch := self._take():
+        while batch := self._take(wait=False):
             self._answer(batch, [Failure(StoreError("the store is closed"))] * len(batch))
 
     def _serve(self, core: Core) -> None:
         while True:
-            batch = self._take()
+            batch = self._take(wait=not self._background and not self._closing)
             if batch:
                 results = core.run([job.op for job in batch])
                 core.decide_snapshot()
@@ -112,14 +113,16 @@ class WriterThread:
                 core.care()
             elif self._closing:
                 return
-            else:
-                self._bell.wait()
-                self._bell.clear()
 
-    def _take(self) -> list[Job]:
+    def _take(self, *, wait: bool) -> list[Job]:
+        """Return the jobs of the loop that wait, else one from the background, else nothing."""
         batch: list[Job] = []
-        while self._jobs and len(batch) < _BATCH:
-            batch.append(self._jobs.popleft())
+        with suppress(Empty):
+            while len(batch) < _BATCH:
+                job = self._jobs.get(block=wait and not batch)
+                wait = False
+                if job is not None:
+                    batch.append(job)
         if not batch and self._background:
             batch.append(self._background.popleft())
         return batch
