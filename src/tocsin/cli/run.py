@@ -28,6 +28,8 @@ def command(
     from tocsin.runtime.logs import set_up  # noqa: PLC0415
 
     set_up(log_level)
-    # What was imported stays for life: the collector need not look at it again and again.
+    # What was imported stays for life, and an answer is a few hundred objects that die young: look less often, and not
+    # at all at the former (3 to 13 % of the cost of a poll at 500 nodes).
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     asyncio.run(live(Path(_where.config_path(config, os.environ))))
