@@ -194,10 +194,12 @@ def _transition(
     """Return the next state and its message, or None when nothing is to be said."""
     muted = current.muted_since_ns is not None and moment.now_ns - current.muted_since_ns < CAP_NS
     reached = None if muted else _reached(current, moment.now_ns)
-    if current.state is AlertState.PENDING:
-        return None if reached is None else _fire(key, current, reached, activations, moment)
     subject = subjects.get(current.finding.labels)
-    if finding is None and (subject is None or subject.sample is None):
+    has_data = finding is not None or (subject is not None and subject.sample is not None)
+    if current.state is AlertState.PENDING:
+        # Time alone makes nothing fire: what is late may be the node's answer that all is well again.
+        return None if reached is None or not has_data else _fire(key, current, reached, activations, moment)
+    if not has_data:
         if current.state is AlertState.UNKNOWN or (subject is not None and not subject.lost):
             return None
         return _say(key, current, moment, state=AlertState.UNKNOWN, reason="data-missing")
@@ -282,19 +284,37 @@ def acknowledge(alerts: Alerts, key: str, by: str, moment: Moment) -> tuple[Aler
     return replace(alerts, tracked=tracked), (alert,)
 
 
-def adopt(alerts: Alerts, orphan: Orphan, moment: Moment, *, watched: bool) -> tuple[Alerts, tuple[Alert, ...]]:
+def revived(alerts: Alerts) -> Alerts:
+    """Return the alerts as a new life takes them over: open ones stay open, whatever had begun begins anew.
+
+    Nobody looked meanwhile, so the time between was neither time over the limit nor time below it.
+    """
+    tracked = {
+        key: replace(current, rising={}, falling=None)
+        for key, current in alerts.tracked.items()
+        if current.state is not AlertState.PENDING
+    }
+    return replace(alerts, tracked=tracked)
+
+
+def adopt(
+    alerts: Alerts, orphan: Orphan, moment: Moment, *, watched: bool, limits: Limits | None = None
+) -> tuple[Alerts, tuple[Alert, ...]]:
     """Take over an alert whose state was lost: as unknown, never as resolved; resolved only if nobody watches it.
 
-    Its limits are lost as well: the next finding brings them, and without one it resolves like any other.
+    What it was held against is lost as well: the next finding brings it. Until then `limits` tell how it may end. One
+    that was resolved meanwhile is not resolved again, and the next one is not taken for it.
     """
-    if orphan.fingerprint in alerts.tracked:
+    current = alerts.tracked.get(orphan.fingerprint)
+    known = (current.activation, current.count) if current and current.state is not AlertState.PENDING else (0, 0)
+    if known >= (orphan.activation, orphan.count):
         return alerts, ()
     finding = Finding(
         detector=orphan.detector,
         labels=orphan.labels,
         value=1,
         unit="",
-        limits=Limits(),
+        limits=limits or Limits(),
         sample=0,
         summary=orphan.summary,
         grade=Grade.UNCORROBORATED,
@@ -308,6 +328,9 @@ def adopt(alerts: Alerts, orphan: Orphan, moment: Moment, *, watched: bool) -> t
         count=orphan.count,
     )
     activations = {**alerts.activations, orphan.fingerprint: orphan.activation}
+    if not orphan.is_open:
+        left = {key: one for key, one in alerts.tracked.items() if key != orphan.fingerprint or not known[0]}
+        return Alerts(tracked=left, activations=activations if watched else alerts.activations), ()
     if not watched:
         _, alert = _resolve(orphan.fingerprint, lost, moment, "unconfigured")
         return replace(alerts, activations=activations), (alert,)

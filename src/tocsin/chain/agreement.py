@@ -10,7 +10,7 @@ Any two sets of more than half the weight share a group, and what one group has 
 the blocks with a quorum are one chain too, and its deepest block is unique.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from tocsin.chain.groups import Group, Groups
@@ -70,6 +70,7 @@ class _Poll:
     groups: Groups
     votes: tuple[tuple[Group, Point], ...]
     waited: bool
+    overdue: Collection[str]
 
 
 def agree(
@@ -80,19 +81,21 @@ def agree(
     t_ns: int,
     *,
     waited: bool = False,
+    overdue: Collection[str] = (),
 ) -> Decision:
     """Count the votes: node name to hash of its head, for every node whose head is fresh and sound.
 
     A head that is not in the tree is no vote. Nodes that are silent count in the size of their group and nowhere else;
     nodes outside `groups` must be left out. Heads that are unlinked, but may be linked by headers yet to be fetched,
-    make no split; `waited` says that the back-fill had its chance, so that what is unlinked stays so and contradicts.
+    make no split; `overdue` has the heads for which the back-fill had its chance, so that they stay unlinked and
+    contradict, and `waited` says so of all.
     The block never moves down its own chain; it does move to another branch that has a quorum.
     """
     heads = {node: tree.headers[name] for node, name in votes.items() if name in tree.headers}
     same = _unanimous(heads, groups)
     if same is not None and previous.block is not None and previous.block.hash == same.hash:
         return Decision(agreement=_unmoved(previous, groups), branches=(previous.block,))
-    return _decide(_count(tree, heads, groups, waited=waited), heads, previous, t_ns)
+    return _decide(_count(tree, heads, groups, waited=waited, overdue=overdue), heads, previous, t_ns)
 
 
 def agree_finalized(
@@ -132,10 +135,12 @@ def _unmoved(previous: Agreement, groups: Groups) -> Agreement:
     return replace(previous, grade=grade, votes=count, voting_groups=count, groups=count)
 
 
-def _count(tree: HeaderTree, heads: Mapping[str, Point], groups: Groups, *, waited: bool) -> _Poll:
+def _count(
+    tree: HeaderTree, heads: Mapping[str, Point], groups: Groups, *, waited: bool, overdue: Collection[str] = ()
+) -> _Poll:
     ballots = ((group, _ballot(tree, heads, group)) for group in groups.groups)
     votes = tuple((group, block) for group, block in ballots if block is not None)
-    return _Poll(tree=tree, groups=groups, votes=votes, waited=waited)
+    return _Poll(tree=tree, groups=groups, votes=votes, waited=waited, overdue=overdue)
 
 
 def _ballot(tree: HeaderTree, heads: Mapping[str, Point], group: Group) -> Point | None:
@@ -264,17 +269,25 @@ def _opposes(poll: _Poll, one: Point, other: Point) -> bool:
         case Forked():
             return True
         case Unlinked():
-            return poll.waited or not is_bridgeable(poll.tree, one, other)
+            in_vain = poll.waited or one.hash in poll.overdue or other.hash in poll.overdue
+            return in_vain or not is_bridgeable(poll.tree, one, other)
         case _:
             return False
 
 
 def _strongest(poll: _Poll, votes: list[tuple[Group, Point]]) -> int:
-    """Return the most weight that stands on one chain."""
-    return max(
-        sum(group.weight for group, block in votes if isinstance(relation(poll.tree, block, top), Level | Behind))
-        for _, top in votes
-    )
+    """Return the most weight that stands on one chain, or may turn out to."""
+    return max(sum(group.weight for group, block in votes if _may_be_below(poll, block, top)) for _, top in votes)
+
+
+def _may_be_below(poll: _Poll, block: Point, top: Point) -> bool:
+    match relation(poll.tree, block, top):
+        case Level() | Behind():
+            return True
+        case Unlinked():
+            return not _opposes(poll, block, top)
+        case _:
+            return False
 
 
 def _branches(poll: _Poll) -> tuple[BlockRef, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tocsin.model.alert import Finding
+from tocsin.model.alert import Finding, Over
 from tocsin.model.block import Header
 from tocsin.model.view import ChainView, NodeView, SelfView
 
@@ -38,6 +38,11 @@ def blocks(count: int) -> str:
 def seconds(ns: int) -> str:
     """Say a duration in seconds, to a tenth, from integers."""
     return f"{ns // 10**9}.{ns % 10**9 // 10**8} s"
+
+
+def if_counted(limit: Over | None, counted: int) -> Over | None:
+    """Return the limit if what counts reaches it: the rest of a value keeps an alert open, and begins none."""
+    return limit if limit is not None and counted >= limit.over else None
 
 
 def block_evidence(header: Header) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """A node on another branch than the agreed chain.
 
 Branches that part by one block heal within a slot or two all the time; two blocks deep, or one block that lasts,
-is a fork. There is no verdict while the pool itself is split: then nobody knows which branch is the fork.
+is a fork. The agreed chain is the one that had a quorum last: of branches that part above it while the pool is split
+nobody knows which is the fork, and none is called one.
 """
 
 from collections.abc import Iterator
@@ -9,9 +10,15 @@ from dataclasses import dataclass
 
 from tocsin.detect.base import ChainDetector, blocks, node_evidence
 from tocsin.model.alert import Finding, Limits, Over, Under
-from tocsin.model.view import ChainView, Forked, NodeView
+from tocsin.model.view import ChainView, Forked, NodeView, Unlinked
 
 ID = "node.fork"
+
+_DEEP = 64
+"""A branch of its own for as long as a back-fill looks back: deeper than that nothing is measured."""
+
+_PHANTOM_FROM = 4
+"""Unlinked heads that are this far ahead are called phantoms, see `node.phantom_head`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +35,8 @@ class ForkParams:
 def fork_limits(view: ChainView, node: NodeView, params: ForkParams) -> Limits:
     """Return the limits for this node: any depth counts once the branch has lasted."""
     since = node.seen.forked_since_ns
+    # A fork that is as old as the watch may have healed and come again while nobody looked.
+    since = since if since is None else max(since, view.started_ns)
     lasting = since is not None and view.now_ns - since > params.lasting_slots * view.settings.pace_ns
     warning = Over(over=1) if lasting and params.warning is not None else params.warning
     return Limits(
@@ -38,24 +47,29 @@ def fork_limits(view: ChainView, node: NodeView, params: ForkParams) -> Limits:
 
 
 def node_fork(view: ChainView, params: ForkParams) -> Iterator[Finding]:
-    """Yield one finding per node on another branch; `value` is the depth in blocks."""
+    """Yield one finding per node on another branch; `value` is the depth in blocks, 64 for that and more."""
     for node in view.answering:
-        if isinstance(node.relation, Forked):
-            depth, ancestor = node.relation.depth, node.relation.ancestor
-            evidence = node_evidence(view, node)
-            evidence["ancestor"] = {"number": ancestor.number, "hash": ancestor.hash}
-            yield Finding(
-                detector=ID,
-                labels=node.labels,
-                value=depth,
-                unit="blocks",
-                limits=fork_limits(view, node, params),
-                sample=node.seen.polls,
-                summary=f"{node.settings.name} is on another branch, {blocks(depth)} since {ancestor.number}",
-                grade=view.head.grade,
-                block=view.head.block,
-                evidence=evidence,
-            )
+        evidence = node_evidence(view, node)
+        match node.relation:
+            case Forked(depth=depth, ancestor=ancestor):
+                how = f"{blocks(depth)} since {ancestor.number}"
+                evidence["ancestor"] = {"number": ancestor.number, "hash": ancestor.hash}
+            case Unlinked(ahead=ahead) if node.severed and ahead < _PHANTOM_FROM:
+                depth, how = _DEEP, f"{blocks(_DEEP)} or more"
+            case _:
+                continue
+        yield Finding(
+            detector=ID,
+            labels=node.labels,
+            value=depth,
+            unit="blocks",
+            limits=fork_limits(view, node, params),
+            sample=node.seen.polls,
+            summary=f"{node.settings.name} is on another branch, {how}",
+            grade=view.head.grade,
+            block=view.head.block,
+            evidence=evidence,
+        )
 
 
 DETECTOR = ChainDetector(id=ID, params=ForkParams, run=node_fork)

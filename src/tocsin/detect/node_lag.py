@@ -41,7 +41,7 @@ def node_lag(view: ChainView, params: LagParams) -> Iterator[Finding]:
     provider = Limits(warning=params.provider_warning, critical=params.critical, clear=params.clear)
     for node in view.answering:
         behind = blocks_behind(node.relation)
-        if not behind or node.seen.corrupt is not None:
+        if not behind or node.severed or node.seen.corrupt is not None:
             continue
         late = seconds(behind * view.settings.block_time_ns)
         yield Finding(

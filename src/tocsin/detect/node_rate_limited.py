@@ -24,7 +24,7 @@ class RateLimitedParams:
 
 
 def node_rate_limited(view: ChainView, params: RateLimitedParams) -> Iterator[Finding]:
-    """Yield one finding per node that refuses; `value` in polls without an answer."""
+    """Yield one finding per node that refuses; `value` in polls refused in a row."""
     limits = Limits(warning=params.warning, clear=params.clear)
     for node in view.nodes:
         fault = node.seen.fault
@@ -32,7 +32,7 @@ def node_rate_limited(view: ChainView, params: RateLimitedParams) -> Iterator[Fi
             yield Finding(
                 detector=ID,
                 labels=node.labels,
-                value=node.seen.missed,
+                value=node.seen.refusals,
                 unit="polls",
                 limits=limits,
                 sample=node.seen.polls,

@@ -7,16 +7,16 @@ warning; six is worth waking somebody.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tocsin.detect.base import ChainDetector, node_evidence, seconds
+from tocsin.detect.base import ChainDetector, if_counted, node_evidence, seconds
 from tocsin.model.alert import Finding, Limits, Over, Under
-from tocsin.model.view import Ahead, Behind, ChainView, Level, NodeView, Unlinked
+from tocsin.model.view import Behind, ChainView, NodeView, Unlinked
 
 ID = "node.stale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaleParams:
-    """In block times without a new head. Clears when three polls in a row find a fresh one."""
+    """In block times without a new head, since watching began. Clears when three polls in a row find a fresh one."""
 
     warning: Over | None = Over(over=4)
     critical: Over | None = Over(over=6)
@@ -24,22 +24,34 @@ class StaleParams:
 
 
 def silent_slots(view: ChainView, node: NodeView) -> int:
-    """Return for how many block times this node has shown no new head while the agreed head moved; else 0."""
-    since, moved = node.seen.head_since_ns, view.head.since_ns
-    if since is None or moved is None or moved <= since or node.seen.corrupt is not None:
+    """Return for how many block times this node has shown no new head while the agreed head moved on; else 0.
+
+    The agreed head must be past the node's for a block time: when a chain that stood still goes on, somebody is last.
+    """
+    since, outrun, pace_ns = node.seen.head_since_ns, node.seen.outrun_since_ns, view.settings.pace_ns
+    if since is None or outrun is None or view.now_ns - outrun < pace_ns or node.seen.corrupt is not None:
         return 0
     match node.relation:
-        case Level() | Behind() | Ahead():
-            return (view.now_ns - since) // view.settings.pace_ns
+        case Behind():
+            return (view.now_ns - since) // pace_ns
         case Unlinked(ahead=ahead) if ahead < 0:
-            return (view.now_ns - since) // view.settings.pace_ns
+            return (view.now_ns - since) // pace_ns
         case _:
             return 0
 
 
+def _limits(view: ChainView, params: StaleParams, slots: int) -> Limits:
+    """Return the limits, without those that only the time before watching began has reached."""
+    counted = min(slots, (view.now_ns - view.started_ns) // view.settings.pace_ns)
+    return Limits(
+        warning=if_counted(params.warning, counted),
+        critical=if_counted(params.critical, counted),
+        clear=params.clear,
+    )
+
+
 def node_stale(view: ChainView, params: StaleParams) -> Iterator[Finding]:
     """Yield one finding per node that stands still; `value` in block times."""
-    limits = Limits(warning=params.warning, critical=params.critical, clear=params.clear)
     for node in view.answering:
         slots = silent_slots(view, node)
         if slots > 1:
@@ -48,7 +60,7 @@ def node_stale(view: ChainView, params: StaleParams) -> Iterator[Finding]:
                 labels=node.labels,
                 value=slots,
                 unit="block times",
-                limits=limits,
+                limits=_limits(view, params, slots),
                 sample=node.seen.polls,
                 summary=f"{node.settings.name} shows no new head for {seconds(slots * view.settings.pace_ns)} "
                 "while the agreed chain moves",

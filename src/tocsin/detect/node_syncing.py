@@ -1,6 +1,7 @@
 """A node that is still catching up: it says so, or its head is more than an hour older than the chain's.
 
-Clients say "not syncing" while hours behind (geth reports only a running sync cycle), so age is believed as well.
+Clients say "not syncing" while hours behind (geth reports only a running sync cycle), so age is believed as well. Where
+no head is agreed, age is held against our own clock, as far as the head of another node bears that out.
 """
 
 from collections.abc import Iterator
@@ -25,10 +26,17 @@ class SyncingParams:
 
 
 def head_age_ns(view: ChainView, node: NodeView) -> int:
-    """Return how much older this head is than the agreed one, or than the wall clock where none is agreed."""
+    """Return how much older this head is than the agreed one, or than now where none is agreed.
+
+    Now is what the wall clock says, but no later than the newest head of another node: our clock may be hours ahead.
+    """
     if node.seen.head is None:
         return 0
-    now = view.head_header.timestamp * 10**9 if view.head_header is not None else view.wall_ns
+    if view.head_header is not None:
+        now = view.head_header.timestamp * 10**9
+    else:
+        others = [other.seen.head.timestamp for other in view.answering if other.seen.head and other is not node]
+        now = min(view.wall_ns, max(others, default=0) * 10**9)
     return now - node.seen.head.timestamp * 10**9
 
 

@@ -25,7 +25,7 @@ class SplitParams:
 def split_limits(view: ChainView, params: SplitParams) -> Limits:
     """Return the limits: two polls must have seen it, and any depth counts once it has lasted."""
     pace = view.settings.pace_ns
-    since = view.head.since_ns
+    since = view.split_since_ns
     lasting = since is not None and view.now_ns - since > params.lasting_slots * pace
     critical = params.critical
     if critical is not None:
@@ -38,17 +38,18 @@ def pool_split(view: ChainView, params: SplitParams) -> Iterator[Finding]:
     """Yield a finding while the groups are split; `value` in blocks since the last agreed head."""
     if view.head.grade is not Grade.SPLIT:
         return
-    base = view.head.block.number if view.head.block is not None else 0
-    depth = max((branch.number - base for branch in view.branches), default=0)
+    base = view.head.block.number if view.head.block is not None else None
+    lowest = min((branch.number for branch in view.branches), default=0)
+    depth = max([1, *(branch.number - (lowest if base is None else base) for branch in view.branches)])
+    since = "and have never agreed" if base is None else f"since block {base}, {blocks(depth)} deep"
     yield Finding(
         detector=ID,
         labels=view.labels,
-        value=max(1, depth),
+        value=depth,
         unit="blocks",
         limits=split_limits(view, params),
         sample=view.tick,
-        summary=f"the nodes of {view.settings.name} contradict each other since block {base}, "
-        f"{blocks(max(1, depth))} deep; no side has a quorum",
+        summary=f"the nodes of {view.settings.name} contradict each other {since}; no side has a quorum",
         grade=Grade.SPLIT,
         block=view.head.block,
         evidence={

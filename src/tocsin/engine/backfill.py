@@ -41,7 +41,8 @@ def plan(
     state: ChainState, chain: ChainSettings, now_ns: int, request: int
 ) -> tuple[Mapping[str, Sought], tuple[Fetch, ...]]:
     """Return what is sought from now on and the fetches of this tick."""
-    heads = {record.head.hash: record.head for record in state.nodes.values() if record.head is not None}
+    # In order of name: two nodes may show one hash with different contents, and a restored state is ordered otherwise.
+    heads = {record.head.hash: record.head for _, record in sorted(state.nodes.items()) if record.head is not None}
     points: list[Point] = list(heads.values())
     points += [block for block in (state.head.block, state.unjoined) if block is not None]
     if all(point.hash == points[0].hash for point in points):
@@ -62,11 +63,12 @@ def plan(
 
 
 def _holder(state: ChainState, chain: ChainSettings, head: str, tries: int) -> str | None:
-    """Return a node that shows this head, another one at each try; any node that answers where none shows it."""
+    """Return a node to ask: one that shows this head, at the second try another one, which may be less tired."""
     answering = [node.name for node in chain.nodes if state.nodes[node.name].missed == 0]
     holders = [name for name in answering if (shown := state.nodes[name].head) is not None and shown.hash == head]
-    choice = holders or answering
-    return choice[tries % len(choice)] if choice else None
+    others = [name for name in answering if name not in holders]
+    choice = (others or holders) if tries % 2 else (holders or others)
+    return choice[tries // 2 % len(choice)] if choice else None
 
 
 def _bounded(sought: dict[str, Sought]) -> dict[str, Sought]:

@@ -38,7 +38,7 @@ def encode_state(state: EngineState) -> bytes:
     """Return a snapshot: format, version of the code, digest and state."""
     blobs: Blobs = {}
     body = _CODEC.encode(EngineState, state, blobs)
-    results = {name: blob.decode() for name, blob in blobs.items()}
+    results = {name: _text(blob) for name, blob in blobs.items()}
     head = {"format": FORMAT, "code": __version__, "digest": digest(body), "results": results}
     return orjson.dumps(head, option=orjson.OPT_SORT_KEYS) + b"\n" + body
 
@@ -49,7 +49,7 @@ def decode_state(snapshot: bytes) -> EngineState:
     try:
         meta = orjson.loads(head)
         written, stored, results = meta["format"], meta["digest"], meta["results"]
-        blobs = {name: text.encode() for name, text in results.items()}
+        blobs = {name: _bytes(text) for name, text in results.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptRecord("a snapshot has no readable head") from error
     if written != FORMAT:
@@ -58,3 +58,15 @@ def decode_state(snapshot: bytes) -> EngineState:
         raise CorruptRecord("a snapshot does not match its digest")
     state: EngineState = _CODEC.decode(EngineState, body, blobs)
     return state
+
+
+def _text(blob: bytes) -> str | dict[str, str]:
+    """Return a result as JSON can carry it: JSON is text, whatever else a node sent is written in hex."""
+    try:
+        return blob.decode()
+    except UnicodeDecodeError:
+        return {"hex": blob.hex()}
+
+
+def _bytes(text: str | dict[str, str]) -> bytes:
+    return text.encode() if isinstance(text, str) else bytes.fromhex(text["hex"])

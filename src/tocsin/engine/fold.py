@@ -32,9 +32,22 @@ _TAGS = ((SAFE, "safe"), (FINALIZED, "finalized"), (GENESIS, "genesis_hash"))
 _REFUSALS = (FaultKind.RATE_LIMITED, FaultKind.BUDGET)
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,16}")
 
+_LARGEST_CACHED = 1 << 16
+"""A header without its transactions has 2 kB, one with 180 hashes 15 kB. What a node sends beyond all reason is read
+each time: kept by the hundreds, it would fill the memory."""
+
 # Both are functions of the bytes alone; twenty nodes show the same head, and each shows it for several polls.
-header_of = lru_cache(maxsize=512)(decode_header)
-_digest_of = lru_cache(maxsize=512)(digest)
+_cached_header_of = lru_cache(maxsize=512)(decode_header)
+_cached_digest_of = lru_cache(maxsize=512)(digest)
+
+
+def header_of(result: bytes) -> Header | Malformed | Absent:
+    """Return what `decode_header` reads, from memory if it is known."""
+    return _cached_header_of(result) if len(result) <= _LARGEST_CACHED else decode_header(result)
+
+
+def _digest_of(result: bytes) -> str:
+    return _cached_digest_of(result) if len(result) <= _LARGEST_CACHED else digest(result)
 
 
 def fold(record: NodeRecord, event: Polled, chain: ChainSettings) -> NodeRecord:
@@ -67,6 +80,7 @@ def failed(record: NodeRecord, fault: Fault, t_ns: int) -> NodeRecord:
         polls=record.polls + 1,
         failures=record.failures if refused else min(FAILURE_CAP, record.failures + 1),
         missed=record.missed + 1,
+        refusals=record.refusals + 1 if refused else 0,
         fault=fault,
         limited_until_ns=until,
     )
@@ -78,6 +92,7 @@ def _answered(record: NodeRecord, event: Polled, chain_id: int) -> dict[str, obj
         "answers": record.answers + 1,
         "failures": max(0, record.failures - 1),
         "missed": 0,
+        "refusals": 0,
         "fault": None,
         "limited_until_ns": None,
         "last_answer_ns": event.t_ns,
@@ -110,7 +125,8 @@ def _extras(parts: dict[str, Part]) -> dict[str, object]:
         if isinstance(header, Header) and header.verification is not Verification.MISMATCH:
             changes[field] = header.hash if call == GENESIS else header.ref
     part = parts.get(SYNCING)
-    if part is not None and part.result is not None:
+    if part is not None and part.result is not None and (part.result == b"false" or part.result[:1] == b"{"):
+        # The execution API knows false and an object; null and the like, which gateways give, say nothing.
         changes["syncing"] = part.result != b"false"
     return changes
 

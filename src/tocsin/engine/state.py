@@ -37,11 +37,12 @@ class ChainState:
     """One chain: the tree, the nodes, what is agreed, the alerts."""
 
     started_ns: int
+    """When watching began: at the start, or when the host slept. What was seen before is no vote any more."""
     tick: int = 0
     tree: HeaderTree = field(default_factory=HeaderTree)
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
     awaited: tuple[str, ...] = ()
-    """Nodes that have not been asked since the start; until then nothing is judged."""
+    """Nodes that have not been asked since `started_ns`; until then nothing is judged."""
     lives: Mapping[str, NodeLife] = field(default_factory=dict)
     judged_polls: Mapping[str, int] = field(default_factory=dict)
     """How many polls of each node its life has seen."""
@@ -53,8 +54,10 @@ class ChainState:
     unjoined: BlockRef | None = None
     """The head agreed before, until headers tell whether the present one descends from it."""
     branches: tuple[BlockRef, ...] = ()
-    unlinked_since_ns: int | None = None
-    """Since when a voting head could not be placed although headers that may be fetched would place it."""
+    unlinked: Mapping[str, int] = field(default_factory=dict)
+    """Since when each node's heads cannot be placed although headers that may be fetched would place them."""
+    split_since_ns: int | None = None
+    """Since when the grade has been `split` without a break."""
     sought: Mapping[str, Sought] = field(default_factory=dict)
     alerts: Alerts = field(default_factory=Alerts)
 
@@ -66,6 +69,8 @@ class EngineState:
     boot: str = ""
     t_ns: int = 0
     wall_ns: int = 0
+    wall_ahead_ns: int | None = None
+    """By how much the wall clock was ahead of engine time at the last tick."""
     inbox: tuple[Polled | Fetched, ...] = ()
     """What came in since the last tick of its chain."""
     seq: int = 0
@@ -78,4 +83,4 @@ class EngineState:
     alerts: Alerts = field(default_factory=Alerts)
     published: Mapping[str, Lasting] = field(default_factory=dict)
     orphans: tuple[Orphan, ...] = ()
-    """Open alerts of a lost state, until a configuration tells where they belong."""
+    """Alerts of a lost state, until a configuration tells where they belong."""

@@ -15,7 +15,7 @@ from tocsin.model.settings import ChainSettings
 _LEVELS = ("ok", "warning", "critical", "unknown")
 """In rising order of what a person has to do; `unknown` goes before everything, since nothing can be said."""
 
-_BLIND = (Grade.BLIND,)
+_LEVEL_OF_GRADE = {Grade.BLIND: "unknown", Grade.SPLIT: "critical"}
 
 
 def status(state: EngineState, t_ns: int) -> dict[str, object]:
@@ -23,7 +23,7 @@ def status(state: EngineState, t_ns: int) -> dict[str, object]:
     settings = state.settings
     chains = [_chain(state, chain, t_ns) for chain in settings.chains] if settings is not None else []
     own = [_level(tracked) for tracked in state.alerts.tracked.values()]
-    level = worst([*(str(chain["level"]) for chain in chains), *own]) if chains else "unknown"
+    level = overall([*(str(chain["level"]) for chain in chains), *own]) if chains else "unknown"
     return {
         "seq": state.seq,
         "level": level,
@@ -38,15 +38,20 @@ def worst(levels: Iterable[str]) -> str:
     return max(levels, key=_LEVELS.index, default="ok")
 
 
+def overall(levels: list[str]) -> str:
+    """Return the level of a whole: that something is critical says more than that the rest is unknown."""
+    return "critical" if "critical" in levels else worst(levels)
+
+
 def _chain(state: EngineState, settings: ChainSettings, t_ns: int) -> dict[str, object]:
     chain = state.chains[settings.name]
     head = chain.head
     levels = [_level(tracked) for tracked in chain.alerts.tracked.values()]
-    levels.append("unknown" if head.block is None or head.grade in _BLIND else "ok")
+    levels.append("unknown" if head.block is None else _LEVEL_OF_GRADE.get(head.grade, "ok"))
     return {
         "name": settings.name,
         "id": settings.id,
-        "level": _chain_level(levels),
+        "level": overall(levels),
         "grade": head.grade.value,
         "head": block(head.block),
         "head_age_s": seconds(t_ns - head.since_ns) if head.since_ns is not None else None,
@@ -56,11 +61,6 @@ def _chain(state: EngineState, settings: ChainSettings, t_ns: int) -> dict[str, 
         "groups": head.groups,
         "nodes": [_node(chain, settings, node.name) for node in settings.nodes],
     }
-
-
-def _chain_level(levels: list[str]) -> str:
-    """Return the level of a chain: a critical alert says more than that the rest is unknown."""
-    return "critical" if "critical" in levels else worst(levels)
 
 
 def _level(tracked: Tracked) -> str:

@@ -3,15 +3,17 @@
 What cannot apply (a node that is configured no longer, a tick of an unknown chain) changes nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tocsin.alerting.lifecycle import Moment, acknowledge, adopt, advance, retire
-from tocsin.detect import SELF_DETECTORS
+from tocsin.alerting.lifecycle import Moment, acknowledge, adopt, advance, retire, revived
+from tocsin.clock import NS
+from tocsin.detect import REGISTRY, SELF_DETECTORS
 from tocsin.engine import documents
 from tocsin.engine.labels import chain_labels, node_labels, self_labels
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.tick import tick
-from tocsin.model.alert import Alert, Finding, Labels, Subject
+from tocsin.model.alert import Alert, Finding, Grade, Labels, Limits, Subject, Under
 from tocsin.model.effect import AlertChanged, Effect, StateChanged
 from tocsin.model.event import (
     Booted,
@@ -31,6 +33,12 @@ from tocsin.model.view import NodeRecord, SelfView
 INBOX_CAP = 10_000
 """Observations that may wait for a tick. More mean that no tick comes; the oldest then say the least."""
 
+JUMP_NS = 10 * NS
+"""Wall clock and engine time drift by milliseconds an hour; a jump like this is a suspend, or a clock that was set."""
+
+CALM_NS = 60 * NS
+"""So long at least lies between two beginnings: a clock that jumps all the time must not end all judgement."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -47,14 +55,15 @@ def step(state: EngineState, event: Event) -> Step:
         return Step(state=_received(state, event))
     state = evolve(state, t_ns=max(state.t_ns, event.t_ns))
     match event:
-        case Ticked(chain=""):
-            return _tick_self(state, event)
         case Ticked():
-            return _tick_chain(state, event)
+            # Engine time never goes back, whatever the order in which ticks were taken.
+            event = event if event.t_ns == state.t_ns else evolve(event, t_ns=state.t_ns)
+            state = _awake(state, event)
+            return _tick_chain(state, event) if event.chain else _tick_self(state, event)
         case Booted():
             return Step(state=_booted(state, event))
         case ConfigRevised():
-            return _configured(state, event.settings, event.t_ns)
+            return _configured(state, event.settings, state.t_ns)
         case ConfigRejected():
             return Step(state=evolve(state, config_problems=event.problems))
         case Commanded():
@@ -67,6 +76,26 @@ def _received(state: EngineState, event: Polled | Fetched) -> EngineState:
     if event.chain not in state.chains:
         return state
     return evolve(state, t_ns=max(state.t_ns, event.t_ns), inbox=(*state.inbox[-INBOX_CAP:], event))
+
+
+def _awake(state: EngineState, event: Ticked) -> EngineState:
+    """Begin to watch anew where the wall clock left engine time: the host slept, and what is known is of before.
+
+    A clock that was set looks the same; then a poll of each node is all that is lost.
+    """
+    ahead, before = event.wall_ns - event.t_ns, state.wall_ahead_ns
+    if before is None or abs(ahead - before) < JUMP_NS:
+        return state if ahead == before else evolve(state, wall_ahead_ns=ahead)
+    chains = {
+        name: _anew(chain, event.t_ns) if event.t_ns - chain.started_ns >= CALM_NS else chain
+        for name, chain in state.chains.items()
+    }
+    return evolve(state, wall_ahead_ns=ahead, chains=chains)
+
+
+def _anew(chain: ChainState, t_ns: int) -> ChainState:
+    """Watch from here on: nothing is judged before the nodes were asked again, and what was asked for is."""
+    return evolve(chain, started_ns=t_ns, awaited=tuple(sorted(chain.nodes)), unlinked={}, sought={})
 
 
 def _tick_chain(state: EngineState, event: Ticked) -> Step:
@@ -128,18 +157,26 @@ def _numbered(
 def _booted(state: EngineState, event: Booted) -> EngineState:
     """Begin a new life: what is known stays, but nothing is judged before the nodes were asked again."""
     chains = {
-        name: evolve(chain, started_ns=event.t_ns, awaited=tuple(sorted(chain.nodes)))
+        name: evolve(
+            _anew(chain, state.t_ns),
+            head=evolve(chain.head, grade=Grade.BLIND, votes=0, voting_groups=0),
+            split_since_ns=None,
+            alerts=revived(chain.alerts),
+        )
         for name, chain in state.chains.items()
     }
     seq = max(state.seq, event.seq)
+    orphans = {orphan.fingerprint: orphan for orphan in (*state.orphans, *event.orphans)}
     return evolve(
         state,
         boot=event.boot,
         wall_ns=event.wall_ns,
+        wall_ahead_ns=event.wall_ns - state.t_ns,
         chains=chains,
+        alerts=revived(state.alerts),
         inbox=(),
         seq=seq,
-        orphans=(*state.orphans, *event.orphans),
+        orphans=tuple(orphans.values()),
     )
 
 
@@ -152,6 +189,9 @@ def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
     for chain in settings.chains:
         old = state.chains.get(chain.name) if before.get(chain.name) == chain.id else None
         chains[chain.name] = _with_nodes(old or ChainState(started_ns=t_ns), chain)
+    # What waits of a chain that goes, or becomes another one, would be taken for news of it later.
+    stays = {chain.name for chain in settings.chains if before.get(chain.name) == chain.id}
+    inbox = tuple([received for received in state.inbox if received.chain in stays])
     for name in sorted(state.chains):
         kept = chains.get(name)
         subjects = _subjects(settings, name) if kept is not None else ()
@@ -161,7 +201,7 @@ def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
             chains[name] = evolve(kept, alerts=alerts)
     alerts, resolved = retire(state.alerts, (self_labels(settings),), moment)
     said += resolved
-    state = evolve(state, settings=settings, chains=chains, alerts=alerts, config_problems=())
+    state = evolve(state, settings=settings, chains=chains, alerts=alerts, inbox=inbox, config_problems=())
     state, adopted = _adopted(state, settings, moment)
     said += adopted
     state, changes = _numbered(state, tuple(said), state.wall_ns)
@@ -177,12 +217,23 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
     for orphan in state.orphans:
         name = next((name for name in chains if orphan.labels in _subjects(settings, name)), None)
         if name is not None:
-            alerts, told = adopt(chains[name].alerts, orphan, moment, watched=True)
+            own_params = next(each.detectors for each in settings.chains if each.name == name)
+            limits = _limits_of(orphan.detector, own_params)
+            alerts, told = adopt(chains[name].alerts, orphan, moment, watched=True, limits=limits)
             chains[name] = evolve(chains[name], alerts=alerts)
         else:
-            own, told = adopt(own, orphan, moment, watched=orphan.labels == self_labels(settings))
+            watched, limits = orphan.labels == self_labels(settings), _limits_of(orphan.detector, settings.detectors)
+            own, told = adopt(own, orphan, moment, watched=watched, limits=limits)
         said += told
     return evolve(state, chains=chains, alerts=own, orphans=()), said
+
+
+def _limits_of(detector: str, configured: Mapping[str, object]) -> Limits:
+    """Return how an alert of a detector ends, as far as its Params alone tell."""
+    known = REGISTRY.get(detector)
+    params = configured.get(detector) or (known.params() if known is not None else None)
+    clear, latched = getattr(params, "clear", None), getattr(params, "latched", False)
+    return Limits(clear=clear if isinstance(clear, Under) else Under(under=1), latched=latched is True)
 
 
 def _with_nodes(state: ChainState, chain: ChainSettings) -> ChainState:

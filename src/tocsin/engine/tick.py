@@ -12,13 +12,13 @@ from tocsin.alerting.lifecycle import Moment, advance
 from tocsin.chain import nodelife
 from tocsin.chain.agreement import Decision, agree, agree_finalized
 from tocsin.chain.groups import Groups, group_nodes
-from tocsin.chain.tree import HeaderTree, insert, is_bridgeable, prune, relation
+from tocsin.chain.tree import BACKFILL, HeaderTree, insert, is_bridgeable, prune, relation
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.engine import backfill
 from tocsin.engine.fold import fold
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.state import ChainState
-from tocsin.model.alert import Alert, AlertState, Finding, Labels, Subject
+from tocsin.model.alert import Alert, AlertState, Finding, Grade, Labels, Subject
 from tocsin.model.block import BlockRef, Header
 from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched, Polled, Ticked
@@ -44,6 +44,9 @@ WARM_UP_POLLS = 3
 
 _LINK_POLLS = 5
 """How many polls the back-fill gets before a head that does not link counts as a contradiction."""
+
+_PRUNE_BATCH = 64
+"""Pruning looks at every header: done once per so many new ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,7 @@ def tick(
     if not _is_warm(folded, chain, event.t_ns):
         return Looked(chain=folded, request=request, judged=False)
     # Votes change with observations only; what waits for links changes with time too.
-    is_settled = not has_news and folded.unlinked_since_ns is None and folded.head.block is not None
+    is_settled = not has_news and not folded.unlinked and folded.head.block is not None
     agreed = folded if is_settled else _agree(folded, chain, event.t_ns)
     placed, relations = _place(agreed, chain, event.t_ns)
     view = _view(placed, relations, settings, chain, event)
@@ -85,7 +88,7 @@ def tick(
     lived = evolve(judged, lives=_lives(judged, view, chain, event.t_ns))
     sought, fetches = backfill.plan(lived, chain, event.t_ns, request) if has_news else (lived.sought, ())
     return Looked(
-        chain=_pruned(evolve(lived, sought=sought)) if has_news else lived,
+        chain=_pruned(evolve(lived, sought=sought), len(state.tree.headers)) if has_news else lived,
         has_changed=has_news or bool(said) or lived.lives != state.lives,
         findings=findings,
         alerts=said,
@@ -107,7 +110,8 @@ def _fold(state: ChainState, news: Sequence[Polled | Fetched], chain: ChainSetti
             sought, found = backfill.take(sought, event)
             headers += found
             continue
-        awaited.discard(event.node)
+        if event.t_ns >= state.started_ns:
+            awaited.discard(event.node)
         nodes[event.node] = after = fold(record, event, chain)
         if after.head is not None and after.head is not record.head:
             headers.append(after.head)
@@ -115,18 +119,25 @@ def _fold(state: ChainState, news: Sequence[Polled | Fetched], chain: ChainSetti
     return evolve(state, tick=state.tick + 1, nodes=nodes, sought=sought, tree=tree, awaited=tuple(sorted(awaited)))
 
 
-def _canonical(event: Polled | Fetched) -> tuple[str, int, int]:
-    return (event.node, 0, event.poll) if isinstance(event, Polled) else (event.node, 1, event.request)
+def _canonical(event: Polled | Fetched) -> tuple[str, int, int, int]:
+    number = (0, event.poll) if isinstance(event, Polled) else (1, event.request)
+    return (event.node, *number, event.t_ns)
 
 
 def _is_warm(state: ChainState, chain: ChainSettings, now_ns: int) -> bool:
     return not state.awaited or now_ns - state.started_ns >= WARM_UP_POLLS * chain.poll_ns
 
 
-def is_sound(record: NodeRecord, chain: ChainSettings) -> bool:
+def has_answered(record: NodeRecord, since_ns: int) -> bool:
+    """Tell whether the node has answered since then; what it said before may be a day old."""
+    return record.last_answer_ns is not None and record.last_answer_ns >= since_ns
+
+
+def is_sound(record: NodeRecord, chain: ChainSettings, since_ns: int) -> bool:
     """Tell whether the node's head may be a vote: fresh, of this chain, and not disowned by its own hash."""
     return (
         record.head is not None
+        and has_answered(record, since_ns)
         and record.missed < SILENT_POLLS
         and record.corrupt is None
         and record.chain_id == chain.id
@@ -141,31 +152,26 @@ def _groups_of(nodes: tuple[NodeSettings, ...], vote_by: tuple[str, ...]) -> Gro
 
 def _agree(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
     groups = _groups_of(chain.nodes, chain.vote_by)
-    sound = {name: record for name, record in state.nodes.items() if is_sound(record, chain)}
+    sound = {name: record for name, record in sorted(state.nodes.items()) if is_sound(record, chain, state.started_ns)}
     votes = {name: record.head.hash for name, record in sound.items() if record.head is not None}
-    waited = state.unlinked_since_ns is not None and now_ns - state.unlinked_since_ns > _LINK_POLLS * chain.poll_ns
-    decision = agree(state.tree, votes, groups, state.head, now_ns, waited=waited)
+    patience = _LINK_POLLS * chain.poll_ns
+    overdue = {votes[name] for name, since in state.unlinked.items() if name in votes and now_ns - since > patience}
+    decision = agree(state.tree, votes, groups, state.head, now_ns, overdue=overdue)
     finals = {name: record.finalized for name, record in sound.items() if record.finalized is not None}
     finalized = state.finalized
     if finals != state.finals:
         finalized = agree_finalized(state.tree, finals, groups, state.finalized, now_ns).agreement
-    is_open = bool(decision.unlinked) or (waited and _has_unlinked(state, votes))
-    since = (state.unlinked_since_ns or now_ns) if is_open else None
+    is_split = decision.agreement.grade is Grade.SPLIT
     agreed = evolve(
         state,
         head=decision.agreement,
         finalized=finalized,
         finals=finals,
         branches=decision.branches,
-        unlinked_since_ns=since,
+        unlinked={name: state.unlinked.get(name, now_ns) for name in decision.unlinked},
+        split_since_ns=(state.split_since_ns or now_ns) if is_split else None,
     )
     return _note_reorg(agreed, state.head.block, decision, now_ns)
-
-
-def _has_unlinked(state: ChainState, votes: Mapping[str, str]) -> bool:
-    block = state.head.block
-    heads = (state.tree.headers[name] for name in votes.values() if name in state.tree.headers)
-    return block is not None and any(isinstance(relation(state.tree, head, block), Unlinked) for head in heads)
 
 
 def _note_reorg(state: ChainState, old: BlockRef | None, decision: Decision, now_ns: int) -> ChainState:
@@ -199,10 +205,25 @@ def _place(state: ChainState, chain: ChainSettings, now_ns: int) -> tuple[ChainS
         record = nodes[node.name]
         placed = _relation(state.tree, record, state.head)
         relations[node.name] = placed
-        forked = isinstance(placed, Forked)
-        if forked != (record.forked_since_ns is not None):
-            nodes[node.name] = evolve(record, forked_since_ns=now_ns if forked else None)
+        forked, outrun = isinstance(placed, Forked), _is_outrun(record, state.head)
+        if forked != (record.forked_since_ns is not None) or outrun != (record.outrun_since_ns is not None):
+            nodes[node.name] = evolve(
+                record,
+                forked_since_ns=_since(record.forked_since_ns, now_ns, holds=forked),
+                outrun_since_ns=_since(record.outrun_since_ns, now_ns, holds=outrun),
+            )
     return evolve(state, nodes=nodes), relations
+
+
+def _since(since_ns: int | None, now_ns: int, *, holds: bool) -> int | None:
+    """Return since when a condition holds, given since when it did a moment ago."""
+    if not holds:
+        return None
+    return now_ns if since_ns is None else since_ns
+
+
+def _is_outrun(record: NodeRecord, agreed: Agreement) -> bool:
+    return record.head is not None and agreed.block is not None and agreed.block.number > record.head.number
 
 
 def _relation(tree: HeaderTree, record: NodeRecord, agreed: Agreement) -> Relation:
@@ -220,7 +241,8 @@ def _view(
             labels=node_labels(settings, chain, node),
             seen=state.nodes[node.name],
             relation=relations[node.name],
-            voting=is_sound(state.nodes[node.name], chain),
+            voting=is_sound(state.nodes[node.name], chain, state.started_ns),
+            severed=_is_severed(state, state.nodes[node.name], relations[node.name]),
         )
         for node in chain.nodes
     )
@@ -228,7 +250,7 @@ def _view(
     return ChainView(
         settings=chain,
         labels=chain_labels(settings, chain),
-        answering=tuple([node for node in nodes if node.seen.polls and not node.seen.missed]),
+        answering=tuple([node for node in nodes if _is_answering(node.seen, state.started_ns)]),
         tick=state.tick,
         now_ns=event.t_ns,
         wall_ns=event.wall_ns,
@@ -239,7 +261,20 @@ def _view(
         head_header=state.tree.headers.get(block.hash) if block is not None else None,
         reorg=state.reorg,
         branches=state.branches,
+        split_since_ns=state.split_since_ns,
     )
+
+
+def _is_answering(record: NodeRecord, since_ns: int) -> bool:
+    return not record.missed and has_answered(record, since_ns)
+
+
+def _is_severed(state: ChainState, record: NodeRecord, placed: Relation) -> bool:
+    """Tell whether a head near the agreed one is on a branch of its own for longer than a back-fill looks back."""
+    if not isinstance(placed, Unlinked) or abs(placed.ahead) > BACKFILL:
+        return False
+    head, block = record.head, state.head.block
+    return head is not None and block is not None and not is_bridgeable(state.tree, head, block)
 
 
 def _run(view: ChainView, chain: ChainSettings) -> Iterator[Finding]:
@@ -252,7 +287,7 @@ def _subjects(view: ChainView) -> dict[Labels, Subject]:
     """Return how well each subject is observed: a node by its newest poll if that was answered, the chain by tick."""
     subjects = {
         node.labels: Subject(
-            sample=node.seen.polls if node.seen.polls and not node.seen.missed else None,
+            sample=node.seen.polls if _is_answering(node.seen, view.started_ns) else None,
             lost=node.seen.missed >= SILENT_POLLS,
         )
         for node in view.nodes
@@ -280,12 +315,15 @@ def _lives(state: ChainState, view: ChainView, chain: ChainSettings, now_ns: int
     return lives
 
 
-def _pruned(state: ChainState) -> ChainState:
-    """Forget what is too old, and note which polls the node states have seen."""
+def _pruned(state: ChainState, before: int) -> ChainState:
+    """Forget what is too old whenever the tree grew by a batch; note which polls the node states have seen."""
     judged = {name: record.polls for name, record in state.nodes.items()}
-    if len(state.tree.headers) % 64 or state.head.block is None:
+    heads = [record.head for record in state.nodes.values() if record.head is not None]
+    if len(state.tree.headers) // _PRUNE_BATCH == before // _PRUNE_BATCH or not heads:
         return evolve(state, judged_polls=judged)
-    blocks: list[BlockRef | None] = [state.head.block, state.finalized.block]
-    keep = [block.hash for block in blocks if block is not None]
-    keep += [record.head.hash for record in state.nodes.values() if record.head is not None]
-    return evolve(state, judged_polls=judged, tree=prune(state.tree, keep=keep, anchor=state.head.block.number))
+    agreed = state.head.block
+    # Without an agreed head the lowest one shown counts: one far ahead must not cost the others their ancestors.
+    anchor = agreed.number if agreed is not None else min(head.number for head in heads)
+    keep = [block.hash for block in (agreed, state.finalized.block) if block is not None]
+    keep += [head.hash for head in heads]
+    return evolve(state, judged_polls=judged, tree=prune(state.tree, keep=keep, anchor=anchor))

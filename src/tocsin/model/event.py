@@ -11,7 +11,7 @@ from tocsin.model.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """An alert that subscribers know as open and that the state does not remember, as it was last published."""
+    """An alert as it was last published, where the state does not remember as much of it: open, or resolved since."""
 
     fingerprint: str
     detector: str
@@ -21,14 +21,15 @@ class Orphan:
     activation: int
     count: int
     started_wall_ns: int
+    is_open: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booted:
     """The daemon came up: a new life, named by `boot`.
 
-    `seq` is the highest number that the event stream has used so far; `orphans` are open alerts of a life whose state
-    was lost. Both matter only where the state directory was damaged.
+    `seq` is the highest number that the event stream has used so far; `orphans` are alerts of a life whose state was
+    lost. Both matter only where the state directory was damaged, or the disk full.
     """
 
     t_ns: int

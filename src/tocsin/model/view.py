@@ -62,6 +62,8 @@ class NodeRecord:
     """Leaky: +1 per failed poll, -1 per answered one, never below 0. A refusal for lack of budget is no failure."""
     missed: int = 0
     """Polls in a row without a usable answer, for whatever reason."""
+    refusals: int = 0
+    """Polls in a row that were refused: for a rate limit, or by our own budget."""
     fault: Fault | None = None
     """Of the newest poll; None when it was answered."""
     last_answer_ns: int | None = None
@@ -82,6 +84,8 @@ class NodeRecord:
     finalized: BlockRef | None = None
     syncing: bool | None = None
     forked_since_ns: int | None = None
+    outrun_since_ns: int | None = None
+    """Since when the agreed head has been higher than this node's."""
     bodies: tuple[tuple[str, str], ...] = ()
     """Call and digest of the newest answers: where the journal keeps the evidence."""
 
@@ -96,6 +100,8 @@ class NodeView:
     relation: Relation
     voting: bool
     """Whether the head is fresh and sound enough to be a vote."""
+    severed: bool = False
+    """Whether the head is unlinked although both branches are known as far down as a back-fill goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +152,8 @@ class ChainView:
     reorg: Reorg | None
     branches: tuple[BlockRef, ...]
     """The heads that voting groups hold, highest first: more than one that conflict is a dispute."""
+    split_since_ns: int | None = None
+    """Since when the grade has been `split` without a break."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
