@@ -7,11 +7,15 @@ way to the value, and a search for it finds every use. As a last net every value
 
 import base64
 import logging
+from collections.abc import Iterable
 from typing import Final, NoReturn
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 _SHORTEST = 6
 """Shorter fragments would blank ordinary words; a secret this short is no secret."""
+
+_SCHEMES = frozenset({"basic", "bearer", "token", "apikey", "api-key", "key", "oauth", "dpop"})
+"""Words before the secret proper in a header: IANA's register of authentication schemes, and what providers made up."""
 
 _known: dict[str, list[str]] = {}
 """First characters of each form of each secret to the forms that begin so, longest first.
@@ -20,12 +24,32 @@ An alternation of a regular expression would be simpler, and quadratic: 1,000 no
 """
 
 
-def _remember(*values: str) -> None:
-    for value in values:
-        for form in (value, quote(value, safe=""), unquote(value), base64.b64encode(value.encode()).decode()):
-            if len(form) >= _SHORTEST and form not in (forms := _known.setdefault(form[:_SHORTEST], [])):
-                forms.append(form)
-                forms.sort(key=len, reverse=True)
+def _forms(values: Iterable[str]) -> frozenset[str]:
+    # What a URL carries in percent-encoding goes over the wire decoded, and as Basic credentials in base64.
+    plain = {form for value in values for form in (value, unquote(value))}
+    forms = {form for text in plain for form in (text, quote(text, safe=""), base64.b64encode(text.encode()).decode())}
+    return frozenset(form for form in forms if len(form) >= _SHORTEST)
+
+
+def _remember(values: Iterable[str]) -> None:
+    for form in sorted(_forms(values)):
+        if form not in (known := _known.setdefault(form[:_SHORTEST], [])):
+            known.append(form)
+            known.sort(key=len, reverse=True)
+
+
+def _credentials(value: str) -> list[str]:
+    """Return what is secret by itself in the value of an Authorization header (RFC 9110 11.6.2, RFC 7617)."""
+    scheme, _, token = value.strip().partition(" ")
+    if scheme.lower() not in _SCHEMES or not token:
+        return []
+    if scheme.lower() != "basic":
+        return [token]
+    try:
+        login = base64.b64decode(token, validate=True).decode()
+    except ValueError:
+        return [token]
+    return [token, login, *login.partition(":")[::2]]
 
 
 def redact(text: str) -> str:
@@ -50,15 +74,19 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value: Final = value
-        _remember(*self._fragments())
+        _remember(self._fragments())
 
     def _fragments(self) -> list[str]:
         """Return what `redact` has to know: the value and every part of it that is a secret of its own."""
-        return [self._value]
+        return [self._value, *_credentials(self._value)]
 
     def reveal(self) -> str:
         """Return the value itself; for the wire, never for a message."""
         return self._value
+
+    def forms(self) -> frozenset[str]:
+        """Return every form in which `redact` knows it: as secret as the value itself."""
+        return _forms(self._fragments())
 
     def __str__(self) -> str:
         return "***"

@@ -15,6 +15,7 @@ from tocsin.model.event import Fetched
 from tocsin.model.observation import GENESIS, Fault, FaultKind, Part, RpcError, RpcErrorKind, hash_of
 from tocsin.rpc.batching import BatchLimit
 from tocsin.rpc.channel import Channel, HttpChannel, Progress, Reply
+from tocsin.rpc.discretion import Discretion
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.faults import fault_of
 from tocsin.rpc.ipc import IpcChannel
@@ -71,6 +72,8 @@ class Session:
         self._clock = clock
         is_ipc = endpoint.url.scheme == "ipc"
         self._channel: Channel = IpcChannel(endpoint) if is_ipc else HttpChannel(endpoint, resolver)
+        secrets = (endpoint.url, endpoint.ws, endpoint.proxy, *(value for _, value in endpoint.headers))
+        self._discretion = Discretion(secret for secret in secrets if secret is not None)
         self._pacing = Pacing(
             budget_per_day=endpoint.budget_per_day, seed=f"{seed}/{endpoint.chain}/{endpoint.node}/hold"
         )
@@ -192,9 +195,10 @@ class Session:
             return self._suspicious(calls, fault)
         if len(calls) > 1 and jsonrpc.refuses_batch(outcome):
             return _Refused(len(calls), _first_error(outcome), certain=True)
+        discreet = self._discretion.of(outcome)
         if reply.status == 200:  # noqa: PLR2004 - HTTP OK
-            self._remember(calls, reply.body, outcome)
-        return outcome
+            self._remember(calls, reply.body, discreet)
+        return discreet
 
     def _suspicious(self, calls: Sequence[str], fault: Fault, kind: RpcErrorKind | None = None) -> _Refused | Fault:
         suspect = fault.kind in _DROPS if kind is None else kind in _NO_BATCH_ERRORS
