@@ -7,6 +7,7 @@ the rest alone, connections included.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from tocsin.clock import NS, EngineClock
 from tocsin.config.tree import Chain, Node, Tree
@@ -25,6 +26,10 @@ from tocsin.runtime.supervisor import Supervisor
 _SLACK_NS = 30 * NS
 """How much longer than its poll and deadline a prober may take before it counts as hung: back-offs of the session."""
 
+_MOST_WAITING: Final = 32
+"""Questions outside the polls that wait for one node. One that answers its polls and nothing else would gather them
+for ever; what is refused here is asked of another node, or when the next head leads to it."""
+
 Key = tuple[str, str]
 
 
@@ -35,6 +40,7 @@ class _Watched:
     session: Session
     prober: Prober
     tasks: tuple[str, ...]
+    waiting: int = 0
 
 
 class Watch:
@@ -86,10 +92,18 @@ class Watch:
 
     async def _fetch(self, effect: Fetch) -> None:
         watched = self._watched.get((effect.chain, effect.node))
-        if watched is not None:
-            self._emit(await watched.prober.fetch(effect))
-            return
-        gone = Fault(kind=FaultKind.BUDGET, detail="the node is configured no longer")
+        if watched is None:
+            self._refuse(effect, "the node is configured no longer")
+        elif watched.waiting >= _MOST_WAITING:
+            self._refuse(effect, f"{watched.waiting} questions wait for the node already")
+        else:
+            watched.waiting += 1
+            try:
+                self._emit(await watched.prober.fetch(effect))
+            finally:
+                watched.waiting -= 1
+
+    def _refuse(self, effect: Fetch, why: str) -> None:
         self._emit(
             Fetched(
                 t_ns=self._clock.t_ns(),
@@ -97,7 +111,7 @@ class Watch:
                 node=effect.node,
                 request=effect.request,
                 call=effect.call,
-                fault=gone,
+                fault=Fault(kind=FaultKind.BUDGET, detail=why),
             )
         )
 
