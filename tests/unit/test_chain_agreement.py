@@ -38,9 +38,9 @@ def held(text: str, grade: Grade = Grade.QUORUM) -> Agreement:
 
 
 def decide(
-    nodes: str, heads: str, previous: Agreement = NOTHING, seen: HeaderTree = SEEN, *, waited: bool = False
+    nodes: str, heads: str, previous: Agreement = NOTHING, seen: HeaderTree = SEEN, *, overdue: str = ""
 ) -> Decision:
-    return agree(seen, votes(heads), pool(nodes), previous, T, waited=waited)
+    return agree(seen, votes(heads), pool(nodes), previous, T, overdue=[block(head).hash for head in overdue.split()])
 
 
 def stands(decision: Decision, head: str) -> Relation:
@@ -252,8 +252,8 @@ def test_unlinked_heads_are_no_split_before_the_back_fill_had_its_chance() -> No
     heads = tree([header(1000), header(1005)])
     waiting = decide("A B", "A=1000 B=1005", seen=heads)
     assert (waiting.agreement.grade, waiting.unlinked) == (Grade.UNCORROBORATED, ("A", "B"))
-    in_vain = decide("A B", "A=1000 B=1005", seen=heads, waited=True)
-    assert (in_vain.agreement.grade, in_vain.unlinked) == (Grade.SPLIT, ())
+    in_vain = decide("A B", "A=1000 B=1005", seen=heads, overdue="1005")
+    assert (in_vain.agreement.grade, in_vain.unlinked) == (Grade.SPLIT, ("A", "B"))
     filled = decide("A B", "A=1000 B=1005", seen=insert(heads, *chain(1001, 1004)))
     assert (filled.agreement.grade, filled.agreement.block, filled.unlinked) == (Grade.QUORUM, block("1000").ref, ())
 

@@ -10,8 +10,6 @@ from tocsin.chain.tree import (
     HeaderTree,
     Missing,
     Window,
-    ancestor,
-    common_ancestor,
     insert,
     is_bridgeable,
     missing,
@@ -68,16 +66,6 @@ def test_a_child_whose_number_does_not_follow_is_not_linked() -> None:
     assert relation(seen, jump, at(1010)) == Unlinked(40)
     assert missing(seen, [jump, at(1010)]) == ()
     assert not is_bridgeable(seen, jump, at(1010))
-
-
-def test_ancestors_are_found_by_height() -> None:
-    seen = tree(MAIN, FORK)
-    assert ancestor(seen, at(1004, "fork"), 995) == at(995)
-    assert ancestor(seen, at(1004), 1004) == at(1004)
-    assert ancestor(seen, at(1004), 1005) is None
-    assert ancestor(seen, at(1004), 10) is None
-    assert common_ancestor(seen, at(1004, "fork"), at(1010)) == at(1000).ref
-    assert common_ancestor(seen, at(1004), header(1, "other")) is None
 
 
 def test_a_header_that_does_not_hash_to_its_hash_is_not_taken() -> None:

@@ -69,7 +69,6 @@ class _Poll:
     tree: HeaderTree
     groups: Groups
     votes: tuple[tuple[Group, Point], ...]
-    waited: bool
     overdue: Collection[str]
 
 
@@ -80,22 +79,20 @@ def agree(
     previous: Agreement,
     t_ns: int,
     *,
-    waited: bool = False,
     overdue: Collection[str] = (),
 ) -> Decision:
     """Count the votes: node name to hash of its head, for every node whose head is fresh and sound.
 
     A head that is not in the tree is no vote. Nodes that are silent count in the size of their group and nowhere else;
     nodes outside `groups` must be left out. Heads that are unlinked, but may be linked by headers yet to be fetched,
-    make no split; `overdue` has the heads for which the back-fill had its chance, so that they stay unlinked and
-    contradict, and `waited` says so of all.
+    make no split; `overdue` has the heads for which the back-fill had its chance, so that they contradict.
     The block never moves down its own chain; it does move to another branch that has a quorum.
     """
     heads = {node: tree.headers[name] for node, name in votes.items() if name in tree.headers}
     same = _unanimous(heads, groups)
     if same is not None and previous.block is not None and previous.block.hash == same.hash:
         return Decision(agreement=_unmoved(previous, groups), branches=(previous.block,))
-    return _decide(_count(tree, heads, groups, waited=waited, overdue=overdue), heads, previous, t_ns)
+    return _decide(_count(tree, heads, groups, overdue), heads, previous, t_ns)
 
 
 def agree_finalized(
@@ -106,7 +103,7 @@ def agree_finalized(
     A quorum that contradicts the agreed finalized block is reported and not followed: finality that was revoked is for
     people to judge.
     """
-    poll = _count(tree, votes, groups, waited=True)
+    poll = _count(tree, votes, groups)
     tip = _quorum(poll)
     held = previous.block
     revoked = tip is not None and held is not None and _contradicts(tree, tip.block, held)
@@ -135,12 +132,10 @@ def _unmoved(previous: Agreement, groups: Groups) -> Agreement:
     return replace(previous, grade=grade, votes=count, voting_groups=count, groups=count)
 
 
-def _count(
-    tree: HeaderTree, heads: Mapping[str, Point], groups: Groups, *, waited: bool, overdue: Collection[str] = ()
-) -> _Poll:
+def _count(tree: HeaderTree, heads: Mapping[str, Point], groups: Groups, overdue: Collection[str] = ()) -> _Poll:
     ballots = ((group, _ballot(tree, heads, group)) for group in groups.groups)
     votes = tuple((group, block) for group, block in ballots if block is not None)
-    return _Poll(tree=tree, groups=groups, votes=votes, waited=waited, overdue=overdue)
+    return _Poll(tree=tree, groups=groups, votes=votes, overdue=overdue)
 
 
 def _ballot(tree: HeaderTree, heads: Mapping[str, Point], group: Group) -> Point | None:
@@ -269,7 +264,7 @@ def _opposes(poll: _Poll, one: Point, other: Point) -> bool:
         case Forked():
             return True
         case Unlinked():
-            in_vain = poll.waited or one.hash in poll.overdue or other.hash in poll.overdue
+            in_vain = one.hash in poll.overdue or other.hash in poll.overdue
             return in_vain or not is_bridgeable(poll.tree, one, other)
         case _:
             return False
@@ -297,8 +292,6 @@ def _branches(poll: _Poll) -> tuple[BlockRef, ...]:
 
 def _pending(poll: _Poll, heads: Mapping[str, Point], block: Point | None) -> tuple[str, ...]:
     """Return the nodes whose head may still be linked: to the agreed block, or without one to the others' heads."""
-    if poll.waited:
-        return ()
     others = {point.hash: point for point in heads.values()} if block is None else {block.hash: block}
     waiting = {
         head.hash

@@ -95,12 +95,11 @@ _HASH_TEXT = re.compile(r"0x[0-9a-fA-F]{64}")
 _QUANTITY_TEXT = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]*)")
 
 
-def decode_header(result: bytes, *, accuse: bool = True) -> Header | Malformed | Absent:
+def decode_header(result: bytes) -> Header | Malformed | Absent:
     """Read the result of eth_getBlockByNumber or eth_getBlockByHash, and verify its hash. Never raises.
 
     Number, hash, parent, timestamp and state root must be there and well-formed, numbers below 2^63; other faults only
-    make the header unverifiable. Pass `accuse=False` for a chain whose hashes are known to be made otherwise.
-    Pure: a cache keyed by the bytes changes nothing but the time it takes (about 40 us).
+    make the header unverifiable. Pure: a cache keyed by the bytes changes nothing but the time it takes (about 40 us).
     """
     block = _object(result)
     if not isinstance(block, dict):
@@ -116,7 +115,7 @@ def decode_header(result: bytes, *, accuse: bool = True) -> Header | Malformed |
         parent_hash=parent,
         timestamp=timestamp,
         state_root=root,
-        verification=_verify(block, claimed, accuse=accuse),
+        verification=_verify(block, claimed),
     )
 
 
@@ -156,14 +155,14 @@ def _hash(block: dict[str, object], name: str) -> str:
     return text.lower()
 
 
-def _verify(block: dict[str, object], claimed: str, *, accuse: bool) -> Verification:
+def _verify(block: dict[str, object], claimed: str) -> Verification:
     fields = _fields(block)
     computed = None if fields is None else _hash_of(fields)
     if fields is None or computed is None:
         return Verification.CANNOT_VERIFY
     if computed == claimed or _shorter_matches(fields, claimed):
         return Verification.MATCH
-    return Verification.MISMATCH if accuse and _is_settled(block) else Verification.CANNOT_VERIFY
+    return Verification.MISMATCH if _is_settled(block) else Verification.CANNOT_VERIFY
 
 
 def _shorter_matches(fields: list[str], claimed: str) -> bool:

@@ -102,20 +102,6 @@ def parent(tree: HeaderTree, block: Point) -> Header | None:
     return above if above is not None and above.number + 1 == header.number else None
 
 
-def ancestor(tree: HeaderTree, block: Point, number: int) -> Point | None:
-    """Return the ancestor of a block at a height (the block itself at its own); None where it is not known."""
-    at: Point | None = block
-    while at is not None and at.number > number:
-        at = parent(tree, at)
-    return at if at is not None and at.number == number else None
-
-
-def common_ancestor(tree: HeaderTree, one: Point, other: Point) -> BlockRef | None:
-    """Return the last block that both chains have; None where the tree does not know."""
-    met = _meet(tree, one, other)
-    return None if isinstance(met, _Gap) else met
-
-
 def relation(tree: HeaderTree, head: Point, reference: Point) -> Relation:
     """Say how a node's head stands to the reference: level, behind, ahead, forked or unlinked.
 

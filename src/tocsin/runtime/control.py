@@ -49,7 +49,6 @@ WRITE_S: Final = 10.0
 """How long a peer may leave its answers unread."""
 
 _SO_PEERGROUPS: Final = 59  # include/uapi/asm-generic/socket.h; the socket module has no name for it
-_OVERFLOW_UID: Final = 65534
 
 Request = Mapping[str, Any]
 Reply = Mapping[str, object]

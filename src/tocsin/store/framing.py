@@ -8,7 +8,6 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 
 _HEAD = struct.Struct(">IH")
-MAX_REFERENCES = 0xFFFF
 
 Packed = tuple[bytes, tuple[int, ...]]
 """Data, and the numbers of the bodies that it refers to."""
