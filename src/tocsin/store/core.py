@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tocsin.clock import Clock
-from tocsin.errors import StoreError
+from tocsin.errors import StoreError, StoreFull
 from tocsin.store import files, journal
 from tocsin.store.database import NAME, Opened, open_database, quarantine
 from tocsin.store.journal import Journal, save_gap
@@ -67,7 +67,7 @@ class Core:
         self._roll: tuple[int | None, int] = (None, 0)
         opened = open_database(state_dir, clock=clock, reserve=self._reserve)
         try:
-            self._adopt(opened)
+            self._adopt_or_heal(opened)
         except BaseException:
             self.db.close()
             raise
@@ -261,6 +261,16 @@ class Core:
         return self._reserve.free_bytes() >= needed
 
     # Coming up, going down.
+
+    def _adopt_or_heal(self, opened: Opened) -> None:
+        """Take over a database that opened well; one whose rows make no sense is damaged all the same."""
+        try:
+            self._adopt(opened)
+        except (sqlite3.Error, StoreError, TypeError, ValueError) as error:
+            if isinstance(error, sqlite3.Error) and is_unwritable(error):
+                raise StoreFull(f"{self.path}: cannot be written: {error}; free space there") from error
+            self.db.close()
+            self._adopt(quarantine(self.path, clock=self.clock, why=str(error)))
 
     def _adopt(self, opened: Opened) -> None:
         self.db = opened.db

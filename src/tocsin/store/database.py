@@ -4,19 +4,21 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tocsin.clock import Clock
 from tocsin.errors import StoreError, StoreFull
 from tocsin.store.migrate import check_version, migrate
 from tocsin.store.schema import APPLICATION_ID, LAYOUT, VERSION, statements
+from tocsin.store.sound import DROPPED, OUTBOX, RETAINED, Kinds, check_layout, damaged, is_sound
 from tocsin.store.space import Reserve, is_damaged, is_unwritable
 from tocsin.store.values import Notice, NoticeKind
 
 NAME = "tocsin.db"
 _SUFFIXES = ("", "-wal", "-shm")
 _WAL_KEPT = 16 << 20
-_SALVAGED = ("outbox", "retained", "dropped")
+_SALVAGED = {"outbox": OUTBOX, "retained": RETAINED, "dropped": DROPPED}
 
 
 @dataclass(slots=True)
@@ -87,7 +89,7 @@ def _version(path: Path) -> int:
     with closing(connect(path)) as db:
         found = int(db.execute("PRAGMA user_version").fetchone()[0])
         if found == 0 and db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            raise _damage(f"{path}: a database without a schema version")
+            raise damaged(f"{path}: a database without a schema version")
         return found
 
 
@@ -106,35 +108,10 @@ def _prepare(db: sqlite3.Connection, *, fresh: bool) -> None:
         db.execute("COMMIT")
     verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
-        raise _damage(str(verdict))
-    try:
-        db.execute("SELECT count(*) FROM head, meta, segment, snapshot, gap WHERE head.id = 1").fetchone()
-        _columns(db)
-    except sqlite3.OperationalError as error:
-        if "no such" in str(error):
-            raise _damage(str(error)) from error
-        raise
-
-
-def _columns(db: sqlite3.Connection) -> None:
-    """Touch what is used of every table: a file of the right version may still be someone's own making."""
-    for query in (
-        "SELECT first_event, count, bodies, t_ns, wall_ns, effect_no, crc32, records FROM journal LIMIT 0",
-        "SELECT id, digest, data FROM body LIMIT 0",
-        "SELECT seq, id, fingerprint, severity, lane, topic, payload, sent_wall_ns FROM outbox LIMIT 0",
-        "SELECT topic, payload, revision, published, changed_wall_ns FROM retained LIMIT 0",
-        "SELECT id, what, first, last, count, reason, wall_ns, announced FROM dropped LIMIT 0",
-    ):
-        db.execute(query)
+        raise damaged(str(verdict))
+    check_layout(db)
     if db.execute("SELECT count(*) FROM head").fetchone()[0] != 1:
-        raise _damage("the head row is missing")
-
-
-def _damage(text: str) -> sqlite3.DatabaseError:
-    error = sqlite3.DatabaseError(text)
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    error.sqlite_errorname = "SQLITE_CORRUPT"
-    return error
+        raise damaged("the head row is missing")
 
 
 def quarantine(path: Path, *, clock: Clock, why: str) -> Opened:
@@ -174,9 +151,11 @@ def _salvage(aside: Path, db: sqlite3.Connection) -> dict[str, int]:
     try:
         with closing(sqlite3.connect(f"{aside.as_uri()}?mode=ro", uri=True, isolation_level=None)) as old:
             old.execute("PRAGMA query_only = ON")
+            old.text_factory = partial(str, encoding="utf-8", errors="replace")
             db.execute("BEGIN IMMEDIATE")
-            for table in _SALVAGED:
-                saved[table] = _copy_rows(old, db, table)
+            for table, kinds in _SALVAGED.items():
+                saved[table] = _copy_rows(old, db, table, kinds)
+            db.execute("DELETE FROM outbox WHERE severity NOT IN (0, 1, 2) OR lane NOT IN (0, 1)")
             _carry_head(old, db)
             db.execute("COMMIT")
     except sqlite3.Error:
@@ -186,14 +165,13 @@ def _salvage(aside: Path, db: sqlite3.Connection) -> dict[str, int]:
     return saved
 
 
-def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> int:
-    width = len(new.execute(f"SELECT * FROM {table} LIMIT 0").description)  # noqa: S608 - names of ours
-    insert = f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * width)})"  # noqa: S608 - names of ours
+def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, table: str, kinds: Kinds) -> int:
+    insert = f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(kinds))})"  # noqa: S608 - names of ours
     copied = 0
     for rowid in _rowids(old, table):
         with suppress(sqlite3.Error):
             row = old.execute(f"SELECT * FROM {table} WHERE rowid = ?", (rowid,)).fetchone()  # noqa: S608
-            if row is not None and len(row) == width:
+            if row is not None and is_sound(row, kinds):
                 copied += new.execute(insert, row).rowcount
     return copied
 

@@ -10,12 +10,14 @@ from typing import Any
 
 from tocsin.errors import StoreError
 from tocsin.model.alert import Severity
+from tocsin.store.sound import OUTBOX, Kinds, damaged, is_sound
 from tocsin.store.values import Counts, Dropped, Limits, OutboxRow, Pending
 
 _COLUMNS = (
     "attempts, lane, seq, id, fingerprint, severity, topic, payload, retain, qos, expiry_s, content_type,"
     " created_wall_ns"
 )
+_KINDS: Kinds = ((int,), (int,), *OUTBOX[:4], *OUTBOX[5:12])
 _RANKED = tuple(sorted(Severity, key=lambda severity: severity.rank))
 _CRITICAL = Severity.CRITICAL.rank
 _FULL_OF = 20
@@ -261,6 +263,8 @@ def _columns(row: OutboxRow) -> tuple[object, ...]:
 
 def _pending(columns: tuple[Any, ...]) -> Pending:
     attempts, lane, seq, key, fingerprint, rank, topic, payload, retain, qos, expiry_s, content_type, created = columns
+    if not is_sound(columns, _KINDS) or rank not in range(len(_RANKED)):
+        raise damaged(f"row {seq!r} of the outbox is not what was written")
     row = OutboxRow(
         seq=seq,
         id=key,

@@ -5,7 +5,9 @@ shows it again, and must be told again. Used by the writer thread alone.
 """
 
 import sqlite3
+from typing import Any
 
+from tocsin.store.sound import RETAINED, damaged, is_sound
 from tocsin.store.values import Limits, Retained, RetainedRow
 
 _COLUMNS = "topic, payload, revision, published"
@@ -75,7 +77,11 @@ class RetainedTopics:
         ).rowcount
 
     def _select(self, query: str) -> list[Retained]:
-        return [
-            Retained(topic=topic, payload=payload, revision=revision, published=published)
-            for topic, payload, revision, published in self._db.execute(query)
-        ]
+        return [_retained(row) for row in self._db.execute(query)]
+
+
+def _retained(row: tuple[Any, ...]) -> Retained:
+    if not is_sound(row, RETAINED[:4]):
+        raise damaged(f"the row of retained topic {row[0]!r} is not what was written")
+    topic, payload, revision, published = row
+    return Retained(topic=topic, payload=payload, revision=revision, published=published)

@@ -19,6 +19,9 @@ _UNWRITABLE = frozenset(
 )
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
+_UNDECODABLE = "Could not decode to UTF-8"
+"""How Python's sqlite3 says that a text is not one; the error carries no code."""
+
 
 def is_unwritable(error: sqlite3.Error) -> bool:
     """Whether the disk refuses writes (full, over quota, read-only, failing) while the data is sound."""
@@ -27,7 +30,9 @@ def is_unwritable(error: sqlite3.Error) -> bool:
 
 def is_damaged(error: BaseException) -> bool:
     """Whether the database itself cannot be trusted any more."""
-    return isinstance(error, sqlite3.Error) and _primary(error) in _DAMAGED
+    if not isinstance(error, sqlite3.Error):
+        return False
+    return _primary(error) in _DAMAGED or str(error).startswith(_UNDECODABLE)
 
 
 def is_out_of_space(error: OSError) -> bool:
