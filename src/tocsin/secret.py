@@ -145,11 +145,21 @@ class RedactingFilter(logging.Filter):
     """The last net for logs: redacts message, arguments and exception text of every record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = redact(record.getMessage())
+        record.msg = redact(_message(record))
         record.args = None
         if record.exc_info:
             record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
             record.exc_info = None
         elif record.exc_text:
             record.exc_text = redact(record.exc_text)
+        if record.stack_info:
+            record.stack_info = redact(record.stack_info)
         return True
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return the message of a record; whoever logged it must not fail because it was put together wrongly."""
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 - arguments may raise anything
+        return f"{record.msg!r} with arguments that do not fit ({type(error).__name__})"

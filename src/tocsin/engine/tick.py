@@ -4,7 +4,7 @@ Events are folded in canonical order (node, kind, number), so that the order in 
 leaves no trace in what is decided.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -83,7 +83,8 @@ def tick(
     placed, relations = _place(agreed, chain, event.t_ns)
     view = _view(placed, relations, settings, chain, event)
     findings = tuple(_run(view, chain))
-    alerts, said = advance(placed.alerts, findings, _subjects(view), Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
+    subjects = _subjects(view, _unplaced(placed, chain, event.t_ns))
+    alerts, said = advance(placed.alerts, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
     judged = evolve(placed, alerts=alerts)
     lived = evolve(judged, lives=_lives(judged, view, chain, event.t_ns))
     sought, fetches = backfill.plan(lived, chain, event.t_ns, request) if has_news else (lived.sought, ())
@@ -154,8 +155,8 @@ def _agree(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
     groups = _groups_of(chain.nodes, chain.vote_by)
     sound = {name: record for name, record in sorted(state.nodes.items()) if is_sound(record, chain, state.started_ns)}
     votes = {name: record.head.hash for name, record in sound.items() if record.head is not None}
-    patience = _LINK_POLLS * chain.poll_ns
-    overdue = {votes[name] for name, since in state.unlinked.items() if name in votes and now_ns - since > patience}
+    unplaced = _unplaced(state, chain, now_ns)
+    overdue = {votes[name] for name in state.unlinked if name in votes and name not in unplaced}
     decision = agree(state.tree, votes, groups, state.head, now_ns, overdue=overdue)
     finals = {name: record.finalized for name, record in sound.items() if record.finalized is not None}
     finalized = state.finalized
@@ -197,15 +198,25 @@ def _reorged(state: ChainState, parting: Forked, old: BlockRef, new: BlockRef, n
     return evolve(state, reorg=reorg, unjoined=None)
 
 
+def _unplaced(state: ChainState, chain: ChainSettings, now_ns: int) -> set[str]:
+    """Return the nodes whose head waits for the back-fill: how it stands to the agreed one is not known yet.
+
+    On a chain faster than the polls that is so after every poll. Taken for rest, it would end every fork each time.
+    """
+    return {name for name, since in state.unlinked.items() if now_ns - since <= _LINK_POLLS * chain.poll_ns}
+
+
 def _place(state: ChainState, chain: ChainSettings, now_ns: int) -> tuple[ChainState, dict[str, Relation]]:
     """Say how each node stands to the agreed head, and since when it has been on another branch."""
     relations: dict[str, Relation] = {}
     nodes = dict(state.nodes)
+    unplaced = _unplaced(state, chain, now_ns)
     for node in chain.nodes:
         record = nodes[node.name]
         placed = _relation(state.tree, record, state.head)
         relations[node.name] = placed
-        forked, outrun = isinstance(placed, Forked), _is_outrun(record, state.head)
+        was_forked = record.forked_since_ns is not None and node.name in unplaced
+        forked, outrun = isinstance(placed, Forked) or was_forked, _is_outrun(record, state.head)
         if forked != (record.forked_since_ns is not None) or outrun != (record.outrun_since_ns is not None):
             nodes[node.name] = evolve(
                 record,
@@ -283,11 +294,12 @@ def _run(view: ChainView, chain: ChainSettings) -> Iterator[Finding]:
         yield from detector.run(view, params if params is not None else detector.params())
 
 
-def _subjects(view: ChainView) -> dict[Labels, Subject]:
+def _subjects(view: ChainView, unplaced: Collection[str]) -> dict[Labels, Subject]:
     """Return how well each subject is observed: a node by its newest poll if that was answered, the chain by tick."""
+    answering = {node.labels for node in view.answering if node.settings.name not in unplaced}
     subjects = {
         node.labels: Subject(
-            sample=node.seen.polls if _is_answering(node.seen, view.started_ns) else None,
+            sample=node.seen.polls if node.labels in answering else None,
             lost=node.seen.missed >= SILENT_POLLS,
         )
         for node in view.nodes

@@ -62,9 +62,10 @@ class Core:
 
     def take(self, event: Event) -> None:
         """Let one event decide. Observations wait for a tick; everything else closes the group at once."""
+        # Encoded first: an event that cannot be journalled must not have decided anything.
+        record, bodies = encode_event(event)
         done = step(self.state, event)
         self.state = done.state
-        record, bodies = encode_event(event)
         self._event_no += 1
         self._open.records.append(Record(event_no=self._event_no, data=record, bodies=bodies))
         self._effect_no += len(done.effects)

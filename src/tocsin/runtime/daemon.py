@@ -150,11 +150,14 @@ class Daemon:
             self.supervisor.spawn("goodbye", self._goodbye, finite=True)
 
     async def _goodbye(self) -> None:
-        await self.core.drained()
-        if not await self.publisher.goodbye(GOODBYE_S):
-            counts = await self.store.counts()
-            log.warning("%s alerts are kept and will be sent after the next start", counts.pending)
-        self.supervisor.stop()
+        try:
+            await self.core.drained()
+            if not await self.publisher.goodbye(GOODBYE_S):
+                counts = await self.store.counts()
+                log.warning("%s alerts are kept and will be sent after the next start", counts.pending)
+        finally:
+            # Whatever the goodbye fails at: who was told to stop must not live on without a word.
+            self.supervisor.stop()
 
     async def _end(self) -> None:
         await self.watch.close()

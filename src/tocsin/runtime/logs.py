@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import TextIO
 
 from tocsin.errors import UsageError
 from tocsin.secret import RedactingFilter
@@ -27,12 +28,24 @@ class _Lines(logging.Formatter):
         return "\n".join(mark + line for line in text.splitlines())
 
 
+def _is_journal(stream: TextIO, journal: str) -> bool:
+    """Tell whether the stream leads to journald.
+
+    The variable is device and inode of the socket, since those who inherit it may write elsewhere: systemd.exec(5).
+    """
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return journal == f"{status.st_dev}:{status.st_ino}"
+
+
 def set_up(level: str) -> None:
     """Send all logs to standard error. Raises UsageError for a level that does not exist."""
     if level.lower() not in _LEVELS:
         raise UsageError(f"no log level {level}; choose of {', '.join(_LEVELS)}")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines(journald="JOURNAL_STREAM" in os.environ))
+    handler.setFormatter(_Lines(journald=_is_journal(sys.stderr, os.environ.get("JOURNAL_STREAM", ""))))
     handler.addFilter(RedactingFilter())
     logging.basicConfig(level=_LEVELS[level.lower()], handlers=[handler], force=True)
     # A debug log of every packet would drown ours; their warnings still come through.

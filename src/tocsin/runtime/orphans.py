@@ -7,7 +7,10 @@ from typing import Any
 import orjson
 
 from tocsin.clock import NS
+from tocsin.model.alert import AlertState, Severity
 from tocsin.model.event import Orphan
+
+OPEN = (AlertState.FIRING, AlertState.UNKNOWN)
 
 
 def orphans(messages: tuple[tuple[str, bytes], ...]) -> Iterator[Orphan]:
@@ -25,7 +28,8 @@ def _orphan(fingerprint: str, data: dict[str, Any]) -> Orphan:
         fingerprint=fingerprint,
         detector=str(data["detector"]),
         labels=tuple(sorted((str(key), str(value)) for key, value in data["labels"].items())),
-        severity=str(data["severity"]),
+        severity=Severity(data["severity"]).value,
+        is_open=data["state"] in OPEN,
         summary=str(data["summary"]),
         activation=int(data["activation"]),
         count=int(data["count"]),

@@ -14,11 +14,11 @@ from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
 from tocsin.errors import CorruptRecord
 from tocsin.model.alert import AlertState
+from tocsin.runtime.orphans import OPEN
 from tocsin.store import Recovered, Store
+from tocsin.wire import topics
 
 log = logging.getLogger(__name__)
-
-_OPEN = (AlertState.FIRING.value, AlertState.UNKNOWN.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Past:
     seq: int = 0
     """The highest number that the event stream has used, whatever the state remembers."""
     orphans: tuple[tuple[str, bytes], ...] = ()
-    """Fingerprint and last published message of alerts that are open for subscribers and unknown to the state."""
+    """Fingerprint and last published message of alerts of which the state remembers less than subscribers do."""
 
 
 async def recover(store: Store) -> Past:
@@ -49,17 +49,8 @@ async def recover(store: Store) -> Past:
                 raise
             log.warning("the journal cannot be read from event %s on: %s", found.snapshot_event_no, error)
             before = found.snapshot_event_no if found.snapshot is not None else 0
-    retained = {one.topic: one.payload for one in await store.retained_all() if one.payload}
-    messages = {topic: orjson.loads(payload) for topic, payload in retained.items() if "/alert/" in topic}
-    known = {
-        key for scope in (state.alerts, *(chain.alerts for chain in state.chains.values())) for key in scope.tracked
-    }
-    orphans = tuple(
-        (str(message["subject"]), retained[topic] or b"")
-        for topic, message in sorted(messages.items())
-        if message["data"]["state"] in _OPEN and message["subject"] not in known
-    )
-    published = max((int(message["data"]["seq"]) for message in messages.values()), default=0)
+    said = await _published(store)
+    published = max((one.seq for one in said), default=0)
     pending = max((one.row.seq for one in await store.pending(1_000_000)), default=0)
     return Past(
         state=state,
@@ -68,12 +59,63 @@ async def recover(store: Store) -> Past:
         t_ns=max(found.last_t_ns, state.t_ns),
         wall_ns=found.last_wall_ns,
         seq=max(state.seq, found.last_seq, published, pending),
-        orphans=orphans,
+        orphans=tuple((one.fingerprint, one.payload) for one in said if one.is_news_to(state)),
     )
 
 
 async def _replayed(found: Recovered) -> EngineState:
     state = decode_state(found.snapshot) if found.snapshot is not None else EngineState()
     async for entry in found.tail:
-        state = step(state, decode_event(entry.data, entry.bodies)).state
+        event = decode_event(entry.data, entry.bodies)
+        try:
+            state = step(state, event).state
+        except Exception as error:
+            # Whatever decided this before cannot do it again: better to begin anew than to fail at every start.
+            raise CorruptRecord(f"event {entry.event_no} cannot be decided again: {error!r}") from error
     return state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Published:
+    """An alert as subscribers know it."""
+
+    fingerprint: str
+    payload: bytes
+    seq: int
+    activation: int
+    count: int
+    is_open: bool
+
+    def is_news_to(self, state: EngineState) -> bool:
+        """Tell whether more of this alert was published than the state remembers."""
+        activation = 0
+        for alerts in (state.alerts, *(chain.alerts for chain in state.chains.values())):
+            activation = max(activation, alerts.activations.get(self.fingerprint, 0))
+            tracked = alerts.tracked.get(self.fingerprint)
+            if tracked is not None and tracked.state is not AlertState.PENDING:
+                return (self.activation, self.count) > (tracked.activation, tracked.count)
+        return self.is_open or self.activation > activation
+
+
+async def _published(store: Store) -> list[_Published]:
+    """Return the alerts that were published, by topic. One that cannot be read is left to expire on the broker."""
+    found = []
+    for one in sorted(await store.retained_all(), key=lambda one: one.topic):
+        if not one.payload or not topics.is_alert(one.topic):
+            continue
+        try:
+            message = orjson.loads(one.payload)
+            data = message["data"]
+            found.append(
+                _Published(
+                    fingerprint=str(message["subject"]),
+                    payload=one.payload,
+                    seq=int(data["seq"]),
+                    activation=int(data["activation"]),
+                    count=int(data["count"]),
+                    is_open=data["state"] in OPEN,
+                )
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            log.warning("%s: what was published last cannot be read: %r", one.topic, error)
+    return found

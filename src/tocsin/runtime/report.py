@@ -4,7 +4,7 @@ from tocsin import __version__
 from tocsin.clock import EngineClock
 from tocsin.config.load import Loaded
 from tocsin.engine.state import EngineState
-from tocsin.engine.status import status, worst
+from tocsin.engine.status import overall, status
 from tocsin.mqtt.health import Health as BrokerHealth
 from tocsin.mqtt.health import Link
 from tocsin.store import Health as StoreHealth
@@ -37,7 +37,7 @@ def document(
     return {
         **core,
         "schema": 1,
-        "level": "unknown" if late else _level(levels),
+        "level": "unknown" if late else overall(levels),
         "watchdog": {
             "site": watchdog.site,
             "name": watchdog.name,
@@ -69,11 +69,6 @@ def document(
 
 
 _LINKS = {link: "connected" if link is Link.CONNECTED else "none" if link is Link.NONE else "down" for link in Link}
-
-
-def _level(levels: list[str]) -> str:
-    """Return the overall level: a critical alert says more than that something else is unknown."""
-    return "critical" if "critical" in levels else worst(levels)
 
 
 def line(report: dict[str, object]) -> str:

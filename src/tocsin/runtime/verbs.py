@@ -74,7 +74,13 @@ class Verbs:
     async def record(self, request: Request, _: Peer) -> Reply:
         """Write the journal of the last `seconds` into a new file at `path`, which must be absolute."""
         path, seconds = request.get("path"), request.get("seconds")
-        if not isinstance(path, str) or not Path(path).is_absolute() or type(seconds) is not int or seconds < 1:
+        if (
+            not isinstance(path, str)
+            or "\0" in path
+            or not Path(path).is_absolute()
+            or type(seconds) is not int
+            or seconds < 1
+        ):
             raise UsageError("record takes an absolute path and a number of seconds")
         done = await self._daemon.record(Path(path), seconds)
         gaps = [f"events {gap.first_event} to {gap.last_event}: {gap.reason}" for gap in done.gaps]

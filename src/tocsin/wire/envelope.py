@@ -203,7 +203,7 @@ def retained_expiry_s(topic: str, payload: bytes, wall_ns: int) -> int | None:
 
     Only the state of a resolved alert ends, a day after it resolved: also when it is sent anew.
     """
-    if "/alert/" not in topic or not payload:
+    if not payload or not topics.is_alert(topic):
         return None
     data = orjson.loads(payload)["data"]
     if data["state"] != AlertState.RESOLVED:

@@ -28,7 +28,10 @@ _INLINE = 128
 _TAG = "_"
 _SCALARS = (int, str, bool, type(None))
 
-_digest_of = functools.lru_cache(maxsize=512)(digest)
+_LARGEST_CACHED = 1 << 16
+"""Larger bodies are hashed each time: kept by the hundreds, they would fill the memory."""
+
+_cached_digest_of = functools.lru_cache(maxsize=512)(digest)
 
 
 class Codec:
@@ -48,7 +51,7 @@ class Codec:
         try:
             plain = orjson.loads(data)
             value: T = self._load(kind)(plain, blobs)
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
             raise CorruptRecord(f"a record cannot be read: {type(error).__name__}: {error}") from error
         return value
 
@@ -219,7 +222,7 @@ def _dump_bytes(value: bytes, blobs: Blobs) -> str:
             return "=" + value.decode()
         except UnicodeDecodeError:
             pass
-    name = _digest_of(value)
+    name = _cached_digest_of(value) if len(value) <= _LARGEST_CACHED else digest(value)
     blobs[name] = value
     return "#" + name
 

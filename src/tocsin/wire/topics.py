@@ -18,6 +18,7 @@ HEARTBEAT: Final = "heartbeat"
 AUDIT_CHECKPOINT: Final = "audit/checkpoint"
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
+_ALERT = re.compile(rf"{PREFIX}/[^/]+/[^/]+/alert/[^/]+")
 _DETECTOR = re.compile(r"[a-z0-9_-]{1,64}(\.[a-z0-9_-]{1,64}){0,7}")
 
 
@@ -62,6 +63,11 @@ def risk(chain: str, market: str) -> str:
 def alert(fingerprint: str) -> str:
     """Return where the current state of one alert is told."""
     return f"alert/{name(fingerprint)}"
+
+
+def is_alert(topic: str) -> bool:
+    """Tell whether an absolute topic carries the current state of an alert; sites and chains may be called that too."""
+    return _ALERT.fullmatch(topic) is not None
 
 
 def event(severity: str, detector: str) -> str:
