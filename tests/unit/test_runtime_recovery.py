@@ -196,7 +196,7 @@ async def test_an_event_that_cannot_be_decided_again_begins_anew(
     good, bodies = encode_event(ConfigRevised(t_ns=2, settings=settings_for(("a", "b"))))
     bad = orjson.loads(good)
     bad["settings"]["chains"][0] |= {"poll_ns": 0, "block_time_ns": 0}
-    tick = b'{"_":"Ticked","chain":"sim","t_ns":9000000000000000,"wall_ns":3}'
+    tick = b'{"_":"Ticked","chain":"sim","t_ns":9000000000000000,"wall_ns":1708000000000000000}'
     async with await opened(tmp_path) as store:
         found = await store.recover()
         async for _ in found.tail:
