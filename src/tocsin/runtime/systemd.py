@@ -4,33 +4,18 @@ The protocol is sd_notify(3): datagrams of `KEY=value` lines to the socket in `$
 every call is a no-op, so callers never ask.
 """
 
-import asyncio
 import logging
-import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tocsin.clock import NS, Clock
+from tocsin.clock import Clock
 
 log = logging.getLogger(__name__)
 
 PATIENCE_S: Final = 1.0
 """A message that changes the unit's state waits this long for room in the manager's queue; others don't wait."""
-
-STATUS_PERIOD_NS: Final = 5 * NS
-"""How often the status line is renewed where no watchdog sets the pace."""
-
-
-def watchdog_ns(environ: Mapping[str, str], pid: int) -> int | None:
-    """Return how long the manager waits between two signs of life (WatchdogSec=), None when it does not.
-
-    `WATCHDOG_PID` names the process that is meant; a child that inherited the variables is not.
-    """
-    usec = environ.get("WATCHDOG_USEC", "")
-    meant = environ.get("WATCHDOG_PID", str(pid))
-    return int(usec) * 1000 if usec.isdigit() and int(usec) > 0 and meant == str(pid) else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,14 +24,13 @@ class Notifier:
 
     clock: Clock
     address: str | None
-    watchdog_ns: int | None = None
+    _shown: str = ""
     _complained: bool = False
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], clock: Clock) -> "Notifier":
-        """Take address and watchdog interval from the environment that the manager made."""
-        pid = os.getpid()
-        return cls(clock=clock, address=environ.get("NOTIFY_SOCKET") or None, watchdog_ns=watchdog_ns(environ, pid))
+        """Take the address from the environment that the manager made."""
+        return cls(clock=clock, address=environ.get("NOTIFY_SOCKET") or None)
 
     def ready(self, status: str) -> None:
         """Start-up (or a reload) is complete."""
@@ -65,16 +49,13 @@ class Notifier:
         self._send({"STOPPING": "1", "STATUS": status}, patient=True)
 
     def status(self, text: str) -> None:
-        """Set the line that `systemctl status` shows."""
-        self._send({"STATUS": text})
+        """Set the line that `systemctl status` shows. Said when it changes."""
+        if text != self._shown:
+            self._send({"STATUS": text})
 
     def alive(self) -> None:
         """Feed the watchdog."""
         self._send({"WATCHDOG": "1"})
-
-    def extend_timeout(self, ns: int) -> None:
-        """Ask for this much more time to start, reload or stop, counted from now."""
-        self._send({"EXTEND_TIMEOUT_USEC": str(ns // 1000)})
 
     def _send(self, fields: Mapping[str, str], *, patient: bool = False) -> None:
         if self.address is None:
@@ -86,6 +67,7 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
                 channel.settimeout(PATIENCE_S if patient else 0.0)
                 channel.sendto(text.encode(), name)
+            self._shown = fields.get("STATUS", self._shown)
         except OSError as error:
             self._complain(error)
 
@@ -93,23 +75,3 @@ class Notifier:
         if not self._complained:
             self._complained = True
             log.warning("the service manager cannot be told anything: %s", error.strerror or error)
-
-
-async def keep_alive(
-    notifier: Notifier,
-    *,
-    healthy: Callable[[], bool],
-    status: Callable[[], str],
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> None:
-    """Feed the watchdog three times per interval while `healthy`, and keep the status line true. Never returns."""
-    period_ns = notifier.watchdog_ns // 3 if notifier.watchdog_ns else STATUS_PERIOD_NS
-    shown = ""
-    while True:
-        if healthy():
-            notifier.alive()
-        text = status()
-        if text != shown:
-            notifier.status(text)
-            shown = text
-        await sleep(period_ns / NS)
