@@ -39,6 +39,8 @@ class ChainState:
     started_ns: int
     """When watching began: at the start, or when the host slept. What was seen before is no vote any more."""
     tick: int = 0
+    ticked_ns: int | None = None
+    """When the chain was looked at last."""
     tree: HeaderTree = field(default_factory=HeaderTree)
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
     awaited: tuple[str, ...] = ()

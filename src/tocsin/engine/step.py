@@ -37,7 +37,13 @@ JUMP_NS = 10 * NS
 """Wall clock and engine time drift by milliseconds an hour; a jump like this is a suspend, or a clock that was set."""
 
 CALM_NS = 60 * NS
-"""So long at least lies between two beginnings: a clock that jumps all the time must not end all judgement."""
+CALM_SLOTS = 20
+"""So long at least lies between two beginnings, the longer of the two: a clock that jumps all the time, or a host that
+stalls all the time, must not end all judgement."""
+
+STILL_NS = 2 * NS
+"""Chains are looked at every second, or at every poll where that is rarer. Twice that long without a look, and at
+least a block time, means that this process stood still: it was stopped, or its machine was, clocks included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +92,21 @@ def _awake(state: EngineState, event: Ticked) -> EngineState:
     ahead, before = event.wall_ns - event.t_ns, state.wall_ahead_ns
     if before is None or abs(ahead - before) < JUMP_NS:
         return state if ahead == before else evolve(state, wall_ahead_ns=ahead)
+    settings = {chain.name: chain for chain in state.settings.chains} if state.settings is not None else {}
     chains = {
-        name: _anew(chain, event.t_ns) if event.t_ns - chain.started_ns >= CALM_NS else chain
+        name: _anew(chain, event.t_ns) if _may_begin(chain, settings[name], event.t_ns) else chain
         for name, chain in state.chains.items()
     }
     return evolve(state, wall_ahead_ns=ahead, chains=chains)
+
+
+def _has_stood_still(state: ChainState, chain: ChainSettings, t_ns: int) -> bool:
+    longest = max(STILL_NS, 2 * chain.poll_ns, chain.block_time_ns)
+    return state.ticked_ns is not None and t_ns - state.ticked_ns >= longest
+
+
+def _may_begin(state: ChainState, chain: ChainSettings, t_ns: int) -> bool:
+    return t_ns - state.started_ns >= max(CALM_NS, CALM_SLOTS * chain.pace_ns)
 
 
 def _anew(chain: ChainState, t_ns: int) -> ChainState:
@@ -105,13 +121,16 @@ def _tick_chain(state: EngineState, event: Ticked) -> Step:
         return Step(state=state)
     wanted = next(each for each in settings.chains if each.name == event.chain)
     news = [received for received in state.inbox if received.chain == event.chain]
+    if _has_stood_still(chain, wanted, event.t_ns) and _may_begin(chain, wanted, event.t_ns):
+        # Unlike in a sleep of the host, engine time went on: nobody looked, so nothing lasted.
+        chain = evolve(_anew(chain, event.t_ns), alerts=revived(chain.alerts))
     looked = tick(chain, news, settings, wanted, event, state.request)
     state = evolve(
         state,
         inbox=tuple([received for received in state.inbox if received.chain != event.chain]),
         wall_ns=event.wall_ns,
         request=looked.request,
-        chains={**state.chains, event.chain: looked.chain},
+        chains={**state.chains, event.chain: evolve(looked.chain, ticked_ns=event.t_ns)},
     )
     state, alerts = _numbered(state, looked.alerts, event.wall_ns)
     told: tuple[StateChanged, ...] = ()
