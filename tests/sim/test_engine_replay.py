@@ -40,6 +40,12 @@ def eventful() -> list[Event]:
 EVENTS = eventful()
 
 
+def seldom_ticked(events: list[Event]) -> list[Event]:
+    """The same history while our own loop is late: a tick finds several answers of each node."""
+    ticks = iter(range(len(events)))
+    return [event for event in events if not isinstance(event, Ticked) or next(ticks) % 5 == 0]
+
+
 def published(effects: list[Effect]) -> list[bytes]:
     return [
         message.topic.encode() + b" " + message.payload
@@ -60,19 +66,19 @@ def run(events: list[Event], state: EngineState | None = None) -> tuple[EngineSt
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**32))
-def test_any_arrival_order_within_a_tick_gives_the_same_bytes(seed: int) -> None:
+@given(seed=st.integers(0, 2**32), history=st.sampled_from([EVENTS, seldom_ticked(EVENTS)]))
+def test_any_arrival_order_within_a_tick_gives_the_same_bytes(seed: int, history: list[Event]) -> None:
     dice = random.Random(seed)  # noqa: S311 - reproducible
     shuffled: list[Event] = []
     batch: list[Event] = []
-    for event in EVENTS:
+    for event in history:
         if not isinstance(event, Polled | Fetched):
             dice.shuffle(batch)
             shuffled += [*batch, event]
             batch = []
         else:
             batch.append(event)
-    assert published(run(shuffled)[1]) == published(run(EVENTS)[1])
+    assert published(run(shuffled)[1]) == published(run(history)[1]) != []
 
 
 @settings(max_examples=25, deadline=None)
