@@ -126,12 +126,15 @@ class Watchdog:
         self.config.write_text(text)
         self.config.chmod(0o600)
 
-    def start(self, *, log_level: str = "info", code: str | None = None) -> None:
-        """Start it; with `code`, a program that does something to itself first and then runs `tocsin`."""
+    def start(self, *, log_level: str = "info", code: str | None = None, through: Sequence[str] = ()) -> None:
+        """Start it; with `code`, a program that does something to itself first and then runs `tocsin`.
+
+        `through` is a command that makes room for it and becomes it.
+        """
         assert self._process is None
         self.lives += 1
         program = ["-m", "tocsin"] if code is None else ["-c", code]
-        command = [sys.executable, *program, "run", "--config", str(self.config), "--log-level", log_level]
+        command = [*through, sys.executable, *program, "run", "--config", str(self.config), "--log-level", log_level]
         with self._log_path(self.lives).open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environ
