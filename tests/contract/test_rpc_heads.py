@@ -10,6 +10,7 @@ import pytest
 from aiohttp import WSMsgType, web
 from tests.support.rpcserver import base_clock, endpoint, engine_clock, virtual
 
+from tocsin.clock import NS
 from tocsin.model.observation import FaultKind
 from tocsin.rpc.heads import Heads, read_head
 from tocsin.rpc.resolver import Resolver
@@ -44,7 +45,7 @@ class WsNode:
 
 @asynccontextmanager
 async def watching(
-    script: Any, *, silence_ns: int = 300_000_000, **changes: Any
+    script: Any, *, silence_ns: int | None = 300_000_000, block_time_ns: int = NS, **changes: Any
 ) -> AsyncIterator[tuple[Any, Heads, list[Any], list[bool]]]:
     node = WsNode(script)
     app = web.Application()
@@ -59,7 +60,7 @@ async def watching(
         endpoint("http://127.0.0.1:1", ws=SecretUrl(f"ws://127.0.0.1:{port}/"), **changes),
         clock=engine_clock(),
         resolver=Resolver(base_clock()),
-        block_time_ns=1_000_000_000,
+        block_time_ns=block_time_ns,
         wake=lambda: woken.append(True),
         first_wait_s=0.02,
         silence_ns=silence_ns,
@@ -125,6 +126,21 @@ async def test_silence_with_the_socket_alive_means_a_new_connection() -> None:
     async with watching(script) as (node, heads, _, _):
         await until(lambda: node.connects >= 3)
         assert heads.stats.fault is None or heads.stats.fault.kind is FaultKind.TIMEOUT
+
+
+@virtual
+@pytest.mark.parametrize(("block_time_s", "silence_s"), [(1, 5), (12, 36)])
+async def test_silence_is_three_block_times_and_five_seconds_at_least(block_time_s: int, silence_s: int) -> None:
+    connects: list[float] = []
+
+    async def script(_: WsNode, socket: web.WebSocketResponse) -> None:
+        connects.append(asyncio.get_running_loop().time())
+        await subscribed(socket)
+        await hold(socket)
+
+    async with watching(script, silence_ns=None, block_time_ns=block_time_s * NS):
+        await until(lambda: len(connects) == 2)
+    assert silence_s <= connects[1] - connects[0] < silence_s + 1
 
 
 @virtual

@@ -179,3 +179,8 @@ async def test_a_failure_says_why() -> None:
 
 def test_the_system_knows_localhost() -> None:
     assert {address for _, address in system_lookup("localhost")} & {"127.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize(("address", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_the_system_is_asked_for_both_families(address: str, family: socket.AddressFamily) -> None:
+    assert system_lookup(address) == ((family, address),)
