@@ -395,6 +395,21 @@ async def test_a_graceful_end_withdraws_the_will_and_an_error_does_not(broker: M
         await listener.until("status", state="lost")
 
 
+async def test_a_will_waits_for_its_delay_and_is_never_said_when_we_are_back_in_time(broker: Mosquitto) -> None:
+    settings = broker.settings("hasty", will_delay_s=3600)
+    async with listening(broker) as listener:
+        with pytest.raises(LookupError):
+            async with connected(settings, will=WILL):
+                raise LookupError
+        await eventually(lambda: "Received DISCONNECT from hasty" in broker.log())
+        await listener.settle()
+        assert not listener.on("status")
+        async with connected(settings, will=WILL):
+            pass
+        await listener.settle()
+        assert not listener.on("status")
+
+
 async def test_any_bytes_on_a_subscribed_topic_are_handed_over_and_a_defect_of_the_handler_is_survived(
     broker: Mosquitto,
 ) -> None:
