@@ -1,7 +1,9 @@
 """Damage on the disk: what is broken is set aside and told, what is readable is saved, the rest goes on."""
 
 import asyncio
+import signal
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -129,6 +131,69 @@ async def test_readable_outbox_rows_are_salvaged(opened: Opener, state_dir: Path
         assert not recovered.complete
         await store.commit(group(41, 1, snapshot=True, outbox=(row(60), row(61)), effect_no=61))
         assert max(item.row.seq for item in await store.pending(100)) == 61
+
+
+@pytest.mark.parametrize(
+    "definition", [b"payload BLOB", b"CREATE TABLE outbox", b"last_seq INTEGER", b"CREATE TABLE head"]
+)
+async def test_a_changed_byte_in_a_table_definition_costs_no_alert(
+    opened: Opener, state_dir: Path, definition: bytes
+) -> None:
+    await fill(opened)
+    path = state_dir / "tocsin.db"
+    flip_a_byte(path, at=read(path).index(definition) + 2)
+    async with await opened() as store:
+        assert [notice.kind for notice in store.notices] == [NoticeKind.QUARANTINED]
+        counts = await store.counts()
+        assert (counts.pending, counts.sent) == (50, 10)
+        assert [item.payload for item in await store.retained_all()] == [b"ready"]
+        assert (await store.recover()).last_event_no == 40
+        assert (await store.recover()).last_seq == 60
+
+
+QUARANTINE = """
+import os, signal, sys
+from pathlib import Path
+from tocsin.store import salvage
+from tocsin.store.database import open_database
+from tocsin.store.space import Reserve
+from tocsin.clock import SystemClock
+
+stage, folder = sys.argv[1], Path(sys.argv[2])
+
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def after(call):
+    def run(*args, **kwargs):
+        call(*args, **kwargs)
+        die()
+    return run
+
+if stage == "copied":
+    salvage._mend_layout = die
+elif stage == "salvaged":
+    salvage._salvage = after(salvage._salvage)
+elif stage == "aside":
+    salvage.finish_replacing = die
+elif stage == "replaced":
+    Path.replace = after(Path.replace)
+open_database(folder, clock=SystemClock(), reserve=Reserve(folder, 1))
+"""
+
+
+@pytest.mark.parametrize("stage", ["copied", "salvaged", "aside", "replaced"])
+async def test_a_kill_at_any_stage_of_a_quarantine_loses_no_alert(opened: Opener, state_dir: Path, stage: str) -> None:
+    await fill(opened)
+    path = state_dir / "tocsin.db"
+    flip_a_byte(path, at=read(path).index(b"CREATE TABLE outbox"))
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", QUARANTINE, stage, str(state_dir))
+    assert await child.wait() == -signal.SIGKILL
+    async with await opened() as store:
+        assert (await store.counts()).pending == 50
+        assert [notice.kind for notice in store.notices] == [NoticeKind.QUARANTINED] * (stage != "replaced")
+        assert not {name for name in names(state_dir) if "fresh" in name or "salvage" in name}
+    assert read(quarantined(state_dir))
 
 
 async def test_a_database_of_someone_else_is_not_touched_but_set_aside(opened: Opener, state_dir: Path) -> None:
@@ -263,7 +328,7 @@ async def test_any_damage_to_a_database_is_survived(
     for place, piece in damages:
         at = int(place * (len(content) - len(piece)))
         content[at : at + len(piece)] = piece
-    overwrite(folder / "tocsin.db", content[: int(kept * len(content))])
+    overwrite(folder / "tocsin.db", bytes(content[: int(kept * len(content))]))
     async with await Store.open(folder, clock=ManualClock(wall_ns=0), limits=SMALL) as store:
         _, tail = await tail_of(store)
         assert [entry.event_no for entry in tail] == sorted(entry.event_no for entry in tail)

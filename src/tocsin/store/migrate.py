@@ -45,19 +45,19 @@ def migrate(path: Path, found: int, *, steps: Mapping[int, Step] = STEPS) -> Pat
     Raises sqlite3.Error or StoreError; the old database is then untouched.
     """
     work = path.with_name(f"{path.name}.migrating")
-    _remove(work)
+    remove_database(work)
     with closing(sqlite3.connect(path, isolation_level=None)) as old:
         # Leaving WAL mode folds the log into the file, so that no log of the old file can meet the new one.
         old.execute("PRAGMA journal_mode = DELETE")
         with closing(sqlite3.connect(work, isolation_level=None)) as new:
             old.backup(new)
             _run(new, found, steps)
-    _sync(work)
+    sync_path(work)
     backup = backup_path(path, found)
     backup.unlink(missing_ok=True)
     os.link(path, backup)
     work.replace(path)
-    _sync(path.parent)
+    sync_path(path.parent)
     return backup
 
 
@@ -76,12 +76,14 @@ def _run(db: sqlite3.Connection, found: int, steps: Mapping[int, Step]) -> None:
         raise StoreError(f"the migrated copy is not sound: {verdict}")
 
 
-def _remove(work: Path) -> None:
+def remove_database(work: Path) -> None:
+    """Remove a database and what lies beside it, as far as they exist."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         work.with_name(work.name + suffix).unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync_path(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

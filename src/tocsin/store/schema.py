@@ -1,5 +1,6 @@
 """The layout of the database: one row per group, bodies once per segment, the outbox with its two lanes."""
 
+import sqlite3
 from collections.abc import Iterator
 
 VERSION = 2
@@ -69,3 +70,13 @@ def body_ids(segment: int) -> tuple[int, int]:
 def statements(script: str) -> Iterator[str]:
     """Split a script of plain statements, so that they can run inside one transaction."""
     return (part for part in map(str.strip, script.split(";")) if part)
+
+
+def lay_out(db: sqlite3.Connection) -> None:
+    """Make the present layout in an empty database."""
+    db.execute("BEGIN IMMEDIATE")
+    for statement in statements(LAYOUT):
+        db.execute(statement)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {VERSION}")
+    db.execute("COMMIT")

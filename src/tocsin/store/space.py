@@ -30,6 +30,8 @@ def is_unwritable(error: sqlite3.Error) -> bool:
 
 def is_damaged(error: BaseException) -> bool:
     """Whether the database itself cannot be trusted any more."""
+    if isinstance(error, UnicodeDecodeError):
+        return True  # the name of a column, or SQLite's own message that cites one
     if not isinstance(error, sqlite3.Error):
         return False
     return _primary(error) in _DAMAGED or str(error).startswith(_UNDECODABLE)
