@@ -54,7 +54,7 @@ def decode_state(snapshot: bytes) -> EngineState:
         raise CorruptRecord("a snapshot has no readable head") from error
     if written != FORMAT:
         raise CorruptRecord(f"a snapshot has format {written}, this version reads {FORMAT}")
-    if stored != digest(body):
+    if stored != digest(body) or any(digest(blob) != name for name, blob in blobs.items()):
         raise CorruptRecord("a snapshot does not match its digest")
     state: EngineState = _CODEC.decode(EngineState, body, blobs)
     return state
