@@ -11,7 +11,7 @@ from pathlib import Path
 from tocsin import __version__
 from tocsin.engine.codec import decode_event, decode_state
 from tocsin.engine.state import EngineState
-from tocsin.engine.step import step
+from tocsin.engine.step import Step, step
 from tocsin.errors import CorruptRecord
 from tocsin.model.alert import Alert
 from tocsin.model.effect import AlertChanged, Effect, Fetch
@@ -51,7 +51,7 @@ class Replay:
                 )
                 continue
             for event in self._events(item, pending, state):
-                done = step(state, event)
+                done = self._decided(state, event, item)
                 state = done.state
                 for effect in done.effects:
                     yield state, effect
@@ -99,6 +99,13 @@ class Replay:
         if pending is not None and state.boot:
             yield ConfigRevised(t_ns=event.t_ns, settings=pending)
         yield ConfigRevised(t_ns=event.t_ns, settings=self.settings) if isinstance(event, ConfigRevised) else event
+
+    def _decided(self, state: EngineState, event: Event, entry: Entry) -> Step:
+        try:
+            return step(state, event)
+        except Exception as error:
+            # Nothing that the core itself wrote does that: the file was made by hand, or by another version.
+            raise CorruptRecord(f"{self.path}: event {entry.event_no} cannot be decided: {error!r}") from error
 
     def _count(self, entry: Entry) -> None:
         self.events += 1
