@@ -297,6 +297,23 @@ def revived(alerts: Alerts) -> Alerts:
     return replace(alerts, tracked=tracked)
 
 
+def resumed(alerts: Alerts, gap_ns: int) -> Alerts:
+    """Return the alerts after a time in which nobody looked: nothing has lasted through it, nothing is forgotten."""
+    tracked = {
+        key: replace(
+            current,
+            rising={severity: _later(streak, gap_ns) for severity, streak in current.rising.items()},
+            falling=None if current.falling is None else _later(current.falling, gap_ns),
+        )
+        for key, current in alerts.tracked.items()
+    }
+    return replace(alerts, tracked=tracked)
+
+
+def _later(streak: Streak, gap_ns: int) -> Streak:
+    return replace(streak, since_ns=streak.since_ns + gap_ns)
+
+
 def adopt(
     alerts: Alerts, orphan: Orphan, moment: Moment, *, watched: bool, limits: Limits | None = None
 ) -> tuple[Alerts, tuple[Alert, ...]]:

@@ -6,7 +6,7 @@ What cannot apply (a node that is configured no longer, a tick of an unknown cha
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tocsin.alerting.lifecycle import Moment, acknowledge, adopt, advance, retire, revived
+from tocsin.alerting.lifecycle import Moment, acknowledge, adopt, advance, resumed, retire, revived
 from tocsin.clock import NS
 from tocsin.detect import REGISTRY, SELF_DETECTORS
 from tocsin.engine import documents
@@ -37,13 +37,11 @@ JUMP_NS = 10 * NS
 """Wall clock and engine time drift by milliseconds an hour; a jump like this is a suspend, or a clock that was set."""
 
 CALM_NS = 60 * NS
-CALM_SLOTS = 20
-"""So long at least lies between two beginnings, the longer of the two: a clock that jumps all the time, or a host that
-stalls all the time, must not end all judgement."""
+"""So long at least lies between two beginnings: a clock that jumps all the time must not end all judgement."""
 
 STILL_NS = 2 * NS
-"""Chains are looked at every second, or at every poll where that is rarer. Twice that long without a look, and at
-least a block time, means that this process stood still: it was stopped, or its machine was, clocks included."""
+"""Chains are looked at every second, or at every poll where that is rarer. Twice that long without a look means that
+this process stood still: it was stopped, or its machine was, clocks and all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,21 +90,29 @@ def _awake(state: EngineState, event: Ticked) -> EngineState:
     ahead, before = event.wall_ns - event.t_ns, state.wall_ahead_ns
     if before is None or abs(ahead - before) < JUMP_NS:
         return state if ahead == before else evolve(state, wall_ahead_ns=ahead)
-    settings = {chain.name: chain for chain in state.settings.chains} if state.settings is not None else {}
     chains = {
-        name: _anew(chain, event.t_ns) if _may_begin(chain, settings[name], event.t_ns) else chain
+        name: _anew(chain, event.t_ns) if event.t_ns - chain.started_ns >= CALM_NS else chain
         for name, chain in state.chains.items()
     }
     return evolve(state, wall_ahead_ns=ahead, chains=chains)
 
 
-def _has_stood_still(state: ChainState, chain: ChainSettings, t_ns: int) -> bool:
-    longest = max(STILL_NS, 2 * chain.poll_ns, chain.block_time_ns)
-    return state.ticked_ns is not None and t_ns - state.ticked_ns >= longest
+def _unwatched_ns(state: ChainState, chain: ChainSettings, t_ns: int) -> int:
+    """Return for how long this process stood still before this tick, 0 where it did not."""
+    gap = 0 if state.ticked_ns is None else t_ns - state.ticked_ns
+    return gap if gap >= max(STILL_NS, 2 * chain.poll_ns) else 0
 
 
-def _may_begin(state: ChainState, chain: ChainSettings, t_ns: int) -> bool:
-    return t_ns - state.started_ns >= max(CALM_NS, CALM_SLOTS * chain.pace_ns)
+def _resumed(state: ChainState, t_ns: int, gap_ns: int) -> ChainState:
+    """Watch anew, and let what was watched before count on as if the time in between had not passed."""
+    watched_since = max(state.started_ns, state.head.since_ns or 0)
+    watched_ns = max(0, t_ns - gap_ns - watched_since)
+    split = state.split_since_ns
+    return evolve(
+        _anew(state, t_ns - watched_ns),
+        alerts=resumed(state.alerts, gap_ns),
+        split_since_ns=None if split is None else split + gap_ns,
+    )
 
 
 def _anew(chain: ChainState, t_ns: int) -> ChainState:
@@ -121,9 +127,8 @@ def _tick_chain(state: EngineState, event: Ticked) -> Step:
         return Step(state=state)
     wanted = next(each for each in settings.chains if each.name == event.chain)
     news = [received for received in state.inbox if received.chain == event.chain]
-    if _has_stood_still(chain, wanted, event.t_ns) and _may_begin(chain, wanted, event.t_ns):
-        # Unlike in a sleep of the host, engine time went on: nobody looked, so nothing lasted.
-        chain = evolve(_anew(chain, event.t_ns), alerts=revived(chain.alerts))
+    gap_ns = _unwatched_ns(chain, wanted, event.t_ns)
+    chain = _resumed(chain, event.t_ns, gap_ns) if gap_ns else chain
     looked = tick(chain, news, settings, wanted, event, state.request)
     state = evolve(
         state,
