@@ -1,0 +1,193 @@
+"""What the control socket is asked: garbage is refused with what would be right, and changes nothing."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+
+import orjson
+import pytest
+from tests.support.store_kit import record
+
+from tocsin.errors import ControlError, StoreError, UsageError
+from tocsin.runtime.control import Peer
+from tocsin.runtime.tail import KEPT, Tail
+from tocsin.runtime.verbs import Verbs
+from tocsin.store import Exported, Gap, Group, Store
+from tocsin.testing import ManualClock
+
+PEER = Peer(pid=1, uid=0, gid=0)
+
+
+class Asked:
+    """A daemon that notes what it is asked; it records from a real store."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.acked: list[tuple[str, str, str]] = []
+        self.reloaded: list[str] = []
+        self.recorded: list[tuple[Path, int]] = []
+        self.problems: tuple[str, ...] = ()
+        self.known = {"f" * 32}
+        self.tail = Tail()
+        self._store = store
+
+    def report(self) -> Mapping[str, object]:
+        return {"level": "ok", "config": {"hash": "abc"}}
+
+    async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
+        self.acked.append((fingerprint, why, by))
+        return fingerprint in self.known
+
+    async def reload(self, by: str) -> tuple[str, ...]:
+        self.reloaded.append(by)
+        return self.problems
+
+    async def record(self, path: Path, seconds: int) -> Exported:
+        self.recorded.append((path, seconds))
+        if self._store is None:
+            gap = Gap(first_event=2, last_event=3, reason="full")
+            return Exported(first_event=1, last_event=9, events=7, gaps=(gap,))
+        return await self._store.export(path, from_wall_ns=0, to_wall_ns=2**62)
+
+    def events(self, last: int, *, follow: bool) -> AsyncGenerator[bytes, None]:
+        return self.tail.read(last, follow=follow)
+
+
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"fingerprint": None},
+        {"fingerprint": 7},
+        {"fingerprint": ["f" * 32]},
+        {"fingerprint": "f" * 32, "why": 3},
+        {"fingerprint": "f" * 32, "why": "x" * 501},
+        {"fingerprint": "f" * 32, "why": None},
+    ],
+)
+async def test_ack_takes_a_fingerprint_and_a_reason(asked: Asked, request_: Mapping[str, object]) -> None:
+    with pytest.raises(UsageError, match="fingerprint and a why"):
+        await Verbs(asked).ack(request_, PEER)
+    assert asked.acked == []
+
+
+async def test_ack_says_who_and_why_and_whether_there_was_such_an_alert(asked: Asked) -> None:
+    verbs = Verbs(asked)
+    assert await verbs.ack({"fingerprint": "f" * 32, "why": "seen"}, PEER) == {
+        "fingerprint": "f" * 32,
+        "by": PEER.name,
+    }
+    assert asked.acked == [("f" * 32, "seen", PEER.name)]
+    with pytest.raises(ControlError, match="tocsin status lists them") as caught:
+        await verbs.ack({"fingerprint": "x" * 60_000}, PEER)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"path": "relative.tocsin", "seconds": 5},
+        {"path": "", "seconds": 5},
+        {"path": 5, "seconds": 5},
+        {"path": "/tmp/a\0b", "seconds": 5},  # noqa: S108 - never made
+        {"path": "/x", "seconds": 0},
+        {"path": "/x", "seconds": -5},
+        {"path": "/x", "seconds": 1.5},
+        {"path": "/x", "seconds": True},
+        {"path": "/x", "seconds": "5"},
+        {"path": "/x", "seconds": None},
+    ],
+)
+async def test_record_takes_an_absolute_path_and_seconds(asked: Asked, request_: Mapping[str, object]) -> None:
+    with pytest.raises(UsageError, match="absolute path"):
+        await Verbs(asked).record(request_, PEER)
+    assert asked.recorded == []
+
+
+async def test_record_tells_what_it_wrote_and_what_is_missing(asked: Asked) -> None:
+    told = await Verbs(asked).record({"path": "/x", "seconds": 10**30}, PEER)
+    assert told == {"path": "/x", "events": 7, "first": 1, "last": 9, "gaps": ["events 2 to 3: full"]}
+
+
+async def test_record_never_overwrites_and_says_where_it_cannot_write(tmp_path: Path) -> None:
+    async with await Store.open(tmp_path / "state", clock=ManualClock()) as store:
+        asked = Verbs(Asked(store))
+        with pytest.raises(StoreError, match="nothing"):
+            await asked.record({"path": str(tmp_path / "a"), "seconds": 5}, PEER)
+        await store.commit(Group(t_ns=1, wall_ns=1, effect_no=0, records=(record(1),)))
+        told = await asked.record({"path": str(tmp_path / "a"), "seconds": 5}, PEER)
+        assert told["events"] == 1
+        before = (tmp_path / "a").read_bytes()
+        with pytest.raises(StoreError, match="exists already"):
+            await asked.record({"path": str(tmp_path / "a"), "seconds": 5}, PEER)
+        assert (tmp_path / "a").read_bytes() == before
+        with pytest.raises(StoreError, match=r"no-such.*cannot be written"):
+            await asked.record({"path": str(tmp_path / "no-such" / "a"), "seconds": 5}, PEER)
+        with pytest.raises(StoreError):
+            await asked.record({"path": str(tmp_path), "seconds": 5}, PEER)
+
+
+async def test_reload_tells_the_problems_and_what_is_in_force(asked: Asked) -> None:
+    assert await Verbs(asked).reload({}, PEER) == {"ok": True, "problems": [], "hash": "abc"}
+    asked.problems = ("a.toml:1: x",)
+    assert await Verbs(asked).reload({"junk": [1]}, PEER) == {"ok": False, "problems": ["a.toml:1: x"], "hash": "abc"}
+    assert asked.reloaded == [PEER.name, PEER.name]
+
+
+async def test_status_takes_anything(asked: Asked) -> None:
+    assert (await Verbs(asked).status({"verb": "status", "x": {}}, PEER))["level"] == "ok"
+
+
+@pytest.mark.parametrize("n", [-1, 10_001, "5", 1.0, None, True, [1]])
+async def test_events_takes_a_number_within_reason(asked: Asked, n: object) -> None:
+    with pytest.raises(UsageError, match="from 0 to"):
+        await anext(Verbs(asked).events({"n": n}, PEER))
+
+
+async def test_events_are_the_newest_and_then_those_that_come(asked: Asked) -> None:
+    for number in range(30):
+        asked.tail.add(orjson.dumps({"seq": number}))
+    seen = [event["seq"] async for event in Verbs(asked).events({"n": 3}, PEER)]
+    assert seen == [27, 28, 29]
+    following = Verbs(asked).events({"n": 1, "follow": True}, PEER)
+    assert (await anext(following))["seq"] == 29
+    asked.tail.add(b'{"seq":30}')
+    assert (await anext(following))["seq"] == 30
+    await following.aclose()
+
+
+# -- the tail itself
+
+
+async def test_a_tail_keeps_no_more_than_its_share() -> None:
+    tail = Tail()
+    for number in range(KEPT + 500):
+        tail.add(b"%d" % number)
+    kept = [payload async for payload in tail.read(10 * KEPT, follow=False)]
+    assert len(kept) == KEPT
+    assert kept[-1] == b"%d" % (KEPT + 499)
+    assert [payload async for payload in tail.read(0, follow=False)] == []
+
+
+async def test_a_reader_that_does_not_read_loses_the_oldest_and_slows_nobody() -> None:
+    tail = Tail()
+    slow, quick = tail.read(0, follow=True), tail.read(0, follow=True)
+    tasks = [asyncio.ensure_future(anext(reader)) for reader in (slow, quick)]
+    await asyncio.sleep(0)
+    tail.add(b"0")
+    firsts = await asyncio.gather(*tasks)
+    assert firsts == [b"0", b"0"]
+    for number in range(1, 5_001):
+        tail.add(b"%d" % number)
+        if number % 100 == 0:
+            got = [await anext(quick) for _ in range(100)]
+            assert got[-1] == b"%d" % number
+    assert int(await anext(slow)) > 1
+    await slow.aclose()
+    await quick.aclose()
+    assert tail._waiting == []
