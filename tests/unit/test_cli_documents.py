@@ -20,6 +20,7 @@ from tocsin.config.load import load
 from tocsin.config.registry import registry_of
 from tocsin.detect import REGISTRY
 from tocsin.runtime import control
+from tocsin.runtime.verbs import Verbs
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -89,6 +90,25 @@ def options(words: list[str]) -> set[str]:
         command = getattr(command, "commands", {}).get(word, command) if word else command
         found |= {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     return found | {"--help"}
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_the_reference_names_every_command_with_all_its_options(name: str) -> None:
+    sections = re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", COMMAND_LINE, re.MULTILINE | re.DOTALL)
+    (text,) = [text for title, text in sections if name in re.split(r"\W+", title)]
+    assert re.search(rf"`(tocsin )?{name}\b", text)
+    command = typer.main.get_command(main.build([name])).commands[name]  # type: ignore[attr-defined]
+    subcommands = getattr(command, "commands", {})
+    found = set().union(*(options([name, *under]) for under in ((), *((one,) for one in subcommands))))
+    everywhere = {"--help", "--config", "--runtime-dir", "--json"}
+    assert {option for option in found - everywhere if option.startswith("--") and option not in text} == set()
+    assert [one for one in subcommands if not re.search(rf"\b{name} {one}\b", text)] == []
+
+
+def test_the_reference_names_every_verb_of_the_control_socket() -> None:
+    verbs = Verbs(None)  # type: ignore[arg-type]
+    table = re.findall(r"^\| `([a-z-]+)` \|", COMMAND_LINE.partition("| verb |")[2], re.MULTILINE)
+    assert sorted(table) == sorted([*verbs.handlers, *verbs.streams])
 
 
 def test_every_page_that_readme_points_to_is_there() -> None:

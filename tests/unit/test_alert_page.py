@@ -1,0 +1,75 @@
+"""The page that every alert links to has a section for each detector, with the limits that the detector really has."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.messages import ALERT, ORIGIN, changed
+
+from tocsin.detect import REGISTRY
+from tocsin.model.alert import Over, Under
+from tocsin.wire.envelope import alert_data
+
+PAGE = "docs/how-to/alerts.md"
+TEXT = (Path(__file__).parents[2] / PAGE).read_text()
+_SECTION = re.compile(r"^## (\S+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+SECTIONS = {title: " ".join(text.split()) for title, text in _SECTION.findall(TEXT)}
+
+WORDS = {
+    "2": ("two", "twice"),
+    "3": ("three",),
+    "4": ("four",),
+    "5": ("five",),
+    "6": ("six",),
+    "7": ("seven",),
+    "8": ("eight",),
+    "15": ("fifteen",),
+}
+NOT_WORTH_A_WORD = 1
+"""A limit of one is the condition itself: nobody writes "in one poll"."""
+DURATION = 10**6
+"""From here on it is nanoseconds; the reference has those."""
+
+
+def numbers(params: Any) -> Iterator[str]:
+    """Yield the numbers that the defaults of a detector consist of, as a reader should find them."""
+    for field in dataclasses.fields(params):
+        value = getattr(params, field.name)
+        if isinstance(value, Over | Under):
+            yield from numbers(value)
+        elif field.name.endswith("half_slots"):
+            yield f"{value / 2:g}"
+        elif type(value) is int and NOT_WORTH_A_WORD < value < DURATION:
+            yield str(value)
+
+
+def says(text: str, number: str) -> bool:
+    spellings = re.escape(number) + "".join(f"|{word}" for word in WORDS.get(number, ()))
+    return re.search(rf"(?<![\w.])({spellings})(?!\.?\w)", text, re.IGNORECASE) is not None
+
+
+def test_every_detector_has_its_section_and_no_other_has() -> None:
+    assert sorted(SECTIONS) == sorted(REGISTRY)
+
+
+@pytest.mark.parametrize("detector", REGISTRY)
+def test_a_section_names_the_limits_of_its_detector(detector: str) -> None:
+    defaults = REGISTRY[detector].params()
+    assert [number for number in numbers(defaults) if not says(SECTIONS[detector], number)] == []
+
+
+@pytest.mark.parametrize("detector", REGISTRY)
+def test_an_alert_links_to_its_section(detector: str) -> None:
+    data = alert_data(changed(dataclasses.replace(ALERT, detector=detector)), ORIGIN)
+    page, _, section = str(data["runbook"]).partition("#")
+    assert (page, section in SECTIONS) == (PAGE, True)
+
+
+def test_a_limit_that_the_page_does_not_name_would_be_found() -> None:
+    assert not says("three blocks on two polls warn, fifteen are critical", "7")
+    assert not says("2.5 block times", "2")
+    assert says("2.5 block times", "2.5")
+    assert says("Three blocks", "3")
