@@ -147,6 +147,10 @@ class Watchdog:
         )
         assert self.exit_code is None, self.log()
 
+    async def watching(self) -> None:
+        """Wait until it knows the head of every chain; it calls itself ready up to a second later."""
+        await self.until_status(lambda now: all(chain["head"] for chain in now["chains"]), "the daemon knows the head")
+
     @property
     def pid(self) -> int:
         assert self._process is not None
@@ -210,7 +214,8 @@ class Watchdog:
                         document = await self.status()
                         if wanted(document):
                             return document
-                    await asyncio.sleep(5 * _PAUSE_S)
+                    assert self.exit_code is None, self.log()
+                    await asyncio.sleep(2 * _PAUSE_S)
         except TimeoutError:
             raise AssertionError(f"waited in vain: {what}; the status is {document}") from None
 
@@ -316,9 +321,8 @@ class Subscriber:
         return {topic: one for topic, one in kept.items() if one.payload}
 
     def states(self) -> list[str]:
-        """Return what `status` said, in order."""
-        said = [one.data["state"] for one in self.heard if one.topic == ROOT + "status" and one.payload]
-        return [str(state) for state in said]
+        """Return what was said on `status`, in order; `?` for what is nothing of ours."""
+        return [_state_in(one) for one in self.heard if one.topic == ROOT + "status" and one.payload]
 
     async def until(self, wanted: Callable[[Event], object], what: str) -> Event:
         """Return the first event of the stream, before or from now on, that is wanted."""
@@ -353,6 +357,13 @@ class Subscriber:
             ),
             f"{detector} resolves for {subject}",
         )
+
+
+def _state_in(one: Heard) -> str:
+    try:
+        return str(one.data["state"])
+    except (ValueError, LookupError, TypeError, AssertionError):
+        return "?"
 
 
 def reached(events: Iterable[Event]) -> set[tuple[str, str, str]]:
