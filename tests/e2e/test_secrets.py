@@ -36,7 +36,7 @@ asked = session.Session.ask
 async def ask(self, calls, **options):
     if self.endpoint.node == "raising":
         url, key = self.endpoint.url.reveal(), self.endpoint.headers[0][1].reveal()
-        asyncio.get_running_loop().call_soon(boom, lambda: url)
+        asyncio.get_running_loop().call_soon(boom, url)
         try:
             raise ValueError(f"a header {key}")
         except ValueError as cause:
@@ -44,7 +44,7 @@ async def ask(self, calls, **options):
     return await asked(self, calls, **options)
 
 def boom(url):
-    raise OSError(f"no way to {url()}")
+    raise OSError(f"no way to {url}")
 
 session.Session.ask = ask
 sys.exit(run(sys.argv[1:]))

@@ -33,6 +33,7 @@ from tocsin.runtime import endpoints, report
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
 from tocsin.runtime.describe import configured_topics, description, heartbeat
+from tocsin.runtime.logs import report_loop_error
 from tocsin.runtime.orphans import orphans
 from tocsin.runtime.recovery import Past, recover
 from tocsin.runtime.statusfile import StatusFile
@@ -145,7 +146,7 @@ class Daemon:
         """End this life cleanly."""
         log.info("stopping")
         self.notifier.stopping("draining")
-        self.publisher.set_state(State.DRAINING)
+        self._tell_state(State.DRAINING)
         if "goodbye" not in self.supervisor.names:
             self.supervisor.spawn("goodbye", self._goodbye, finite=True)
 
@@ -358,6 +359,7 @@ async def live(path: Path, environ: Mapping[str, str] | None = None) -> None:
 
     Raises ConfigError, StoreError, SchemaTooNew or ControlError when it cannot start; each says what to do.
     """
+    asyncio.get_running_loop().set_exception_handler(report_loop_error)
     environ = os.environ if environ is None else environ
     loaded = read_config(path, environ)
     for warning in loaded.warnings:

@@ -1,12 +1,15 @@
 """Logs: one line per record on standard error, every known secret blanked, for a terminal or for journald."""
 
+import asyncio
 import logging
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 from tocsin.errors import UsageError
 from tocsin.secret import RedactingFilter
+
+log = logging.getLogger(__name__)
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -51,3 +54,12 @@ def set_up(level: str) -> None:
     # A debug log of every packet would drown ours; their warnings still come through.
     for noisy in ("asyncio", "aiohttp.client"):
         logging.getLogger(noisy).setLevel(max(logging.INFO, _LEVELS[level.lower()]))
+
+
+def report_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what an event loop complains of, without the arguments of callbacks: set as its exception handler.
+
+    The loop cuts arguments short, and a half of a key is known to nobody as a secret.
+    """
+    what = str(context.get("message", "unhandled")).partition("(")[0]
+    log.error("event loop: %s", what, exc_info=context.get("exception"))
