@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.store_kit import SMALL, Opener, group, opener, row, state, tail_of
 
+from tocsin.errors import SchemaTooNew, StoreError
 from tocsin.model.alert import Severity
 from tocsin.store import Mode, NoticeKind, RetainedRow, Store
 from tocsin.testing.clock import ManualClock
@@ -196,6 +197,18 @@ async def test_a_kill_at_any_stage_of_a_quarantine_loses_no_alert(opened: Opener
     assert read(quarantined(state_dir))
 
 
+async def test_a_database_that_someone_else_holds_is_left_alone(opened: Opener, state_dir: Path) -> None:
+    await fill(opened)
+    with closing(sqlite3.connect(state_dir / "tocsin.db", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="cannot be opened: database is locked"):
+            await opened()
+    async with await opened() as store:
+        assert store.notices == ()
+        assert (await store.counts()).pending == 50
+
+
 async def test_a_database_of_someone_else_is_not_touched_but_set_aside(opened: Opener, state_dir: Path) -> None:
     make_folder(state_dir)
     with closing(sqlite3.connect(state_dir / "tocsin.db")) as db:
@@ -329,7 +342,11 @@ async def test_any_damage_to_a_database_is_survived(
         at = int(place * (len(content) - len(piece)))
         content[at : at + len(piece)] = piece
     overwrite(folder / "tocsin.db", bytes(content[: int(kept * len(content))]))
-    async with await Store.open(folder, clock=ManualClock(wall_ns=0), limits=SMALL) as store:
+    try:
+        store = await Store.open(folder, clock=ManualClock(wall_ns=0), limits=SMALL)
+    except SchemaTooNew:
+        return  # the number of the version itself was hit
+    async with store:
         _, tail = await tail_of(store)
         assert [entry.event_no for entry in tail] == sorted(entry.event_no for entry in tail)
         await store.pending(1000)

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from tocsin.clock import Clock
 from tocsin.errors import StoreError, StoreFull
-from tocsin.store import files, journal
+from tocsin.store import files
 from tocsin.store.database import NAME, Opened, open_database, quarantine
 from tocsin.store.journal import Journal, save_gap
 from tocsin.store.ops import Commit, Failure, Op, Prune
 from tocsin.store.outbox import Outbox
-from tocsin.store.recording import ending
+from tocsin.store.position import DAMAGE, read_position
 from tocsin.store.retained import RetainedTopics
 from tocsin.store.space import Reserve, is_damaged, is_unwritable
 from tocsin.store.unsaved import Unsaved
@@ -43,7 +43,6 @@ from tocsin.store.values import (
 )
 
 _CHECKPOINT_BYTES = 4 << 20
-_DAMAGE = "the database was damaged; events may be missing here"
 
 
 class Core:
@@ -281,33 +280,9 @@ class Core:
         self.journal = Journal(self.db, self._origin)
         self.outbox = Outbox(self.db, self.limits)
         self.retained = RetainedTopics(self.db, self.limits)
-        self.position = self._draft = self._read_position(lost_journal=opened.lost_journal)
+        self.position = self._draft = read_position(self.db, self.journal_dir, lost_journal=opened.lost_journal)
         if self.position.gap is not None:
             self.journal.detach()
-
-    def _read_position(self, *, lost_journal: bool) -> Position:
-        event_no, effect_no, t_ns, wall_ns = self.db.execute(
-            "SELECT event_no, effect_no, t_ns, wall_ns FROM head"
-        ).fetchone()
-        newest = journal.last_instant(self.db)
-        if newest is not None:
-            t_ns, wall_ns = max((t_ns, wall_ns), newest[:2])
-            effect_no = max(effect_no, newest[2])
-        segments = journal.segments(self.db)
-        held = max((info.last_event for info in segments), default=0)
-        ended = {info.gap.first_event for info in segments if info.gap}
-        behind = [gap for gap in journal.gaps(self.db) if gap.first_event > held]
-        open_gap = next((gap for gap in behind if gap.first_event not in ended), None)
-        event_no = max(event_no, held, open_gap.last_event if open_gap else 0)
-        overtaken = any(info.state == "live" and info.last_event < held for info in segments)
-        if lost_journal and segments:
-            # The newest file knows how far effects had come, when the head row could not be salvaged.
-            end = ending(files.file_of(self.journal_dir, segments[-1].number))
-            effect_no, t_ns = max(effect_no, end.effect_no), max(t_ns, end.t_ns)
-            wall_ns = max(wall_ns, end.wall_ns)
-        if open_gap is None and (lost_journal or overtaken or event_no > held):
-            open_gap = Gap(first_event=held + 1, last_event=event_no, reason=_DAMAGE, wall_ns=wall_ns)
-        return Position(event_no=event_no, effect_no=effect_no, t_ns=t_ns, wall_ns=wall_ns, gap=open_gap)
 
     def _heal(self, why: str) -> None:
         """Replace a database that turned out to be damaged while in use."""
@@ -317,7 +292,7 @@ class Core:
         self._adopt(quarantine(self.path, clock=self.clock, why=why))
         after = self.position
         event_no = max(before.event_no, after.event_no)
-        gap = after.gap or Gap(first_event=event_no + 1, last_event=event_no, reason=_DAMAGE)
+        gap = after.gap or Gap(first_event=event_no + 1, last_event=event_no, reason=DAMAGE)
         self.position = self._draft = Position(
             event_no=event_no,
             effect_no=max(before.effect_no, after.effect_no),

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tocsin.clock import Clock
 from tocsin.errors import StoreError, StoreFull
-from tocsin.store.migrate import check_version, migrate
+from tocsin.store.migrate import STEPS, check_version, migrate
 from tocsin.store.salvage import finish_replacing, replace_damaged
 from tocsin.store.schema import VERSION, lay_out
 from tocsin.store.sound import check_layout, damaged
-from tocsin.store.space import Reserve, is_damaged, is_unwritable
+from tocsin.store.space import Reserve, is_damaged, is_passing, is_unwritable
 from tocsin.store.values import Notice, NoticeKind
 
 NAME = "tocsin.db"
@@ -57,7 +57,8 @@ def _open(path: Path, clock: Clock) -> Opened:
     try:
         return _open_sound(path)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        if not is_damaged(error):
+        # Our statements are right: what they fail on is the disk, someone else's lock, or damage.
+        if isinstance(error, sqlite3.Error) and (is_unwritable(error) or is_passing(error)):
             raise
         return quarantine(path, clock=clock, why=str(error))
 
@@ -71,7 +72,7 @@ def _open_sound(path: Path) -> Opened:
     if found:
         check_version(path, found)
         if found < VERSION:
-            backup = migrate(path, found)
+            backup = _migrate(path, found)
             text = f"{path}: migrated from store schema {found} to {VERSION}; the old one is kept as {backup}"
             notices.append(Notice(kind=NoticeKind.MIGRATED, text=text))
     db = connect(path)
@@ -81,6 +82,17 @@ def _open_sound(path: Path) -> Opened:
         db.close()
         raise
     return Opened(db=db, notices=notices)
+
+
+def _migrate(path: Path, found: int) -> Path:
+    if found not in STEPS:
+        raise damaged(f"{path}: no store was ever of schema {found}")
+    try:
+        return migrate(path, found)
+    except sqlite3.Error as error:
+        if is_damaged(error) or is_unwritable(error):
+            raise
+        raise StoreError(f"{path}: cannot be migrated from store schema {found}: {error}; it is as it was") from error
 
 
 def _version(path: Path) -> int:

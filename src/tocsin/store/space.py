@@ -17,6 +17,7 @@ _UNWRITABLE = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
+_PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 _UNDECODABLE = "Could not decode to UTF-8"
@@ -26,6 +27,11 @@ _UNDECODABLE = "Could not decode to UTF-8"
 def is_unwritable(error: sqlite3.Error) -> bool:
     """Whether the disk refuses writes (full, over quota, read-only, failing) while the data is sound."""
     return _primary(error) in _UNWRITABLE
+
+
+def is_passing(error: sqlite3.Error) -> bool:
+    """Whether it says nothing about the database: another process holds it, or memory is short."""
+    return _primary(error) in _PASSING
 
 
 def is_damaged(error: BaseException) -> bool:
