@@ -59,6 +59,7 @@ def _chain(name: str, chain_id: int, level: str, nodes: list[dict[str, Any]]) ->
         "id": chain_id,
         "level": level,
         "grade": "quorum",
+        "assumption": None,
         "head": {"number": nodes[0]["head"], "hash": "0x" + "11" * 32},
         "head_age_s": 6.0,
         "finalized": {"number": nodes[0]["head"] - 64, "hash": "0x" + "22" * 32},

@@ -111,6 +111,20 @@ def test_the_page_shows_chains_nodes_and_alerts_with_ages_at_the_time_of_reading
     assert f"(ack {FINGERPRINT[:12]})" in page
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"grade": "uncorroborated", "groups": 1}, "uncorroborated by configuration  "),
+        ({"grade": "uncorroborated", "groups": 2}, "uncorroborated  "),
+        ({"grade": "quorum", "assumption": "own nodes vote by host"}, "quorum (own nodes vote by host)  "),
+    ],
+)
+def test_a_grade_says_what_it_rests_on(change: dict[str, object], said: str) -> None:
+    document = status_document(now_wall_ns=NOW)
+    document["chains"][0] |= change
+    assert f"  {said}" in _report.text(judged(document), now_wall_ns=NOW)
+
+
 def test_a_refused_reload_is_on_the_page_with_file_and_line() -> None:
     document = status_document(now_wall_ns=NOW, level="warning")
     document["config"] |= {"ok": False, "problems": ["tocsin.toml:14: chain.0.pol: unknown key (did you mean poll?)"]}

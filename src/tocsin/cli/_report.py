@@ -14,6 +14,9 @@ SCHEMA = 1
 MAX_STALE_S = 3600
 """A document cannot declare itself fresh for longer than this."""
 
+_QUORUM_GROUPS = 2
+"""Fewer groups than this have nobody to contradict them, whatever they say."""
+
 _COLOURS = {"ok": "32", "warning": "33", "critical": "31", "unknown": "35"}
 
 
@@ -169,10 +172,18 @@ def _chain_lines(document: Mapping[str, Any], shift_ns: int, *, colour: bool) ->
         votes = f"{_str(row, 'votes')} of {_str(row, 'groups')} groups agree, {_str(row, 'voting_groups')} vote"
         finalized = f"finalized {_str(final, 'number')}" if final else ""
         level = paint(_level(row), colour=colour)
-        parts = [_str(row, "name"), level, height, aged, finalized, _str(row, "grade"), votes]
+        parts = [_str(row, "name"), level, height, aged, finalized, _grade(row), votes]
         yield "  ".join(part for part in parts if part)
         yield from table([_NODE_HEAD, *(_node_cells(node) for node in rows(row, "nodes"))])
         yield ""
+
+
+def _grade(row: Mapping[str, Any]) -> str:
+    """Return how the head is known, with what that rests on."""
+    grade, groups = _str(row, "grade"), row.get("groups")
+    if grade == "uncorroborated" and _whole(groups) and groups < _QUORUM_GROUPS:
+        return f"{grade} by configuration"
+    return f"{grade} ({_str(row, 'assumption')})" if row.get("assumption") else grade
 
 
 _NODE_HEAD = ("node", "state", "head", "behind", "latency", "polls", "reasons")

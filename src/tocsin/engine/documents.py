@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 
+from tocsin.chain.groups import group_nodes
 from tocsin.chain.nodelife import NodeLife
 from tocsin.engine.state import ChainState, EngineState, Lasting
 from tocsin.model.alert import Json
@@ -78,6 +79,7 @@ def _head(chain: ChainSettings, state: ChainState, t_ns: int) -> Json:
         "chain": f"eip155:{chain.id}",
         "head": block(head.block),
         "grade": head.grade.value,
+        "assumption": group_nodes(chain.nodes, chain.vote_by).assumption,
         "age_s": seconds(t_ns - head.since_ns) if head.since_ns is not None else None,
         "finalized": block(finalized.block),
         "finalized_grade": finalized.grade.value,

@@ -161,6 +161,10 @@ class Head(_Strict):
     chain: str
     head: Block | None
     grade: Grade
+    assumption: Annotated[
+        str | None,
+        Field(description="What independence rests on, where own nodes do not vote by provider and operator."),
+    ]
     age_s: Annotated[float | None, Field(description="Since the agreed head last advanced, when this was said.")]
     finalized: Block | None
     finalized_grade: Grade
