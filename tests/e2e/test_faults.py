@@ -101,6 +101,8 @@ async def rehearse(rig: Rig, sick: dict[str, str], *, hold_s: float) -> None:
     for key in {event.key[:2] for event in events}:
         states = [event.data["state"] for event in events if event.key[:2] == key]
         assert (states[0], set(states[:-1]), states[-1]) == ("firing", {"firing"}, "resolved"), (key, states)
+        ends = {event.data["reason"] for event in events if event.key[:2] == key and event.data["state"] == "resolved"}
+        assert ends == {"acked" if key[0] == "node.corrupt_header" else "cleared"}, (key, ends)
 
 
 def test_the_rounds_try_every_fault_of_the_table() -> None:
