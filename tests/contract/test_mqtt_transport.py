@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
 from tests.support.broker import (
     PASSWORD,
     ROOT,
@@ -23,7 +24,8 @@ from tests.support.broker import (
 )
 
 from tocsin.errors import BrokerError, PublishRefused
-from tocsin.mqtt.client import Received, Will
+from tocsin.mqtt.client import CheckedClient, Received, Will, properties_of
+from tocsin.mqtt.dial import dial
 from tocsin.mqtt.reasons import ConnectionRefused
 from tocsin.mqtt.settings import BrokerSettings
 from tocsin.mqtt.transport import MqttConnection, MqttTransport
@@ -440,3 +442,19 @@ async def test_our_own_messages_do_not_come_back(broker: Mosquitto) -> None:
         await peer.publish(ROOT + "status", b"theirs", qos=1)
         await eventually(lambda: bool(inbox))
     assert [message.payload for message in inbox] == [b"theirs"]
+
+
+async def test_a_connection_that_breaks_with_a_packet_in_hand_leaves_nothing_in_the_loop(broker: Mosquitto) -> None:
+    mistakes: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: mistakes.append(context))
+    settings = broker.settings()
+    client = CheckedClient(settings, await dial(settings), will=None, on_message=lambda _: None)
+    await client.__aenter__()
+    packet = client.publish_acked(ROOT + "a", b"{}", 1, retain=False, properties=properties_of(PacketTypes.PUBLISH))
+    publishing = asyncio.ensure_future(packet)
+    await asyncio.sleep(0)
+    client._client._sock_close()
+    await client.hang_up(with_will=True)
+    publishing.cancel()
+    await asyncio.wait([publishing])
+    assert mistakes == []

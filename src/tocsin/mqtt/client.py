@@ -99,6 +99,23 @@ class CheckedClient(aiomqtt.Client):
                 await asyncio.wait_for(asyncio.shield(self.ended), _GOODBYE_S)
         self._client._sock_close()  # noqa: SLF001
 
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        """Wait for the socket to take a packet; aiomqtt would do so by its number, which may be another's by then."""
+        del userdata
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # noqa: BLE001 - the connection broke, however it says so
+                if not self.ended.done():
+                    self.ended.set_exception(error)
+
+        def register() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock, write)
+
+        self._loop.call_soon_threadsafe(register)
+
     def _on_connect(
         self,
         client: paho.Client,
