@@ -100,6 +100,8 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._is_ready = False
         self._told: State | None = None
+        self._noticed = 0
+        self._store_mode = Mode.NORMAL
 
     # -- a life
 
@@ -130,8 +132,19 @@ class Daemon:
         self.supervisor.spawn("fetch", self.watch.run_fetches)
         self.supervisor.spawn("control", self.control.serve)
         self._spawn_publisher()
-        for notice in self.store.notices:
+        self.store.on_change = self._on_store_change
+        self._on_store_change()
+
+    def _on_store_change(self) -> None:
+        """Say once what the store did by itself, and each time when the disk pushed it down or let it up again."""
+        fresh = self.store.notices[self._noticed :]
+        self._noticed += len(fresh)
+        for notice in fresh:
             log.warning("store: %s", notice.text)
+        health = self.store.health()
+        if health.mode is not self._store_mode:
+            log.warning("store: %s%s", health.mode, f" ({health.reason})" if health.reason else "")
+            self._store_mode = health.mode
 
     def _fetch(self, effect: Fetch) -> None:
         self.watch.fetch(effect)
