@@ -28,47 +28,80 @@ def document(
 ) -> dict[str, object]:
     """Return the status document, schema 1. `late` names critical tasks that make no progress: all else is then old."""
     core = status(state, clock.t_ns())
-    watchdog = loaded.tree.watchdog
-    levels = [str(core["level"])]
-    if broker.link not in (Link.CONNECTED, Link.NONE) or broker.refused:
-        levels.append("warning")
-    if store.mode is not Mode.NORMAL or store.saturated:
-        levels.append("warning")
+    trouble = [*_broker_trouble(broker), *_store_trouble(store)]
+    levels = [str(core["level"]), "warning" if trouble else "ok"]
     return {
         **core,
         "schema": 1,
         "level": "unknown" if late else overall(levels),
-        "watchdog": {
-            "site": watchdog.site,
-            "name": watchdog.name,
-            "environment": watchdog.environment,
-            "version": __version__,
-            "boot": state.boot,
-            "started_at": rfc3339(started_wall_ns),
-        },
+        "watchdog": _watchdog(loaded, state, started_wall_ns),
         "written_wall_ns": clock.wall_ns(),
         "stale_after_s": STALE_AFTER_S,
         "late": list(late),
-        "config": {
-            "hash": loaded.settings.config_hash,
-            "ok": not state.config_problems,
-            "problems": list(state.config_problems),
-            "warnings": list(loaded.warnings),
-            "loaded_at": rfc3339(loaded_wall_ns),
-        },
-        "broker": {
-            "state": "refused" if broker.refused else _LINKS[broker.link],
-            "detail": "; ".join([*broker.refused, broker.error]) if broker.refused or broker.error else broker.broker,
-            "outbox": store.counts.pending + store.counts.unsaved,
-        },
-        "store": {
-            "state": "ok" if store.mode is Mode.NORMAL else "degraded",
-            "detail": store.reason or store.seal_error,
-        },
+        "config": _config(loaded, state, loaded_wall_ns),
+        "broker": _broker(broker, store),
+        "store": _store(store),
+    }
+
+
+def _watchdog(loaded: Loaded, state: EngineState, started_wall_ns: int) -> dict[str, object]:
+    watchdog = loaded.tree.watchdog
+    return {
+        "site": watchdog.site,
+        "name": watchdog.name,
+        "environment": watchdog.environment,
+        "version": __version__,
+        "boot": state.boot,
+        "started_at": rfc3339(started_wall_ns),
+    }
+
+
+def _config(loaded: Loaded, state: EngineState, loaded_wall_ns: int) -> dict[str, object]:
+    return {
+        "hash": loaded.settings.config_hash,
+        "ok": not state.config_problems,
+        "problems": list(state.config_problems),
+        "warnings": list(loaded.warnings),
+        "loaded_at": rfc3339(loaded_wall_ns),
+    }
+
+
+def _broker(broker: BrokerHealth, store: StoreHealth) -> dict[str, object]:
+    return {
+        "state": "refused" if broker.refused else _LINKS[broker.link],
+        "detail": "; ".join(_broker_trouble(broker)) or broker.broker,
+        "outbox": store.counts.pending + store.counts.unsaved,
     }
 
 
 _LINKS = {link: "connected" if link is Link.CONNECTED else "none" if link is Link.NONE else "down" for link in Link}
+
+
+def _broker_trouble(broker: BrokerHealth) -> list[str]:
+    """Return what is wrong with the broker, each with what to do."""
+    found = list(broker.refused)
+    if broker.rival:
+        found.append(f"another daemon (boot {broker.rival}) speaks under this site and name: stop it or rename one")
+    if broker.error:
+        found.append(broker.error)
+    elif broker.link in (Link.CONNECTING, Link.DOWN):
+        found.append(f"not connected to {broker.broker}")
+    return found
+
+
+def _store(store: StoreHealth) -> dict[str, object]:
+    trouble = _store_trouble(store)
+    return {"state": "degraded" if trouble else "ok", "detail": "; ".join(trouble)}
+
+
+def _store_trouble(store: StoreHealth) -> list[str]:
+    """Return what is wrong with the state directory."""
+    found = [store.reason or store.mode.value] if store.mode is not Mode.NORMAL else []
+    if store.seal_error:
+        found.append(store.seal_error)
+    if store.saturated:
+        found.append(f"{store.counts.pending} messages wait for the broker, about as many as are kept")
+    return found
 
 
 def line(report: dict[str, object]) -> str:

@@ -1,0 +1,103 @@
+"""The status document: what is wrong with broker, disk or configuration is named in it, and lowers the level."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.configs import MINIMAL, loaded
+from tests.support.pool import Pool, settings_for
+
+from tocsin.clock import EngineClock
+from tocsin.engine.state import EngineState
+from tocsin.mqtt.health import Health as BrokerHealth
+from tocsin.mqtt.health import Link, Tally
+from tocsin.runtime import report
+from tocsin.store import Counts, Mode
+from tocsin.store import Health as StoreHealth
+from tocsin.testing import ManualClock
+
+WELL = BrokerHealth(
+    link=Link.CONNECTED, broker="mqtt://h:1883", since_wall_ns=0, error="", refused=(), rival="", tally=Tally()
+)
+SOUND = StoreHealth(
+    mode=Mode.NORMAL,
+    reason="",
+    gap=None,
+    saturated=False,
+    counts=Counts(pending=3, pending_bytes=10, critical=0, unsaved=2, sent=0),
+    event_no=1,
+    effect_no=1,
+    segment=1,
+    segment_bytes=0,
+    unsealed=0,
+    seal_error="",
+)
+
+
+def agreed() -> EngineState:
+    pool = Pool(settings_for(("a", "b", "c")))
+    pool.rounds(10)
+    return pool.state
+
+
+AGREED = agreed()
+
+
+def document(
+    folder: Path, *, broker: BrokerHealth = WELL, store: StoreHealth = SOUND, late: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    return report.document(
+        loaded=loaded(folder, MINIMAL),
+        loaded_wall_ns=0,
+        started_wall_ns=0,
+        state=AGREED,
+        clock=EngineClock(ManualClock()),
+        broker=broker,
+        store=store,
+        late=late,
+    )
+
+
+def test_where_all_is_well_nothing_is_said(tmp_path: Path) -> None:
+    said = document(tmp_path)
+    assert said["level"] == "ok"
+    assert said["broker"] == {"state": "connected", "detail": "mqtt://h:1883", "outbox": 5}
+    assert said["store"] == {"state": "ok", "detail": ""}
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "says"),
+    [
+        ({"link": Link.DOWN, "error": "broker h: refused; is it running?"}, "down", "is it running?"),
+        ({"link": Link.CONNECTING}, "down", "not connected to mqtt://h:1883"),
+        ({"refused": ("the broker refused a/b: not authorised",)}, "refused", "the broker refused a/b: not authorised"),
+        ({"rival": "b00700000000"}, "connected", "another daemon (boot b00700000000) speaks under this site and name"),
+    ],
+)
+def test_what_is_wrong_with_the_broker_is_named_and_a_warning(
+    tmp_path: Path, change: dict[str, Any], state: str, says: str
+) -> None:
+    said = document(tmp_path, broker=replace(WELL, **change))
+    assert said["level"] == "warning"
+    assert (said["broker"]["state"], says in said["broker"]["detail"]) == (state, True)
+    assert not said["broker"]["detail"].endswith("; ")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"mode": Mode.JOURNAL_STOPPED, "reason": "/s: cannot be written: disk full"}, "disk full"),
+        ({"seal_error": "/s/journal: sealing failed"}, "sealing failed"),
+        ({"saturated": True}, "3 messages wait for the broker"),
+    ],
+)
+def test_what_is_wrong_with_the_disk_is_named_and_a_warning(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    said = document(tmp_path, store=replace(SOUND, **change))
+    assert said["level"] == "warning"
+    assert (said["store"]["state"], says in said["store"]["detail"]) == ("degraded", True)
+
+
+def test_a_task_that_is_late_makes_everything_unknown(tmp_path: Path) -> None:
+    said = document(tmp_path, late=("tick",))
+    assert (said["level"], said["late"]) == ("unknown", ["tick"])
