@@ -366,14 +366,6 @@ def test_every_command_is_listed_and_says_what_it_does() -> None:
         assert f"\n  {name} " in done.stdout
 
 
-def test_a_command_whose_file_is_missing_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(main.COMMANDS, "frobnicate", "Do it.")
-    assert main.run(["frobnicate", "--at", "once"]) == 1
-    assert "frobnicate is not part of this build" in capsys.readouterr().err
-
-
 def test_the_version_is_the_packages() -> None:
     assert tocsin("version").stdout == tocsin("--version").stdout == f"tocsin {__version__}\n"
     assert json.loads(tocsin("version", "--json").stdout) == {"schema": 1, "version": __version__}

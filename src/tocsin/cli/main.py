@@ -11,7 +11,6 @@ from typing import Any
 
 import typer
 
-from tocsin import __version__
 from tocsin.cli import _fast
 from tocsin.errors import ConfigError, TocsinError, UsageError
 
@@ -84,29 +83,12 @@ def _root() -> None:
 
 
 def _add(app: typer.Typer, name: str) -> None:
-    path = f"tocsin.cli.{name}"
-    try:
-        module = importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name != path:
-            raise
-        app.command(name, help=f"{COMMANDS[name]} (not in this build)", add_help_option=False, **_ANY)(_absent(name))
-        return
+    module = importlib.import_module(f"tocsin.cli.{name}")
     group = getattr(module, "app", None)
     if isinstance(group, typer.Typer):
         app.add_typer(group, name=name, help=COMMANDS[name])
     else:
         app.command(name, short_help=COMMANDS[name])(module.command)
-
-
-_ANY: dict[str, Any] = {"context_settings": {"allow_extra_args": True, "ignore_unknown_options": True}}
-
-
-def _absent(name: str) -> Any:
-    def command() -> None:
-        raise TocsinError(f"tocsin {name} is not part of this build of tocsin {__version__}; install a complete one")
-
-    return command
 
 
 def _say(name: str, problems: Iterable[str], code: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from tocsin.chain.groups import group_nodes
-from tocsin.config.documents import Document, Table, read_file
+from tocsin.config.documents import Document, Table, read_file, tables
 from tocsin.config.locate import Path
 from tocsin.config.problems import Problems
 from tocsin.config.registry import public_key
@@ -35,10 +35,10 @@ def calls_per_day(chain: ChainSettings) -> int:
 
 def check_names(document: Document, problems: Problems) -> None:
     """Report names and ids given twice; works on the raw tables, so that one run reports every kind of mistake."""
-    chains = _tables(document.data.get("chain"))
+    chains = tables(document.data.get("chain"))
     _unique(document, problems, [(("chain", index), chain) for index, chain in chains], ("name", "id"))
     for index, chain in chains:
-        nodes = _tables(chain.get("node"))
+        nodes = tables(chain.get("node"))
         _unique(document, problems, [(("chain", index, "node", at), node) for at, node in nodes], ("name", "id"))
 
 
@@ -164,9 +164,3 @@ def _secrets(tree: Tree) -> Iterator[tuple[Path, ConfiguredSecret]]:
                 yield (*path, key), value
         for name, value in getattr(owner, "headers", {}).items():
             yield (*path, "headers", name), value
-
-
-def _tables(value: object) -> list[tuple[int, Table]]:
-    if not isinstance(value, list):
-        return []
-    return [(index, item) for index, item in enumerate(value) if isinstance(item, dict)]

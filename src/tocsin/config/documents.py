@@ -227,6 +227,13 @@ class _Merge:
         self.problems.error(self.lines.get(source, self.file), at, message)
 
 
+def tables(value: object) -> list[tuple[int, Table]]:
+    """Return the tables of what should be an array of tables, with their positions; what is none is left out."""
+    if not isinstance(value, list):
+        return []
+    return [(index, item) for index, item in enumerate(value) if isinstance(item, dict)]
+
+
 def _is_tables(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 

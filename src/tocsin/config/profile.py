@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tocsin.config.documents import Document, Table, read_documents
+from tocsin.config.documents import Document, Table, read_documents, tables
 from tocsin.config.locate import Path
 from tocsin.config.problems import Place, Problems, suggestion
 from tocsin.config.tree import DetectorTables
@@ -72,7 +72,7 @@ def shipped() -> Profiles:
 def apply_profiles(document: Document, profiles: Profiles, problems: Problems) -> dict[int, Mapping[str, Any]]:
     """Fill what chains leave to their profile; return each profile's detector tables by the chain's index."""
     detectors: dict[int, Mapping[str, Any]] = {}
-    for index, chain in _tables(document.data.get("chain")):
+    for index, chain in tables(document.data.get("chain")):
         name = chain.get("profile")
         if not isinstance(name, str):
             continue
@@ -114,9 +114,3 @@ def _validate(document: Document, problems: Problems) -> None:
             path = tuple(found["loc"])
             message = "unknown key" if found["type"] == "extra_forbidden" else describe_value(found, path)
             problems.error(document.place(path), path, message)
-
-
-def _tables(value: object) -> list[tuple[int, Table]]:
-    if not isinstance(value, list):
-        return []
-    return [(index, item) for index, item in enumerate(value) if isinstance(item, dict)]

@@ -74,8 +74,9 @@ class DetectorTables:
     def of_chain(self, index: int) -> Overrides:
         """Check [chain.detector] of one chain, where detectors of the watchdog itself have no place."""
         path: Path = ("chain", index, "detector")
-        known = {name: params for name, params in self._registry.items() if not name.startswith(SELF)}
-        return dict(self._checked(self._document.data["chain"][index].get("detector"), path, known))
+        return dict(
+            self._checked(self._document.data["chain"][index].get("detector"), path, _of_chains(self._registry))
+        )
 
     def of_profile(self, tables: Mapping[str, Any], index: int) -> Overrides:
         """Check the detectors of a chain's profile."""
