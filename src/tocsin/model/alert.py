@@ -132,7 +132,7 @@ class Alert:
     count: int
     """How many events this activation has published, this one included."""
     reason: str
-    """Why it changed: fired, raised, lowered, data-missing, data-back, cleared, acked, unconfigured."""
+    """Why it changed: fired, raised, data-missing, data-back, cleared, acked, unconfigured, state-lost."""
     acked_by: str | None = None
     previous: AlertState | None = None
     inhibited_by: str | None = None

@@ -74,7 +74,12 @@ class Alert(_Strict):
     silenced: bool
     inhibited_by: str | None
     previous: AlertState | None
-    reason: str
+    reason: Annotated[
+        str,
+        Field(
+            description="Why it changed: fired, raised, data-missing, data-back, cleared, acked, unconfigured, state-lost."
+        ),
+    ]
     acked_by: str | None
     durable: Annotated[
         Literal[False] | None,
