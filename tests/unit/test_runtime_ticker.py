@@ -120,3 +120,13 @@ async def test_a_tick_that_fails_ends_the_task_and_the_next_life_looks_at_the_ot
     await asyncio.sleep(0)
     assert bench.of("other") == [0]
     task.cancel()
+
+
+async def test_the_watchdogs_own_tick_tells_how_late_the_loop_was(bench: Bench) -> None:
+    async with asyncio.TaskGroup() as group:
+        sampling = group.create_task(bench.ticker._lag.run())
+        await asyncio.sleep(0)
+        bench.at(1000)
+        sampling.cancel()
+    # A sample was due 50 ms after it began.
+    assert bench.state.loop_lag_ns == 950 * MS

@@ -76,9 +76,7 @@ class Alert(_Strict):
     previous: AlertState | None
     reason: Annotated[
         str,
-        Field(
-            description="Why it changed: fired, raised, data-missing, data-back, cleared, acked, unconfigured, state-lost."
-        ),
+        Field(description="Why: fired, raised, data-missing, data-back, cleared, acked, unconfigured or state-lost."),
     ]
     acked_by: str | None
     durable: Annotated[
