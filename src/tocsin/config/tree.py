@@ -170,7 +170,7 @@ class Chain(_Table):
     block_time_ns: Annotated[Duration, Within("10ms", "1h")] = Field(alias="block_time")
     """Time between blocks, or slots where some stay empty; every timer scales with it. Required, if only by profile."""
     finality_slots: Slots | None = None
-    """How many slots the finalized block is behind the head when all is well."""
+    """How many slots the finalized block is behind the head when all is well; this version judges nothing by it."""
     genesis_hash: BlockHash | None = None
     """Hash of block 0; tells chains apart that share an id."""
     poll_ns: Annotated[Duration, Within("50ms", "10m")] = Field(DurationNs(2 * NS), alias="poll")
