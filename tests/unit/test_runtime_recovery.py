@@ -10,11 +10,12 @@ import pytest
 from tests.support.pool import healthy, settings_for
 from tests.support.ticking import Ticking, fails
 
+from tocsin.clock import NS
 from tocsin.engine.codec import encode_event, encode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
 from tocsin.model.alert import AlertState
-from tocsin.model.event import Booted, ConfigRejected, ConfigRevised, Event
+from tocsin.model.event import Booted, ConfigRejected, ConfigRevised, Event, Ticked
 from tocsin.model.observation import FaultKind
 from tocsin.runtime.core import Core
 from tocsin.runtime.orphans import orphans
@@ -192,11 +193,13 @@ async def test_what_was_published_after_the_state_was_saved_is_not_said_again(tm
 async def test_an_event_that_cannot_be_decided_again_begins_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await lived(tmp_path, outage())
+    events = outage()
+    last = next(event for event in reversed(events) if isinstance(event, Ticked))
+    await lived(tmp_path, events)
     good, bodies = encode_event(ConfigRevised(t_ns=2, settings=settings_for(("a", "b"))))
     bad = orjson.loads(good)
     bad["settings"]["chains"][0] |= {"poll_ns": 0, "block_time_ns": 0}
-    tick = b'{"_":"Ticked","chain":"sim","t_ns":9000000000000000,"wall_ns":1708000000000000000}'
+    tick, _ = encode_event(replace(last, t_ns=last.t_ns + NS, wall_ns=last.wall_ns + NS))
     async with await opened(tmp_path) as store:
         found = await store.recover()
         async for _ in found.tail:
