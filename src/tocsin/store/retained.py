@@ -53,10 +53,6 @@ class RetainedTopics:
         """Give no revision up to this one any more."""
         self.revision = max(self.revision, revision)
 
-    def unpublished(self) -> list[Retained]:
-        """Return the topics whose newest revision the broker has not confirmed, in order of change."""
-        return self._select(f"SELECT {_COLUMNS} FROM retained WHERE revision > published ORDER BY revision")  # noqa: S608
-
     def all(self) -> list[Retained]:
         """Return every remembered topic, cleared ones with payload None, in order of change."""
         return self._select(f"SELECT {_COLUMNS} FROM retained ORDER BY revision")  # noqa: S608 - names of ours
