@@ -81,22 +81,18 @@ def available() -> tuple[str, ...]:
 
 
 @contextlib.asynccontextmanager
-async def embedded_broker(folder: Path, *, name: str | None = None) -> AsyncIterator[EmbeddedBroker]:
+async def embedded_broker(folder: Path, *, name: str) -> AsyncIterator[EmbeddedBroker]:
     """Run a broker for the length of a block; its configuration and log go to `folder`.
 
-    Raises BrokerError when there is none on this host, or when it does not come up.
+    `name` is one of `available`. Raises BrokerError when it is not on this host, or does not come up.
     """
-    there = available()
-    chosen = name or next(iter(there), None)
-    if chosen is None or chosen not in there:
-        raise BrokerError(
-            f"there is no {chosen or 'broker'} on this host: apt-get install mosquitto, or pip install 'tocsin[demo]'"
-        )
+    if name not in available():
+        raise BrokerError(f"there is no {name} on this host: apt-get install mosquitto, or pip install 'tocsin[demo]'")
     port = _free_port()
-    process = await (_start_mosquitto(folder, port) if chosen == "mosquitto" else _start_iotcore(folder, port))
+    process = await (_start_mosquitto(folder, port) if name == "mosquitto" else _start_iotcore(folder, port))
     try:
-        await _until_it_listens(process, port, chosen, folder)
-        yield EmbeddedBroker(name=chosen, port=port)
+        await _until_it_listens(process, port, name, folder)
+        yield EmbeddedBroker(name=name, port=port)
     finally:
         await _stop(process)
 
