@@ -458,3 +458,16 @@ async def test_a_connection_that_breaks_with_a_packet_in_hand_leaves_nothing_in_
     publishing.cancel()
     await asyncio.wait([publishing])
     assert mistakes == []
+
+
+async def test_a_connection_that_ends_while_it_is_made_leaves_nothing_in_the_loop(broker: Mosquitto) -> None:
+    mistakes: list[dict[str, object]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: mistakes.append(context))
+    settings = broker.settings()
+    client = CheckedClient(settings, await dial(settings), will=None, on_message=lambda _: None)
+    client._client_connect()
+    client._client._sock_close()
+    await asyncio.sleep(0)
+    await client.hang_up(with_will=True)
+    assert mistakes == []

@@ -1,14 +1,14 @@
 """aiomqtt, made to tell what the broker answered.
 
 aiomqtt 2.5 reports success for a publish that the broker refused, waits for its whole timeout when the connection
-ends, and connects in a thread. This subclass keeps its event loop integration and replaces these three. It hooks names
-that aiomqtt and paho keep private, hence the pin below 3 and the contract tests against a real broker.
+ends, connects in a thread, and knows its socket by a number that may soon be another's. This subclass replaces these.
+It hooks names that aiomqtt and paho keep private, hence the pin below 3 and the contract tests against a real broker.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from tocsin.mqtt.reasons import DISCONNECT_WITH_WILL, KEEP_ALIVE_TIMEOUT, SUCCES
 from tocsin.mqtt.settings import BrokerSettings
 
 _GOODBYE_S = 2.0
+_KEEP_ALIVE_LOOK_S = 1.0
 _SESSION_MARGIN_S = 30
 """A session that ended would let the will go at once (MQTT 5.0, 3.1.3.2.2), so it outlives the delay."""
 
@@ -99,22 +100,51 @@ class CheckedClient(aiomqtt.Client):
                 await asyncio.wait_for(asyncio.shield(self.ended), _GOODBYE_S)
         self._client._sock_close()  # noqa: SLF001
 
+    def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        """Listen at the socket; aiomqtt would do so by its number, which may be another's by then."""
+        del userdata
+
+        def read() -> None:
+            with self._breaking():
+                client.loop_read()
+                while hasattr(sock, "pending") and sock.fileno() >= 0 and sock.pending() > 0:
+                    client.loop_read()
+
+        def keep_alive() -> None:
+            with self._breaking():
+                if client.loop_misc() == paho.MQTT_ERR_SUCCESS:
+                    self._loop.call_later(_KEEP_ALIVE_LOOK_S, keep_alive)
+
+        def register() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_reader(sock, read)
+                keep_alive()
+
+        # We are in the thread in which paho connects.
+        self._loop.call_soon_threadsafe(register)
+
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
-        """Wait for the socket to take a packet; aiomqtt would do so by its number, which may be another's by then."""
+        """Wait for the socket to take a packet; by itself and not by its number, as above."""
         del userdata
 
         def write() -> None:
-            try:
+            with self._breaking():
                 client.loop_write()
-            except Exception as error:  # noqa: BLE001 - the connection broke, however it says so
-                if not self.ended.done():
-                    self.ended.set_exception(error)
 
         def register() -> None:
             if sock.fileno() >= 0:
                 self._loop.add_writer(sock, write)
 
         self._loop.call_soon_threadsafe(register)
+
+    @contextlib.contextmanager
+    def _breaking(self) -> Iterator[None]:
+        """Take any exception for the end of the connection, however it says so."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever sockets, TLS and paho can raise
+            if not self.ended.done():
+                self.ended.set_exception(error)
 
     def _on_connect(
         self,
