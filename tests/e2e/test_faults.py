@@ -58,9 +58,8 @@ ROUNDS: Final = [
     ("a", "regress", "phantom head"),
     ("b", "endless body", "truncated"),
     ("b", "HTTP 503", "malformed"),
-    ("b", "refused", "stale"),
     ("c", "HTML", "wrong ids"),
-    ("c", "corrupt header", "forked at equal height"),
+    ("c", "corrupt header", "refused"),
 ]
 
 

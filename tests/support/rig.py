@@ -32,8 +32,8 @@ CHAIN_ID: Final = 31337
 _PAST: Final = 40
 """Blocks before the daemon starts."""
 
-# Machines that run tests stall for seconds now and then: what nobody provokes here takes longer to be believed. A node
-# that rejoined is believed sooner, since somebody waits for it.
+# Machines that run tests stall for seconds now and then: what nobody provokes here takes longer to be believed, and
+# nothing gets worse only because it took long. A node that rejoined is believed sooner, since somebody waits for it.
 PATIENT: Final = """
 [chain.detector."pool.blind"]
 critical = { over = 20 }
@@ -42,6 +42,7 @@ warning = { over = 60 }
 [chain.detector."node.lag"]
 critical = { over = 600, polls = 2 }
 [chain.detector."node.fork"]
+critical = { over = 600, polls = 2 }
 rejoin_slots = 3
 """
 
