@@ -1,5 +1,6 @@
 """SIGHUP on a running daemon: a good configuration is taken as a whole, a bad one not at all."""
 
+import asyncio
 import signal
 from pathlib import Path
 
@@ -41,6 +42,25 @@ async def test_a_good_configuration_comes_into_force_and_disturbs_nothing(
     await heard.until_resolved("node.wrong_chain", "a")
     assert [event.data["reason"] for event in heard.events] == ["fired", "cleared"]
     assert heard.states() == ["init", "ready", "ready"]
+
+
+async def test_a_hangup_during_a_reload_is_about_what_was_written_since(daemon: Watchdog, good: str) -> None:
+    daemon.start()
+    await daemon.watching()
+    seen = {(await daemon.status())["config"]["hash"]}
+    for hundredths in range(1, 9):
+        daemon.configure(good + "\n# takes its time" * 50_000)
+        daemon.signal(signal.SIGHUP)
+        await asyncio.sleep(hundredths / 100)
+        daemon.configure(
+            good.replace(
+                QUICK,
+                f'{QUICK}[chain.detector."node.lag"]\nprovider_warning = {{ over = {hundredths + 5}, polls = 2 }}\n',
+            )
+        )
+        daemon.signal(signal.SIGHUP)
+        after = await daemon.until_status(lambda now: now["config"]["hash"] not in seen, "it is in force")
+        seen.add(after["config"]["hash"])
 
 
 @pytest.mark.parametrize(

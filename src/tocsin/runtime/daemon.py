@@ -98,6 +98,7 @@ class Daemon:
         verbs = Verbs(self)
         self.control = ControlServer(runtime_dir, verbs.handlers, verbs.streams)
         self._reloading = asyncio.Lock()
+        self._is_hung_up = False
         self._is_ready = False
         self._told: State | None = None
         self._noticed = 0
@@ -280,11 +281,15 @@ class Daemon:
     # -- what a person asks for
 
     def _on_hangup(self) -> None:
-        if "reload" not in self.supervisor.names:
+        # One that comes while the file is being read may be about what was written after that.
+        self._is_hung_up = True
+        if not {"reload", "goodbye"} & set(self.supervisor.names):
             self.supervisor.spawn("reload", self._reload_quietly, finite=True)
 
     async def _reload_quietly(self) -> None:
-        await self.reload("SIGHUP")
+        while self._is_hung_up:
+            self._is_hung_up = False
+            await self.reload("SIGHUP")
 
     async def reload(self, by: str) -> tuple[str, ...]:
         """Take the configuration on disk; return why not, or nothing. The old one stays when it is refused."""
