@@ -1,3 +1,3 @@
 """Fixtures that more than one folder of tests uses."""
 
-pytest_plugins = ("tests.support.broker", "tests.support.anvil")
+pytest_plugins = ("tests.support.anvil", "tests.support.broker", "tests.support.ci")

@@ -1,8 +1,10 @@
 """What can be checked of the house rules by reading the source."""
 
 import ast
+import os
 import re
 import subprocess
+import sys
 import tokenize
 import tomllib
 from collections.abc import Iterator
@@ -144,7 +146,14 @@ def test_every_module_says_what_it_is_for() -> None:
     assert silent == []
 
 
+IS_CHECKOUT = (ROOT / ".git").exists()
+LOCAL = re.compile(r"(^|/)(\.venv.*|node_modules|__pycache__|dist|build|\.[a-z]+_cache|\.hypothesis|\.git)/")
+
+
 def tracked() -> list[Path]:
+    """Return the files of the project: what git knows, or in an unpacked archive what nobody generated."""
+    if not IS_CHECKOUT:
+        return [path for path in ROOT.rglob("*") if not LOCAL.search(str(path.relative_to(ROOT)))]
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     return [ROOT / name for name in listing.stdout.decode().split("\0") if name]
 
@@ -159,10 +168,6 @@ def texts() -> Iterator[tuple[Path, str]]:
             continue
 
 
-needs_git = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
-
-
-@needs_git
 @pytest.mark.parametrize("pattern", [MACHINE_PATHS, REGISTRIES], ids=["paths", "registries"])
 def test_nothing_names_one_machine_or_a_package_index(pattern: re.Pattern[str]) -> None:
     here = Path(__file__)
@@ -175,10 +180,9 @@ def test_nothing_names_one_machine_or_a_package_index(pattern: re.Pattern[str]) 
     ] == []
 
 
-@needs_git
 def test_generated_and_local_files_are_not_tracked() -> None:
-    unwanted = re.compile(r"(^|/)(\.venv.*|node_modules|__pycache__|dist|build|\.hypothesis)/|\.(pyc|sqlite3?|log)$")
-    assert [str(path.relative_to(ROOT)) for path in tracked() if unwanted.search(str(path.relative_to(ROOT)))] == []
+    names = [str(path.relative_to(ROOT)) for path in tracked()]
+    assert [name for name in names if LOCAL.search(name) or re.search(r"\.(pyc|sqlite3?|log)$", name)] == []
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
@@ -205,3 +209,19 @@ def test_the_licence_is_there_in_full() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
+def test_what_is_skipped_fails_in_ci(tmp_path: Path, ci: str, code: int) -> None:
+    (tmp_path / "test_one.py").write_text("import pytest\n\n\ndef test_one():\n    pytest.skip('no such tool')\n")
+    command = [sys.executable, "-m", "pytest", "-p", "tests.support.ci", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(
+        [*command, "--rootdir", str(tmp_path), "-c", os.devnull],
+        cwd=ROOT,
+        env={**os.environ, "CI": ci},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout
+    assert ("skipped, which nothing is in CI: Skipped: no such tool" in done.stdout) is bool(code)
