@@ -5,8 +5,8 @@
 
 from collections.abc import Mapping
 
-from tocsin.chain.groups import group_nodes
 from tocsin.chain.nodelife import NodeLife
+from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState, EngineState, Lasting
 from tocsin.model.alert import Json
 from tocsin.model.block import BlockRef
@@ -79,7 +79,7 @@ def _head(chain: ChainSettings, state: ChainState, t_ns: int) -> Json:
         "chain": f"eip155:{chain.id}",
         "head": block(head.block),
         "grade": head.grade.value,
-        "assumption": group_nodes(chain.nodes, chain.vote_by).assumption,
+        "assumption": groups_of(chain).assumption,
         "age_s": seconds(t_ns - head.since_ns) if head.since_ns is not None else None,
         "finalized": block(finalized.block),
         "finalized_grade": finalized.grade.value,

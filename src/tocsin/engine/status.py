@@ -6,9 +6,9 @@ Pure: what the core knows. What only the runtime knows (broker, store, configura
 from collections.abc import Iterable
 
 from tocsin.alerting.lifecycle import Tracked
-from tocsin.chain.groups import group_nodes
 from tocsin.chain.nodelife import NodeLife
 from tocsin.engine.documents import block, lag_blocks, seconds
+from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.model.alert import AlertState, Grade, Severity
 from tocsin.model.settings import ChainSettings
@@ -54,7 +54,7 @@ def _chain(state: EngineState, settings: ChainSettings, t_ns: int) -> dict[str, 
         "id": settings.id,
         "level": overall(levels),
         "grade": head.grade.value,
-        "assumption": group_nodes(settings.nodes, settings.vote_by).assumption,
+        "assumption": groups_of(settings).assumption,
         "head": block(head.block),
         "head_age_s": seconds(t_ns - head.since_ns) if head.since_ns is not None else None,
         "finalized": block(chain.finalized.block),

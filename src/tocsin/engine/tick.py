@@ -6,24 +6,23 @@ leaves no trace in what is decided.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from tocsin.alerting.lifecycle import Moment, advance
 from tocsin.chain import nodelife
 from tocsin.chain.agreement import Decision, agree, agree_finalized
-from tocsin.chain.groups import Groups, group_nodes
 from tocsin.chain.tree import BACKFILL, HeaderTree, insert, is_bridgeable, prune, relation
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.engine import backfill
 from tocsin.engine.fold import fold
 from tocsin.engine.labels import chain_labels, node_labels
+from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState
 from tocsin.model.alert import Alert, AlertState, Finding, Grade, Labels, Subject
 from tocsin.model.block import BlockRef, Header
 from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched, Polled, Ticked
 from tocsin.model.evolve import evolve
-from tocsin.model.settings import ChainSettings, NodeSettings, Settings
+from tocsin.model.settings import ChainSettings, Settings
 from tocsin.model.view import (
     Agreement,
     ChainView,
@@ -146,13 +145,8 @@ def is_sound(record: NodeRecord, chain: ChainSettings, since_ns: int) -> bool:
     )
 
 
-@lru_cache(maxsize=64)
-def _groups_of(nodes: tuple[NodeSettings, ...], vote_by: tuple[str, ...]) -> Groups:
-    return group_nodes(nodes, vote_by)
-
-
 def _agree(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
-    groups = _groups_of(chain.nodes, chain.vote_by)
+    groups = groups_of(chain)
     sound = {name: record for name, record in sorted(state.nodes.items()) if is_sound(record, chain, state.started_ns)}
     votes = {name: record.head.hash for name, record in sound.items() if record.head is not None}
     unplaced = _unplaced(state, chain, now_ns)
