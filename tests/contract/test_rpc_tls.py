@@ -18,7 +18,7 @@ from tocsin.rpc.session import Session
 
 CALLS = (CHAIN_ID, LATEST)
 Certs = dict[str, Any]
-EXTENSIONS = "subjectAltName=DNS:localhost,IP:127.0.0.1\n"
+EXTENSIONS = "subjectAltName=DNS:localhost,IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n"
 
 
 def openssl(*arguments: object) -> None:
@@ -41,6 +41,8 @@ def authority(folder: Path, name: str) -> tuple[Path, Path]:
         "2",
         "-subj",
         f"/CN={name}",
+        "-addext",
+        "keyUsage=critical,keyCertSign,cRLSign",
     )
     return key, cert
 
