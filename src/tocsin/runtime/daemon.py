@@ -295,13 +295,16 @@ class Daemon:
         """Take the configuration on disk; return why not, or nothing. The old one stays when it is refused."""
         async with self._reloading:
             self.notifier.reloading("reloading")
-            problems = await self._reload()
+            try:
+                problems = await self._reload()
+            finally:
+                # Whatever became of it: a service manager that waits for the end of a reload would end the service.
+                self.notifier.ready(report.line(self.report()))
             if problems:
                 log.error("reload by %s refused: %s", by, "; ".join(problems))
                 self.core.take(ConfigRejected(t_ns=self.clock.t_ns(), problems=problems))
             else:
                 log.info("reload by %s: configuration %s is in force", by, self.loaded.settings.config_hash)
-            self.notifier.ready(report.line(self.report()))
             return problems
 
     async def _reload(self) -> tuple[str, ...]:
