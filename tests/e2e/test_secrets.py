@@ -203,6 +203,10 @@ async def rehearse(daemon: Watchdog, proxy: FaultProxy, *, code: str) -> None:
     status_file = daemon.runtime_dir / "status.json"
     await eventually(lambda: status_file.read_bytes().count(b"unreachable") > len(silent), "the file tells of them too")
     await eventually(lambda: "no way to " in daemon.log() and "a header " in daemon.log(), "exceptions are logged")
+    journal = daemon.state_dir / "journal"
+    sealed = len(list(journal.glob("*.tsj")))
+    # The one that was open meanwhile, and the one behind it.
+    await eventually(lambda: len(list(journal.glob("*.tsj"))) > sealed + 1, "what was said lies in sealed segments")
 
 
 @pytest.mark.parametrize("name", CANARIES)
