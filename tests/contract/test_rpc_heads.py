@@ -220,6 +220,20 @@ async def test_a_flood_of_heads_is_cut_down_to_a_few_events() -> None:
 
 
 @virtual
+async def test_a_flood_of_bytes_ends_the_connection_though_the_messages_are_few() -> None:
+    async def script(_: WsNode, socket: web.WebSocketResponse) -> None:
+        for _ in range(50):
+            await socket.send_str("[" + "{}," * 300_000 + "0]")
+        await hold(socket)
+
+    async with watching(script) as (node, heads, _, _):
+        await until(lambda: heads.stats.fault is not None)
+        assert heads.stats.fault.kind is FaultKind.TOO_LARGE
+        assert "bytes a second" in heads.stats.fault.detail
+        assert heads.stats.garbage < 4 * node.connects
+
+
+@virtual
 async def test_a_node_that_closes_or_is_gone_is_tried_again() -> None:
     async def script(node: WsNode, socket: web.WebSocketResponse) -> None:
         await socket.send_json(head(node.connects))

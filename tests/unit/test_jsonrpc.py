@@ -1,5 +1,7 @@
 """The codec's contract, case by case: every shape that a node was seen to answer with."""
 
+import tracemalloc
+
 import orjson
 import pytest
 
@@ -178,3 +180,25 @@ def test_the_error_of_a_single_call_is_a_part() -> None:
     parts = read(orjson.dumps([ok(1), no(2, -32003, "response too large")]), TWO)
     assert isinstance(parts, tuple)
     assert refuses_batch(parts)
+
+
+@pytest.mark.parametrize("unit", [b"{},", b"[],", b'"ab",', b"1,", b"[[[[]]]],"])
+def test_a_body_of_millions_of_tiny_values_is_refused_unread(unit: bytes) -> None:
+    bomb = b"[" + unit * (8_000_000 // len(unit)) + b"0]"
+    tracemalloc.start()
+    try:
+        found = kind(bomb)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found is FaultKind.TOO_LARGE
+    assert peak < 1_000_000
+
+
+def test_a_block_of_very_many_transactions_is_read() -> None:
+    block = {"number": "0x1", "transactions": [f"0x{at:064x}" for at in range(28_000)]}
+    assert kind([ok(1), ok(2, block)]) is None
+
+
+def test_a_result_that_no_block_can_have_is_refused() -> None:
+    assert kind([ok(1), ok(2, {"extraData": "0x" + "ab" * 1_100_000})]) is FaultKind.TOO_LARGE

@@ -30,5 +30,5 @@ class Endpoint:
     """Connections to this node at a time."""
     budget_per_day: int | None = None
     """Calls per day; a batch of three is three calls, as providers count."""
-    max_body: int = 32 * 1024 * 1024
+    max_body: int = 8 * 1024 * 1024
     """Bytes of one answer, decompressed."""

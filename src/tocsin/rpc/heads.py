@@ -38,6 +38,7 @@ _HOPELESS_WAIT_S = 600.0
 """For a node that has no subscriptions at all; a restart with other flags is noticed all the same."""
 
 _MOST_MESSAGES_A_SECOND = 500
+_MOST_BYTES_A_SECOND = 2 * 1024 * 1024
 _MOST_WAKES_A_SECOND = 20
 """Chains make up to four blocks a second; more is a flood, and would only fill the journal."""
 
@@ -113,6 +114,7 @@ class Heads:
         self._last: Head | None = None
         self._ours: Exception | None = None
         self._window = (0, 0, 0)  # second, messages, wakes
+        self._bytes = 0  # in that second
 
     async def run(self, emit: Callable[[Event], None]) -> None:
         """Subscribe, emit a `Woken` per new head and wake the poller, until cancelled; reconnect for ever."""
@@ -180,7 +182,7 @@ class Heads:
                 async with asyncio.timeout(self._silence_s) as silence:
                     while True:
                         message = await socket.receive()
-                        self._count_message()
+                        self._count_message(message)
                         if self._on_message(message, emit):
                             self._wait_s = self._first_wait_s
                             silence.reschedule(loop.time() + self._silence_s)
@@ -188,13 +190,16 @@ class Heads:
                 detail = f"no head over the websocket for {self._silence_s:g} s"
                 raise _Lost(Fault(kind=FaultKind.TIMEOUT, detail=detail)) from None
 
-    def _count_message(self) -> None:
+    def _count_message(self, message: Any) -> None:
+        size = len(message.data) if isinstance(message.data, (str, bytes)) else 0
         second = self._clock.t_ns() // NS
         then, messages, wakes = self._window
         self._window = (second, messages + 1, wakes) if second == then else (second, 1, 0)
+        self._bytes = self._bytes + size if second == then else size
         if self._window[1] > _MOST_MESSAGES_A_SECOND:
-            detail = f"more than {_MOST_MESSAGES_A_SECOND} messages a second over the websocket"
-            raise _Lost(Fault(kind=FaultKind.TOO_LARGE, detail=detail))
+            raise _flood(f"{_MOST_MESSAGES_A_SECOND} messages")
+        if self._bytes > _MOST_BYTES_A_SECOND:
+            raise _flood(f"{_MOST_BYTES_A_SECOND} bytes")
 
     def _on_message(self, message: Any, emit: Callable[[Event], None]) -> bool:
         """Take one message; True when it was a head."""
@@ -271,6 +276,10 @@ class Heads:
             self.stats.gaps += head.number - last.number - 1
         elif head.parent != last.hash:
             self.stats.breaks += 1
+
+
+def _flood(what: str) -> _Lost:
+    return _Lost(Fault(kind=FaultKind.TOO_LARGE, detail=f"more than {what} a second over the websocket"))
 
 
 def read_head(document: object) -> Head | None:

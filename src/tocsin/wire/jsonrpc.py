@@ -42,6 +42,15 @@ _METHODS: Final[dict[str, tuple[str, list[object]]]] = {
     GENESIS: ("eth_getBlockByNumber", ["0x0", False]),
 }
 
+_DENSE_FROM: Final = 256 * 1024
+_MOST_VALUES: Final = 300_000
+"""A list of empty objects takes 40 times its bytes in memory, and a second to read: eight megabytes of them would stop
+the watchdog. A block of 50,000 transactions has 50,000 hashes."""
+
+_LARGEST_RESULT: Final = 2 * 1024 * 1024
+"""Bytes of one block without its transactions; 30,000 hashes of them fit. Every result that differs is journalled: what
+one node can make us write to the disk has to be bounded."""
+
 _BOM = b"\xef\xbb\xbf"
 _MISSING: Final = object()
 
@@ -82,6 +91,8 @@ def read(body: bytes, calls: Sequence[str], status: int | None = None) -> tuple[
 
     `status` is the HTTP status, which helps to classify errors.
     """
+    if len(body) > _DENSE_FROM and (values := _values(body)) > _MOST_VALUES:
+        return _too_large(f"{len(body)} bytes hold about {values} values, at most {_MOST_VALUES} are read")
     try:
         document = orjson.loads(body.removeprefix(_BOM))
     except orjson.JSONDecodeError:
@@ -109,6 +120,15 @@ def _not_json(body: bytes) -> Fault:
 
 def _malformed(what: str) -> Fault:
     return Fault(kind=FaultKind.MALFORMED, detail=f"no JSON-RPC answer: {what}")
+
+
+def _too_large(what: str) -> Fault:
+    return Fault(kind=FaultKind.TOO_LARGE, detail=what)
+
+
+def _values(body: bytes) -> int:
+    """Return how many values a JSON text holds at most; what stands in strings is counted as well."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _from_array(entries: list[Any], calls: Sequence[str], status: int | None) -> tuple[Part, ...] | RpcError | Fault:
@@ -177,9 +197,12 @@ def _part(entry: dict[str, Any], call: str, status: int | None) -> Part | Fault:
     if result is _MISSING:
         return _malformed("neither a result nor an error")
     try:
-        return Part(call=call, result=orjson.dumps(result))
+        compact = orjson.dumps(result)
     except TypeError:  # orjson reads 1,024 levels and writes 254
         return _malformed("a result nested deeper than 254 levels")
+    if len(compact) > _LARGEST_RESULT:
+        return _too_large(f"the result of {call} has {len(compact)} bytes, at most {_LARGEST_RESULT} are taken")
+    return Part(call=call, result=compact)
 
 
 def _error(error: Any, status: int | None) -> RpcError | Fault:
