@@ -185,6 +185,15 @@ async def test_a_disk_that_keeps_nothing_still_lets_alerts_out() -> None:
     assert bench.alerts == list(range(1, bench.core.state.seq + 1))
 
 
+async def test_a_backlog_that_is_worked_off_is_progress() -> None:
+    bench = Bench(Disk())
+    for event in EVENTS:
+        bench.core.take(event)
+    async with running(bench):
+        await bench.core.drained()
+    assert bench.beats == len(bench.disk.groups) > 10
+
+
 async def test_drained_waits_for_what_was_taken_and_for_nothing_else() -> None:
     bench = Bench(Disk())
     async with running(bench):

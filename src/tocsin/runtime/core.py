@@ -128,7 +128,7 @@ class Core:
         return Snapshot(event_no=self._event_no, data=encode_state(self.state), config_hash=config_hash)
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Commit for ever. Belongs to one task; `beat` is told after each turn."""
+        """Commit for ever. Belongs to one task; `beat` is told after each commit: a backlog is no standstill."""
         while True:
             try:
                 async with asyncio.timeout(_IDLE_S):
@@ -137,10 +137,9 @@ class Core:
                 beat()
                 continue
             self._work.clear()
-            await self._commit_all()
-            beat()
+            await self._commit_all(beat)
 
-    async def _commit_all(self) -> None:
+    async def _commit_all(self, beat: Callable[[], None]) -> None:
         while self._closed:
             group, effects, payloads = self._closed[0]
             await self._store.commit(group)
@@ -150,6 +149,7 @@ class Core:
                     self._on_fetch(effect)
             for payload in payloads:
                 self._on_alert(payload)
+            beat()
         self._idle.set()
 
     async def drained(self) -> None:
