@@ -34,7 +34,7 @@ class WsNode:
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         self.connects += 1
         self.headers = request.headers
-        socket = web.WebSocketResponse()
+        socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         asked = json.loads((await socket.receive()).data)
         assert (asked["method"], asked["params"]) == ("eth_subscribe", ["newHeads"])
@@ -231,6 +231,34 @@ async def test_a_flood_of_bytes_ends_the_connection_though_the_messages_are_few(
         assert heads.stats.fault.kind is FaultKind.TOO_LARGE
         assert "bytes a second" in heads.stats.fault.detail
         assert heads.stats.garbage < 4 * node.connects
+
+
+@virtual
+@pytest.mark.parametrize("what", ["texts", "pings"])
+async def test_a_flood_without_end_is_not_read_to_its_end(what: str) -> None:
+    async def script(_: WsNode, socket: web.WebSocketResponse) -> None:
+        while True:
+            for _ in range(100):
+                await (socket.send_str("0") if what == "texts" else socket.ping(b"0"))
+            await asyncio.sleep(0)
+
+    async with watching(script) as (node, heads, _, _):
+        await until(lambda: node.connects >= 3)
+        assert heads.stats.fault.kind is FaultKind.TOO_LARGE
+
+
+@virtual
+async def test_a_ping_is_answered() -> None:
+    answered = asyncio.Event()
+
+    async def script(_: WsNode, socket: web.WebSocketResponse) -> None:
+        await socket.ping(b"are you there?")
+        async for message in socket:
+            if message.type is WSMsgType.PONG and message.data == b"are you there?":
+                answered.set()
+
+    async with watching(script):
+        await answered.wait()
 
 
 @virtual

@@ -159,6 +159,9 @@ class Heads:
                 await socket.send_str(_SUBSCRIBE)
                 await self._listen(socket, emit)
             finally:
+                # The connection goes first: a polite end would read on until the node takes its leave, and one that
+                # sends without end never does.
+                await client.close()
                 await socket.close()
 
     async def _connect(self, client: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse[bool]:
@@ -170,6 +173,7 @@ class Heads:
             self._url,
             headers=headers,
             max_msg_size=_MESSAGE_CAP,
+            autoping=False,
             proxy=proxy,
             proxy_headers=proxy_headers or None,
             timeout=aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0),
@@ -183,7 +187,9 @@ class Heads:
                     while True:
                         message = await socket.receive()
                         self._count_message(message)
-                        if self._on_message(message, emit):
+                        if message.type is aiohttp.WSMsgType.PING:
+                            await socket.pong(message.data)
+                        elif self._on_message(message, emit):
                             self._wait_s = self._first_wait_s
                             silence.reschedule(loop.time() + self._silence_s)
             except TimeoutError:
