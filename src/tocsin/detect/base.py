@@ -2,11 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from tocsin.model.alert import Finding, Over
 from tocsin.model.block import Header
 from tocsin.model.view import ChainView, NodeView, SelfView
+
+
+class Trust(StrEnum):
+    """How far a detector is believed on a chain, in rising order."""
+
+    OBSERVE = "observe"
+    """Counted and shown, never alerted."""
+    WARN = "warn"
+    """Alerts, as a warning at most."""
+    ENFORCE = "enforce"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +27,8 @@ class ChainDetector:
     id: str
     params: type[Any]
     run: Callable[[ChainView, Any], Iterator[Finding]]
+    starts: Trust = Trust.ENFORCE
+    """Intrinsic checks enforce at once; statistics and quirks of a chain have to earn it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

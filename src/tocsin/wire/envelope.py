@@ -178,7 +178,7 @@ def alert_data(effect: AlertChanged, origin: Origin) -> dict[str, object]:
         "block": _block(alert.block),
         "evidence": evidence(alert),
         "vantage": origin.vantage,
-        "runbook": f"docs/how-to/alerts.md#{alert.detector}",
+        "runbook": f"docs/detectors/{alert.detector}.md",
         "started_at": rfc3339(alert.started_wall_ns),
         "updated_at": rfc3339(alert.updated_wall_ns),
         "resolved_at": None if alert.resolved_wall_ns is None else rfc3339(alert.resolved_wall_ns),

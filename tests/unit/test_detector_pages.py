@@ -1,4 +1,4 @@
-"""The page that every alert links to has a section for each detector, with the limits that the detector really has."""
+"""Every alert links to the page of its detector, which names the limits that the detector really has."""
 
 import dataclasses
 import re
@@ -13,10 +13,14 @@ from tocsin.detect import REGISTRY
 from tocsin.model.alert import Over, Under
 from tocsin.wire.envelope import alert_data
 
-PAGE = "docs/how-to/alerts.md"
-TEXT = (Path(__file__).parents[2] / PAGE).read_text()
-_SECTION = re.compile(r"^## (\S+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-SECTIONS = {title: " ".join(text.split()) for title, text in _SECTION.findall(TEXT)}
+ROOT = Path(__file__).parents[2]
+FOLDER = "docs/detectors"
+INDEX = (ROOT / FOLDER / "README.md").read_text()
+PAGES = {
+    page.stem: " ".join(page.read_text().split())
+    for page in sorted((ROOT / FOLDER).glob("*.md"))
+    if page.name != "README.md"
+}
 
 WORDS = {
     "2": ("two", "twice"),
@@ -51,21 +55,29 @@ def says(text: str, number: str) -> bool:
     return re.search(rf"(?<![\w.])({spellings})(?!\.?\w)", text, re.IGNORECASE) is not None
 
 
-def test_every_detector_has_its_section_and_no_other_has() -> None:
-    assert sorted(SECTIONS) == sorted(REGISTRY)
+def test_every_detector_has_its_page_and_a_line_in_the_index() -> None:
+    assert sorted(PAGES) == sorted(REGISTRY)
+    assert re.findall(r"^\* \[(\S+)\]\(\1\.md\): \S", INDEX, re.MULTILINE) == sorted(REGISTRY)
 
 
 @pytest.mark.parametrize("detector", REGISTRY)
-def test_a_section_names_the_limits_of_its_detector(detector: str) -> None:
+def test_a_page_has_the_title_and_the_limits_of_its_detector(detector: str) -> None:
     defaults = REGISTRY[detector].params()
-    assert [number for number in numbers(defaults) if not says(SECTIONS[detector], number)] == []
+    assert PAGES[detector].startswith(f"# {detector} ")
+    assert [number for number in numbers(defaults) if not says(PAGES[detector], number)] == []
 
 
 @pytest.mark.parametrize("detector", REGISTRY)
-def test_an_alert_links_to_its_section(detector: str) -> None:
+def test_a_page_says_what_to_check_and_what_to_do(detector: str) -> None:
+    assert "*Check*" in PAGES[detector]
+    assert "*Do*" in PAGES[detector]
+
+
+@pytest.mark.parametrize("detector", REGISTRY)
+def test_an_alert_links_to_the_page_of_its_detector(detector: str) -> None:
     data = alert_data(changed(dataclasses.replace(ALERT, detector=detector)), ORIGIN)
-    page, _, section = str(data["runbook"]).partition("#")
-    assert (page, section in SECTIONS) == (PAGE, True)
+    assert data["runbook"] == f"{FOLDER}/{detector}.md"
+    assert (ROOT / str(data["runbook"])).is_file()
 
 
 def test_a_limit_that_the_page_does_not_name_would_be_found() -> None:
