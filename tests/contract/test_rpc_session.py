@@ -27,6 +27,7 @@ from tests.support.rpcserver import (
 from tocsin.clock import SystemClock
 from tocsin.model.effect import Fetch
 from tocsin.model.observation import CHAIN_ID, LATEST, SYNCING, FaultKind, by_hash
+from tocsin.rpc.faults import fault_of
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.session import Session
 from tocsin.secret import Secret, SecretUrl
@@ -346,6 +347,26 @@ async def test_a_fetch_brings_one_block_by_its_hash() -> None:
     assert (asked["method"], asked["params"]) == ("eth_getBlockByHash", ["0x" + "12" * 32, False])
     assert (fetched.request, fetched.call, fetched.fault) == (5, call, None)
     assert fetched.part.result is not None
+
+
+async def test_what_nothing_expects_is_a_fault_of_ours_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as node, session_to(node.url) as session:
+        failed = [await session.ask(("no such call",)) for _ in range(3)]
+        assert (await session.ask(CALLS)).fault is None
+        assert len(node.requests) == 1
+    for one in failed:
+        assert one.parts == ()
+        assert one.fault.kind is FaultKind.INTERNAL
+        assert "a defect of tocsin, not of the node: ValueError: 'no such call'" in one.fault.detail
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+
+
+@pytest.mark.parametrize("error", [KeyError("k"), TypeError(f"t {SecretUrl('https://h/0123456789abcdef').reveal()}")])
+def test_an_exception_that_no_node_can_cause_blames_none(error: Exception) -> None:
+    fault = fault_of(error)
+    assert fault.kind is FaultKind.INTERNAL
+    assert type(error).__name__ in fault.detail
+    assert "0123456789abcdef" not in fault.detail
 
 
 async def test_fetches_always_leave_a_connection_to_the_polls() -> None:

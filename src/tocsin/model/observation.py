@@ -50,6 +50,8 @@ class FaultKind(StrEnum):
     RATE_LIMITED = "rate-limited"
     BUDGET = "budget"
     """Not asked: the configured budget is spent."""
+    INTERNAL = "internal"
+    """We failed where nothing should: a defect of this program, and what the node would have said is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,11 +40,16 @@ _ERRNOS: dict[int, FaultKind] = {
 
 
 def fault_of(error: Exception) -> Fault:
-    """Return the fault that an exception stands for. Every exception has one."""
+    """Return the fault that an exception of an exchange stands for. Every exception has one."""
     for types, build in _BUILDERS:
         if isinstance(error, types):
             return build(error)
-    return _fault(FaultKind.RESET, f"the exchange failed: {type(error).__name__}")
+    return defect(error)
+
+
+def defect(error: Exception) -> Fault:
+    """Return the fault for an exception that no node can be the cause of."""
+    return _fault(FaultKind.INTERNAL, f"a defect of tocsin, not of the node: {type(error).__name__}: {error}")
 
 
 def _fault(kind: FaultKind, detail: str, status: int | None = None) -> Fault:
@@ -106,4 +111,9 @@ _BUILDERS = (
     ),
     ((aiohttp.InvalidURL, ValueError), lambda _: _fault(FaultKind.UNROUTABLE, "the configured URL cannot be used")),
     ((OSError,), _os),
+    (
+        # RuntimeError: aiohttp says so of a session that was closed under an exchange.
+        (aiohttp.ClientError, EOFError, RuntimeError),
+        lambda error: _fault(FaultKind.RESET, f"the exchange failed: {type(error).__name__}"),
+    ),
 )

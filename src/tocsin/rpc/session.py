@@ -6,6 +6,7 @@ again is a batch that the node refused as too long, cut in half, until it fits; 
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
@@ -17,11 +18,13 @@ from tocsin.rpc.batching import BatchLimit
 from tocsin.rpc.channel import Channel, HttpChannel, Progress, Reply
 from tocsin.rpc.discretion import Discretion
 from tocsin.rpc.endpoint import Endpoint
-from tocsin.rpc.faults import fault_of
+from tocsin.rpc.faults import defect, fault_of
 from tocsin.rpc.ipc import IpcChannel
 from tocsin.rpc.pacing import Pacing, retry_after_ns
 from tocsin.rpc.resolver import Resolver
 from tocsin.wire import jsonrpc, quirks
+
+log = logging.getLogger(__name__)
 
 _PLANS_KEPT = 2
 """Bodies kept to be compared with the next ones: a node is polled with two sets of calls in turn."""
@@ -79,20 +82,18 @@ class Session:
         )
         self._fetches = asyncio.Semaphore(max(1, endpoint.concurrency - 1))
         self._last: dict[tuple[str, ...], tuple[bytes, tuple[Part, ...]]] = {}
+        self._defect: Fault | None = None
 
     async def ask(self, calls: tuple[str, ...], *, timeout_ns: int | None = None) -> Answer:
         """Ask some calls within a time. Never raises, but for cancellation."""
         started = self._clock.t_ns()
-        fault = self._pacing.check(len(calls), started)
-        parts: tuple[Part, ...] = ()
-        if fault is None:
-            outcome = await self._within(calls, self.endpoint.timeout_ns if timeout_ns is None else timeout_ns)
-            if isinstance(outcome, Fault):
-                fault = self._paced(outcome)
-            else:
-                parts = outcome
-                self._pace_by_parts(parts)
-        return Answer(parts, fault, started, self._clock.t_ns())
+        try:
+            outcome = await self._asked(calls, started, self.endpoint.timeout_ns if timeout_ns is None else timeout_ns)
+        except Exception as error:  # noqa: BLE001 - whatever it is: a node that is asked no longer must not look well
+            outcome = self._defective(error)
+        if isinstance(outcome, Fault):
+            return Answer((), outcome, started, self._clock.t_ns())
+        return Answer(outcome, None, started, self._clock.t_ns())
 
     async def fetch(self, effect: Fetch) -> Fetched:
         """Ask one call outside the polls; at least one connection is always left to these."""
@@ -111,6 +112,24 @@ class Session:
     async def close(self) -> None:
         """Close every connection; asks under way end in a fault."""
         await self._channel.close()
+
+    async def _asked(self, calls: tuple[str, ...], now_ns: int, timeout_ns: int) -> tuple[Part, ...] | Fault:
+        fault = self._pacing.check(len(calls), now_ns)
+        if fault is not None:
+            return fault
+        outcome = await self._within(calls, timeout_ns)
+        if isinstance(outcome, Fault):
+            return self._paced(outcome)
+        self._pace_by_parts(outcome)
+        return outcome
+
+    def _defective(self, error: Exception) -> Fault:
+        """Make a fault of an exception that nothing expects, and log it once: it will come at every poll."""
+        fault = defect(error)
+        if fault != self._defect:
+            self._defect = fault
+            log.error("%s/%s: %s", self.endpoint.chain, self.endpoint.node, fault.detail, exc_info=error)
+        return fault
 
     async def _within(self, calls: tuple[str, ...], timeout_ns: int) -> tuple[Part, ...] | Fault:
         progress = Progress()
