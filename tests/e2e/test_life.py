@@ -219,3 +219,53 @@ async def test_alerts_wait_for_a_broker_that_is_down_also_over_a_restart(
     last = heard.retained[f"alert/{fingerprint}"].data
     assert (last["state"], last["seq"], last["count"]) == ("resolved", 2, 2)
     assert in_outbox(daemon) == {1, 2}
+
+
+UNDECIDED = """
+import os, sys
+from tocsin.cli.main import run
+from tocsin.model.event import Ticked
+from tocsin.runtime import core
+
+decided = core.step
+
+def step(state, event):
+    if isinstance(event, Ticked) and os.path.exists("{0}"):
+        raise ZeroDivisionError("by design")
+    return decided(state, event)
+
+core.step = step
+sys.exit(run(sys.argv[1:]))
+"""
+"""No tick can be decided once a file appears."""
+
+
+async def test_a_daemon_that_cannot_decide_says_so_and_ends_and_its_next_life_goes_on(
+    daemon: Watchdog, heard: Subscriber, nodes: FaultProxy, tmp_path: Path
+) -> None:
+    switch = tmp_path / "defect"
+    daemon.start(code=UNDECIDED.format(switch))
+    await daemon.watching()
+    await strike(nodes, "a")
+    await heard.until_fired("node.wrong_chain", "a")
+    switch.touch()
+    assert await daemon.ended() == 1
+    assert "cannot be decided: ZeroDivisionError('by design')" in daemon.log().splitlines()[-1]
+    assert not (daemon.runtime_dir / "status.json").exists()
+    daemon.start()
+    await daemon.watching()
+    await heal(nodes)
+    await heard.until_resolved("node.wrong_chain", "a")
+    check_stream(heard.events)
+
+
+async def test_a_daemon_that_ended_by_a_defect_is_lost_on_the_broker(
+    daemon: Watchdog, heard: Subscriber, tmp_path: Path
+) -> None:
+    switch = tmp_path / "defect"
+    daemon.start(code=UNDECIDED.format(switch))
+    await daemon.watching()
+    switch.touch()
+    assert await daemon.ended() == 1
+    await eventually(lambda: heard.states()[-1:] == ["lost"], "the broker says that it is lost")
+    assert "disconnected" not in heard.states()

@@ -17,9 +17,9 @@ from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
 from tocsin.errors import StoreError
 from tocsin.model.effect import AlertChanged, Fetch
-from tocsin.model.event import ConfigRejected, Event, Polled, Ticked
+from tocsin.model.event import Commanded, ConfigRejected, Event, Polled, Ticked
 from tocsin.model.observation import CHAIN_ID, LATEST, Fault, FaultKind, Part
-from tocsin.runtime.core import Core
+from tocsin.runtime.core import Core, Undecidable
 from tocsin.store import Committed, Group, Store
 from tocsin.testing import ChainSpec, ManualClock
 
@@ -75,7 +75,7 @@ async def running(bench: Bench) -> AsyncIterator[asyncio.Task[None]]:
         yield task
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError, StoreError):
+        with suppress(asyncio.CancelledError, StoreError, Undecidable):
             await task
 
 
@@ -254,6 +254,41 @@ async def test_an_event_that_cannot_be_journalled_decides_nothing() -> None:
         await bench.core.drained()
     numbers = [record.event_no for group in bench.disk.groups for record in group.records]
     assert numbers == list(range(1, len(numbers) + 1)), "the numbers go on without a gap"
+
+
+def broken(state: EngineState) -> EngineState:
+    """A state of which no tick can be decided: it knows a chain that is not configured."""
+    assert state.settings is not None
+    return replace(state, settings=replace(state.settings, chains=()))
+
+
+async def test_a_tick_that_cannot_be_decided_ends_the_core_behind_all_that_was_decided() -> None:
+    bench = Bench(Disk())
+    async with running(bench) as task:
+        for event in EVENTS:
+            bench.core.take(event)
+        bench.core.state = broken(bench.core.state)
+        tick = next(event for event in reversed(EVENTS) if isinstance(event, Ticked) and event.chain)
+        for _ in range(2):
+            with pytest.raises(StopIteration):
+                bench.core.take(tick)
+        with pytest.raises(Undecidable, match="a tick of chain sim cannot be decided: StopIteration") as raised:
+            await asyncio.wait_for(asyncio.shield(task), 10)
+        assert isinstance(raised.value.__cause__, StopIteration)
+        records = [record for group in bench.disk.groups for record in group.records]
+        assert [decode_event(record.data, record.bodies) for record in records] == EVENTS
+        assert len(bench.alerts) == sum(len(group.outbox) for group in bench.disk.groups) > 0
+
+
+async def test_a_command_that_cannot_be_decided_fails_alone() -> None:
+    bench = Bench(Disk())
+    async with running(bench) as task:
+        bench.core.take(EVENTS[0])
+        with pytest.raises(TypeError):
+            bench.core.take(Commanded(t_ns=1, wall_ns=1, verb="ack", args=None, by="x"))  # type: ignore[arg-type]
+        bench.core.take(EVENTS[1])
+        await bench.core.drained()
+        assert not task.done()
 
 
 async def test_the_real_store_holds_what_left(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 `take` is synchronous and cheap. What was taken is closed into a group by a tick (or by `flush`); one task commits
 groups in order, all that wait in one transaction, and only then hands on their effects.
+
+A tick that cannot be decided ends that task once all before it is committed: what waits for the tick would fail the
+next one too, and nothing would ever be judged again. A new life begins without it.
 """
 
 import asyncio
@@ -12,14 +15,19 @@ from typing import Final
 
 from tocsin.engine.codec import encode_event, encode_state
 from tocsin.engine.state import EngineState
-from tocsin.engine.step import step
+from tocsin.engine.step import Step, step
+from tocsin.errors import TocsinError
 from tocsin.model.effect import AlertChanged, Effect, Fetch, StateChanged
-from tocsin.model.event import Event, Fetched, Polled, Woken
+from tocsin.model.event import Event, Fetched, Polled, Ticked, Woken
 from tocsin.store import Group, OutboxRow, Record, RetainedRow, Snapshot, Store
 from tocsin.wire.envelope import Message, Origin, render
 
 _IDLE_S: Final = 1.0
 """The committing task shows that it lives at least this often."""
+
+
+class Undecidable(TocsinError):  # noqa: N818 - reads as the condition
+    """A tick raised: a defect of this program, which must not go on without judging. The cause is chained."""
 
 
 @dataclass(slots=True)
@@ -59,12 +67,16 @@ class Core:
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._undecidable: Undecidable | None = None
 
     def take(self, event: Event) -> None:
-        """Let one event decide. Observations wait for a tick; everything else closes the group at once."""
+        """Let one event decide. Observations wait for a tick; everything else closes the group at once.
+
+        Raises what `step` raises; after a tick, `run` then ends in Undecidable.
+        """
         # Encoded first: an event that cannot be journalled must not have decided anything.
         record, bodies = encode_event(event)
-        done = step(self.state, event)
+        done = self._decided(event)
         self.state = done.state
         self._event_no += 1
         self._open.records.append(Record(event_no=self._event_no, data=record, bodies=bodies))
@@ -73,6 +85,17 @@ class Core:
             self._note(effect)
         if not isinstance(event, Polled | Fetched | Woken):
             self.flush()
+
+    def _decided(self, event: Event) -> Step:
+        try:
+            return step(self.state, event)
+        except Exception as error:
+            if isinstance(event, Ticked) and self._undecidable is None:
+                what = f"chain {event.chain}" if event.chain else "the watchdog itself"
+                self._undecidable = Undecidable(f"a tick of {what} cannot be decided: {error!r}; please report it")
+                self._undecidable.__cause__ = error
+                self._work.set()
+            raise
 
     def _note(self, effect: Effect) -> None:
         self._open.effects.append(effect)
@@ -128,7 +151,10 @@ class Core:
         return Snapshot(event_no=self._event_no, data=encode_state(self.state), config_hash=config_hash)
 
     async def run(self, beat: Callable[[], None]) -> None:
-        """Commit for ever. Belongs to one task; `beat` is told after each commit: a backlog is no standstill."""
+        """Commit for ever. Belongs to one task; `beat` is told after each commit: a backlog is no standstill.
+
+        Raises Undecidable when a tick could not be decided, StoreError when nothing can be committed.
+        """
         while True:
             try:
                 async with asyncio.timeout(_IDLE_S):
@@ -138,6 +164,8 @@ class Core:
                 continue
             self._work.clear()
             await self._commit_all(beat)
+            if self._undecidable is not None:
+                raise self._undecidable
 
     async def _commit_all(self, beat: Callable[[], None]) -> None:
         while self._closed:
