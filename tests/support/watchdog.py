@@ -118,7 +118,7 @@ class Watchdog:
         self.environ = {**inherited, "BROKER_PASSWORD": PASSWORD, **(environ or {})}
         self.lives = 0
         self._process: subprocess.Popen[bytes] | None = None
-        for each in (folder, self.state_dir, self.runtime_dir):
+        for each in (folder, self.state_dir):  # the runtime directory it makes itself
             each.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def configure(self, text: str) -> None:

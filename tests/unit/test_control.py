@@ -295,9 +295,30 @@ asyncio.run(main())
         assert (await ask(folder, "echo"))["pid"] == os.getpid()
 
 
+def test_a_directory_that_is_not_there_is_made_as_the_unit_would(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        server = ControlServer(tmp_path / "not" / "there", HANDLERS)
+        server.claim()
+    finally:
+        os.umask(before)
+    server.release()
+    assert (tmp_path / "not" / "there").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    server = ControlServer(tmp_path, HANDLERS)
+    server.claim()
+    server.release()
+    assert tmp_path.stat().st_mode & 0o777 == 0o750
+
+
 def test_a_directory_that_cannot_be_used_is_named_with_the_setting(tmp_path: Path) -> None:
-    with pytest.raises(ControlError, match=r"missing/control.lock: .*runtime_dir"):
-        ControlServer(tmp_path / "missing", HANDLERS).claim()
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ControlError, match=f"{folder}: cannot be used: Not a directory; .*runtime_dir"):
+            ControlServer(folder, HANDLERS).claim()
 
 
 def test_only_root_the_owner_and_the_group_may_ask() -> None:

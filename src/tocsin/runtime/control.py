@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 SOCKET_NAME: Final = "control.sock"
 LOCK_NAME: Final = "control.lock"
 MODE: Final = 0o660
+FOLDER_MODE: Final = 0o755
+"""As RuntimeDirectoryMode= of the unit: the status file in it is for everybody, the socket says itself who may ask."""
 PROTOCOL: Final = 1
 
 MAX_REQUEST: Final = 64 * 1024
@@ -124,11 +126,18 @@ class ControlServer:
         self._group = -1
 
     def claim(self) -> None:
-        """Take the runtime directory for this process, or raise ControlError with who has it or what is wrong."""
+        """Take the runtime directory for this process; make it where a service manager has not.
+
+        Raises ControlError with who has it or what is wrong.
+        """
         try:
+            _make(self.path.parent)
             lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ControlError(f"{self._lock_path}: {error.strerror}; see [watchdog] runtime_dir") from error
+            said = (
+                f"cannot be used: {error.strerror}; set [watchdog] runtime_dir to a directory that this user may write"
+            )
+            raise ControlError(f"{self.path.parent}: {said}") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             taken = _answers(self.path)
@@ -334,6 +343,15 @@ def _failure(error: Exception) -> Reply:
 
 def _error(code: str, message: str, **more: object) -> Reply:
     return {"v": PROTOCOL, "ok": False, "error": {"code": code, "message": message, **more}}
+
+
+def _make(folder: Path) -> None:
+    """Make a directory that is not there. Raises OSError."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return
+    folder.chmod(FOLDER_MODE)
 
 
 def _answers(path: Path) -> bool:
