@@ -101,6 +101,17 @@ def test_what_no_settled_fork_explains_is_never_an_accusation(block: dict[str, A
     assert decoded(block).verification is Verification.CANNOT_VERIFY
 
 
+@pytest.mark.parametrize("era", ETHEREUM)
+def test_where_headers_may_hash_otherwise_nobody_is_accused_and_a_match_still_holds(era: str) -> None:
+    for block, expected in (
+        (BLOCKS[era], Verification.MATCH),
+        (changed(era, gasUsed=flipped(BLOCKS[era]["gasUsed"])), Verification.CANNOT_VERIFY),
+    ):
+        header = decode_header(orjson.dumps(block), accuses=False)
+        assert isinstance(header, Header)
+        assert header.verification is expected
+
+
 def test_a_field_that_is_shown_but_not_hashed_does_not_hide_a_match() -> None:
     block = changed("mainnet 0 (frontier)", baseFeePerGas="0x7")
     assert decoded(block).verification is Verification.MATCH

@@ -13,14 +13,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tocsin.config.documents import Document, Table, read_documents, tables
 from tocsin.config.locate import Path
 from tocsin.config.problems import Place, Problems, suggestion
-from tocsin.config.tree import DetectorTables
-from tocsin.config.values import BlockHash, ChainId, Duration, Slots
+from tocsin.config.tree import BaseFee, BlockTag, DetectorTables, HeaderHash
+from tocsin.config.values import BlockHash, ChainId, Duration, Listed, Name, Slots, UnixTime
 from tocsin.config.wording import describe_value
 
 _HERE = FilePath(__file__).parent
 _FOLDERS = (_HERE / "profiles", _HERE.parents[2] / "configs" / "chains")
 
-FACTS = ("id", "block_time", "finality_slots", "genesis_hash", "poll", "tick")
+FACTS = (
+    "id",
+    "block_time",
+    "finality_slots",
+    "epoch_slots",
+    "genesis_time",
+    "clock_drift",
+    "genesis_hash",
+    "tags",
+    "header_hash",
+    "base_fee",
+    "forks",
+    "poll",
+    "tick",
+)
 """What a profile may say about a chain, besides Params of detectors."""
 
 
@@ -33,7 +47,14 @@ class Profile(BaseModel):
     id: ChainId
     block_time: Duration
     finality_slots: Slots | None = None
+    epoch_slots: Slots | None = None
+    genesis_time: UnixTime | None = None
+    clock_drift: Duration | None = None
     genesis_hash: BlockHash | None = None
+    tags: Annotated[tuple[BlockTag, ...] | None, Listed] = None
+    header_hash: HeaderHash | None = None
+    base_fee: BaseFee | None = None
+    forks: Mapping[Name, UnixTime] = {}
     poll: Annotated[Duration | None, Field()] = None
     tick: Annotated[Duration | None, Field()] = None
     detector: DetectorTables = {}

@@ -12,7 +12,7 @@ from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import SELF, Registry, given, table_of
 from tocsin.config.tree import Chain, Mqtt, Node, Tree
 from tocsin.config.wording import describe_value
-from tocsin.model.settings import ChainSettings, NodeSettings, Settings
+from tocsin.model.settings import BaseFeeRule, ChainSettings, NodeSettings, Settings
 from tocsin.units import DurationNs, duration_ns
 
 SHORTEST_TIMEOUT = duration_ns("250ms")
@@ -172,6 +172,14 @@ def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSetti
         nodes=tuple(_node_settings(node) for node in chain.nodes),
         detectors=detectors,
         genesis_hash=chain.genesis_hash,
+        finality_slots=chain.finality_slots,
+        epoch_slots=chain.epoch_slots,
+        genesis_time_s=chain.genesis_time,
+        clock_drift_ns=chain.clock_drift_ns,
+        tags=chain.tags,
+        hashes_as_ethereum=chain.header_hash == "ethereum",
+        base_fee=None if chain.base_fee is None else BaseFeeRule(**dict(chain.base_fee)),
+        forks=tuple(sorted(chain.forks.items(), key=lambda fork: (fork[1], fork[0]))),
     )
 
 

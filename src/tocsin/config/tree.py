@@ -25,6 +25,7 @@ from tocsin.config.values import (
     Size,
     Slots,
     Tag,
+    UnixTime,
     Within,
 )
 from tocsin.units import DurationNs
@@ -41,6 +42,8 @@ LATER: Final = {
 """Tables that are reserved and that this version does not know."""
 
 VoteTag = Literal["provider", "operator", "client", "region", "host"]
+BlockTag = Literal["safe", "finalized"]
+HeaderHash = Literal["ethereum", "other"]
 DetectorTables = Mapping[str, Mapping[str, Any]]
 """Detector id to the Params given for it, as written; `tocsin.config.registry` checks and resolves them."""
 
@@ -158,6 +161,15 @@ class Node(_Table):
         return self
 
 
+class BaseFee(_Table):
+    """How the base fee follows from the block before (EIP-1559)."""
+
+    denominator: Annotated[int, Field(ge=1, le=2**31)]
+    """The fee moves by at most one part of so many from block to block."""
+    elasticity: Annotated[int, Field(ge=1, le=2**31)]
+    """How often the target fits into the gas limit."""
+
+
 class Chain(_Table):
     """One chain and the nodes that speak for it."""
 
@@ -170,9 +182,23 @@ class Chain(_Table):
     block_time_ns: Annotated[Duration, Within("10ms", "1h")] = Field(alias="block_time")
     """Time between blocks, or slots where some stay empty; every timer scales with it. Required, if only by profile."""
     finality_slots: Slots | None = None
-    """How many slots the finalized block is behind the head when all is well; this version judges nothing by it."""
+    """How many slots the finalized block is behind the head when all is well."""
+    epoch_slots: Slots | None = None
+    """How many slots an epoch has, where the chain has epochs."""
+    genesis_time: UnixTime | None = None
+    """Unix time of slot 0, in seconds, where every block's time is a whole number of slots after it."""
+    clock_drift_ns: Annotated[Duration, Within("100ms", "1h")] = Field(DurationNs(15 * NS), alias="clock_drift")
+    """How far in the future a block's time may lie."""
     genesis_hash: BlockHash | None = None
     """Hash of block 0; tells chains apart that share an id."""
+    tags: Annotated[tuple[BlockTag, ...], Listed] = ("safe", "finalized")
+    """Block tags, besides latest, that nodes of this chain answer."""
+    header_hash: HeaderHash = "ethereum"
+    """Whether a header hashes as on Ethereum; where it may not, a hash that does not fit accuses nobody."""
+    base_fee: BaseFee | None = None
+    """Parameters of EIP-1559, where the base fee follows from the block before."""
+    forks: Mapping[Name, UnixTime] = {}
+    """Network upgrades by name: when they take effect, in Unix time."""
     poll_ns: Annotated[Duration, Within("50ms", "10m")] = Field(DurationNs(2 * NS), alias="poll")
     """How often each node is asked."""
     tick_ns: Annotated[Duration, Within("10ms", "1m")] = Field(DurationNs(NS // 4), alias="tick")

@@ -221,5 +221,7 @@ ByteSize = Annotated[
     _string(r"^[0-9]{1,9}([kMGT]B|[KMGT]iB)$", "2GB"),
 ]
 Slots = Annotated[int, Field(ge=1, le=10_000_000)]
+UnixTime = Annotated[int, Field(ge=1, le=2**40)]
+"""Seconds since 1970."""
 ChainId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """EIP-155 sets no limit; wallets and this program's JSON keep to 63 bits."""

@@ -20,14 +20,16 @@ _PATIENCE_POLLS = 3
 _REMEMBERED = 512
 
 
-def take(sought: Mapping[str, Sought], event: Fetched) -> tuple[Mapping[str, Sought], list[Header]]:
+def take(
+    sought: Mapping[str, Sought], event: Fetched, chain: ChainSettings
+) -> tuple[Mapping[str, Sought], list[Header]]:
     """Return what is still sought, and the header if the answer is the one that was asked for."""
     wanted = hash_of(event.call)
     entry = sought.get(wanted) if wanted is not None else None
     if wanted is None or entry is None or entry.request != event.request:
         return sought, []
     result = event.part.result if event.part is not None else None
-    header = header_of(result) if result is not None else None
+    header = header_of(result, chain.hashes_as_ethereum) if result is not None else None
     left = dict(sought)
     if isinstance(header, Header) and header.hash == wanted and header.verification is not Verification.MISMATCH:
         del left[wanted]

@@ -41,9 +41,9 @@ _cached_header_of = lru_cache(maxsize=512)(decode_header)
 _cached_digest_of = lru_cache(maxsize=512)(digest)
 
 
-def header_of(result: bytes) -> Header | Malformed | Absent:
+def header_of(result: bytes, accuses: bool = True) -> Header | Malformed | Absent:  # noqa: FBT001, FBT002 - as it reads
     """Return what `decode_header` reads, from memory if it is known."""
-    return _cached_header_of(result) if len(result) <= _LARGEST_CACHED else decode_header(result)
+    return _cached_header_of(result, accuses) if len(result) <= _LARGEST_CACHED else decode_header(result, accuses)
 
 
 def _digest_of(result: bytes) -> str:
@@ -59,7 +59,7 @@ def fold(record: NodeRecord, event: Polled, chain: ChainSettings) -> NodeRecord:
     if fault is not None:
         return failed(record, fault, event.t_ns)
     latest = parts[LATEST].result
-    header = header_of(latest) if latest is not None else None
+    header = header_of(latest, chain.hashes_as_ethereum) if latest is not None else None
     if not isinstance(header, Header):
         return failed(record, _bad_header(header), event.t_ns)
     chain_id = _quantity(parts[CHAIN_ID].result)
@@ -67,7 +67,7 @@ def fold(record: NodeRecord, event: Polled, chain: ChainSettings) -> NodeRecord:
         return failed(record, Fault(kind=FaultKind.MALFORMED, detail="eth_chainId is no quantity"), event.t_ns)
     changes = _answered(record, event, chain_id)
     if chain_id == chain.id:
-        changes |= _extras(parts) | _head(record, header, latest or b"", event.t_ns)
+        changes |= _extras(parts, chain) | _head(record, header, latest or b"", event.t_ns)
     return evolve(record, **changes)
 
 
@@ -116,12 +116,14 @@ def _head(record: NodeRecord, header: Header, raw: bytes, t_ns: int) -> dict[str
     }
 
 
-def _extras(parts: dict[str, Part]) -> dict[str, object]:
+def _extras(parts: dict[str, Part], chain: ChainSettings) -> dict[str, object]:
     """Return what is not asked in every poll; what did not come, or came as an error, leaves the old value."""
     changes: dict[str, object] = {}
     for call, field in _TAGS:
         part = parts.get(call)
-        header = header_of(part.result) if part is not None and part.result is not None else None
+        header = None
+        if part is not None and part.result is not None:
+            header = header_of(part.result, chain.hashes_as_ethereum)
         if isinstance(header, Header) and header.verification is not Verification.MISMATCH:
             changes[field] = header.hash if call == GENESIS else header.ref
     part = parts.get(SYNCING)

@@ -107,7 +107,7 @@ def _fold(state: ChainState, news: Sequence[Polled | Fetched], chain: ChainSetti
         if record is None:
             continue
         if isinstance(event, Fetched):
-            sought, found = backfill.take(sought, event)
+            sought, found = backfill.take(sought, event, chain)
             headers += found
             continue
         if event.t_ns >= state.started_ns:

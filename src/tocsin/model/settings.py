@@ -24,6 +24,33 @@ class NodeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaseFeeRule:
+    """How the base fee follows from the block before: the target is the gas limit over `elasticity` (EIP-1559)."""
+
+    denominator: int
+    elasticity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeaconSettings:
+    """A beacon node. `node` has what every node has; `execution` names the node of the chain that it drives."""
+
+    node: NodeSettings
+    execution: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    """What of the host is looked at. `certificates` are endpoints (scheme, host and port) whose TLS is looked at."""
+
+    disks: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    ntp: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+    period_ns: int = 30 * 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChainSettings:
     """One chain: identity, clock, nodes, and the Params of each detector, resolved for this chain."""
 
@@ -38,6 +65,24 @@ class ChainSettings:
     detectors: Mapping[str, object] = field(default_factory=dict)
     """Detector id to its Params (a frozen dataclass that lives beside the detector)."""
     genesis_hash: str | None = None
+    finality_slots: int | None = None
+    """How many slots finalized is behind the head when all is well; None where nothing is known of it."""
+    epoch_slots: int | None = None
+    genesis_time_s: int | None = None
+    """Unix time of slot 0, where each block's timestamp is a whole number of slots after it."""
+    clock_drift_ns: int = 15 * 10**9
+    """How far in the future a block's timestamp may lie."""
+    tags: tuple[str, ...] = ("safe", "finalized")
+    """Block tags, besides latest, that nodes of this chain answer."""
+    hashes_as_ethereum: bool = True
+    """Whether a header that does not hash to its hash accuses the node. Where not, it is merely unverified."""
+    base_fee: BaseFeeRule | None = None
+    """None where the base fee does not follow from the block before, or by a rule that is not known."""
+    forks: tuple[tuple[str, int], ...] = ()
+    """Network upgrades and the Unix times at which they take effect, in that order."""
+
+    beacons: tuple[BeaconSettings, ...] = ()
+    """Nodes of the consensus layer."""
 
     @property
     def pace_ns(self) -> int:
@@ -56,3 +101,5 @@ class Settings:
     chains: tuple[ChainSettings, ...]
     detectors: Mapping[str, object] = field(default_factory=dict)
     """Params of the detectors that watch the watchdog itself (`self.*`)."""
+    host: HostSettings | None = None
+    """What of this host is watched; None where nothing is."""
