@@ -434,6 +434,17 @@ async def test_any_bytes_on_a_subscribed_topic_are_handed_over_and_a_defect_of_t
     assert transport.counters.mishandled == 1
 
 
+async def test_what_is_too_large_to_be_ours_stays_with_the_broker(broker: Mosquitto) -> None:
+    inbox: list[Received] = []
+    async with connected(broker.settings(), inbox) as connection, client_of(broker) as foreign:
+        await connection.subscribe(ROOT + "status")
+        for payload in (b"x" * 2**20, b"y" * 8 * 2**20, b"z"):
+            await foreign.publish(ROOT + "status", payload, qos=1, retain=True)
+        await eventually(lambda: inbox and inbox[-1].payload == b"z")
+        await say(connection, ROOT + "still-there")
+    assert [one.payload[:1] for one in inbox] == [b"x", b"z"]
+
+
 async def test_our_own_messages_do_not_come_back(broker: Mosquitto) -> None:
     inbox: list[Received] = []
     async with connected(broker.settings(), inbox) as connection, client_of(broker) as peer:

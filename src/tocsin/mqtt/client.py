@@ -23,6 +23,9 @@ from tocsin.mqtt.settings import BrokerSettings
 
 _GOODBYE_S = 2.0
 _KEEP_ALIVE_LOOK_S = 1.0
+_LARGEST_PACKET = 4 * 1024 * 1024
+"""What the broker may send us. Brokers let anybody publish up to 256 MB, and a packet is put together in memory: one of
+60 MB took 180 MB and stopped the loop for a second. What is larger stays with the broker (MQTT 5.0, 3.1.2.11.4)."""
 _SESSION_MARGIN_S = 30
 """A session that ended would let the will go at once (MQTT 5.0, 3.1.3.2.2), so it outlives the delay."""
 
@@ -222,4 +225,5 @@ def _last_will(will: Will, delay_s: int) -> aiomqtt.Will:
 def _connect_properties(settings: BrokerSettings) -> Properties:
     properties = properties_of(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = settings.will_delay_s + _SESSION_MARGIN_S
+    properties.MaximumPacketSize = _LARGEST_PACKET
     return properties
