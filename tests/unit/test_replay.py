@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from tocsin.model.observation import FaultKind
 from tocsin.model.settings import Settings
 from tocsin.runtime.core import Core
 from tocsin.store import Gap, Group, Origin, Record, RecordingWriter, Snapshot, SnapshotAt, Store
+from tocsin.store.chainfile import DIGEST_SIZE
 from tocsin.store.section import Stamp
 from tocsin.testing import ManualClock
 from tocsin.wire.envelope import Origin as Speaker
@@ -233,6 +235,31 @@ def test_what_cannot_be_decided_is_refused_with_its_number(tmp_path: Path) -> No
     tick = next(event for event in reversed(EVENTS) if type(event).__name__ == "Ticked")
     path = written(tmp_path / "poison.tocsin", [(1, None, [*EVENTS, poison, tick])])
     with pytest.raises(CorruptRecord, match=f"event {len(EVENTS) + 2} cannot be decided"):
+        replayed(path)
+
+
+def test_a_claim_of_gigabytes_is_refused_before_it_is_believed(recorded: Path, tmp_path: Path) -> None:
+    whole = (recorded / "whole.tocsin").read_bytes()
+    first_frame = whole.index(b"\n") + 1 + DIGEST_SIZE
+    path = tmp_path / "giant.tocsin"
+    with path.open("wb") as file:
+        file.write(whole[:first_frame] + (2**32 - 1).to_bytes(4, "big") + b"C")
+        file.truncate(5 * 2**30)  # a hole: it takes no room on the disk
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptRecord, match="endless frame"):
+            replayed(path)
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_snapshot_that_cannot_be_read_is_refused_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "bad.tocsin"
+    with RecordingWriter(path, origin=Origin()) as out:
+        snapshot = SnapshotAt(event_no=7, t_ns=1, wall_ns=1, effect_no=0, data=b"[" * 500)
+        out.begin(first_event=8, wall_ns=1, snapshot=snapshot)
+    with pytest.raises(CorruptRecord, match=r"bad\.tocsin: behind event 7: a snapshot has no readable head"):
         replayed(path)
 
 

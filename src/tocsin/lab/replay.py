@@ -82,7 +82,10 @@ class Replay:
         return recording
 
     def _restored(self, snapshot: SnapshotAt, before: EngineState) -> EngineState:
-        restored = decode_state(snapshot.data)
+        try:
+            restored = decode_state(snapshot.data)
+        except CorruptRecord as error:
+            raise CorruptRecord(f"{self.path}: behind event {snapshot.event_no}: {error}") from error
         if self.settings is None or before.settings is None:
             return restored
         # Another configuration has its own alerts and numbers by now; the snapshot's would undo it.

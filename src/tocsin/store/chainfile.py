@@ -24,6 +24,10 @@ from tocsin.errors import CorruptRecord
 FORMAT = "tocsin-journal"
 DIGEST_SIZE = 32
 MAX_HEADER = 1 << 16
+MAX_FRAME = 1 << 28
+"""Bytes of a frame's payload; a longer one is refused before it is read: a file may claim four gigabytes and have them,
+as a hole that takes no room on the disk."""
+
 _SEED = bytes(DIGEST_SIZE)
 _FRAME = struct.Struct(">IB")
 _OPENING = b'{"format":"' + FORMAT.encode() + b'"'
@@ -132,6 +136,8 @@ class FrameReader:
         start = self.offset
         head = self._take(start, _FRAME.size)
         length, kind = _FRAME.unpack(head)
+        if length > MAX_FRAME:
+            raise self._torn(start) if self.offset + length > self.size else self.corrupt(start, "endless frame")
         payload = self._take(start, length)
         self._check(start, head, payload)
         return Frame(kind=kind, payload=payload, offset=start)
