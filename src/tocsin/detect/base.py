@@ -2,22 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from tocsin.model.alert import Finding, Over
 from tocsin.model.block import Header
+from tocsin.model.trust import Trust
 from tocsin.model.view import ChainView, NodeView, SelfView
 
 
-class Trust(StrEnum):
-    """How far a detector is believed on a chain, in rising order."""
-
-    OBSERVE = "observe"
-    """Counted and shown, never alerted."""
-    WARN = "warn"
-    """Alerts, as a warning at most."""
-    ENFORCE = "enforce"
+def _always(_: NodeView) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +23,13 @@ class ChainDetector:
     run: Callable[[ChainView, Any], Iterator[Finding]]
     starts: Trust = Trust.ENFORCE
     """Intrinsic checks enforce at once; statistics and quirks of a chain have to earn it."""
+    everywhere: bool = False
+    """Whether it is news of its own when all nodes fail at once: it compares with what is agreed, or nobody answers.
+
+    Any other check that fails on all nodes is taken for wrong itself, see `tocsin.engine.trust`.
+    """
+    judges: Callable[[NodeView], bool] = _always
+    """Whether it has what it judges by for an answering node, such as a peer count: only such a look is a check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

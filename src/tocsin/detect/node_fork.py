@@ -72,4 +72,4 @@ def node_fork(view: ChainView, params: ForkParams) -> Iterator[Finding]:
         )
 
 
-DETECTOR = ChainDetector(id=ID, params=ForkParams, run=node_fork)
+DETECTOR = ChainDetector(id=ID, params=ForkParams, run=node_fork, everywhere=True)

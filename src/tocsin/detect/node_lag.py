@@ -58,4 +58,4 @@ def node_lag(view: ChainView, params: LagParams) -> Iterator[Finding]:
         )
 
 
-DETECTOR = ChainDetector(id=ID, params=LagParams, run=node_lag)
+DETECTOR = ChainDetector(id=ID, params=LagParams, run=node_lag, everywhere=True)

@@ -84,4 +84,4 @@ def node_phantom_head(view: ChainView, params: PhantomHeadParams) -> Iterator[Fi
         )
 
 
-DETECTOR = ChainDetector(id=ID, params=PhantomHeadParams, run=node_phantom_head)
+DETECTOR = ChainDetector(id=ID, params=PhantomHeadParams, run=node_phantom_head, everywhere=True)

@@ -42,4 +42,4 @@ def node_rate_limited(view: ChainView, params: RateLimitedParams) -> Iterator[Fi
             )
 
 
-DETECTOR = ChainDetector(id=ID, params=RateLimitedParams, run=node_rate_limited)
+DETECTOR = ChainDetector(id=ID, params=RateLimitedParams, run=node_rate_limited, everywhere=True)

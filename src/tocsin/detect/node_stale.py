@@ -70,4 +70,4 @@ def node_stale(view: ChainView, params: StaleParams) -> Iterator[Finding]:
             )
 
 
-DETECTOR = ChainDetector(id=ID, params=StaleParams, run=node_stale)
+DETECTOR = ChainDetector(id=ID, params=StaleParams, run=node_stale, everywhere=True)

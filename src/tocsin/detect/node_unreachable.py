@@ -54,4 +54,4 @@ def node_unreachable(view: ChainView, params: UnreachableParams) -> Iterator[Fin
         )
 
 
-DETECTOR = ChainDetector(id=ID, params=UnreachableParams, run=node_unreachable)
+DETECTOR = ChainDetector(id=ID, params=UnreachableParams, run=node_unreachable, everywhere=True)

@@ -54,4 +54,4 @@ def node_wrong_chain(view: ChainView, params: WrongChainParams) -> Iterator[Find
             )
 
 
-DETECTOR = ChainDetector(id=ID, params=WrongChainParams, run=node_wrong_chain)
+DETECTOR = ChainDetector(id=ID, params=WrongChainParams, run=node_wrong_chain, everywhere=True)

@@ -6,6 +6,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tocsin.model.trust import Trust
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
@@ -64,6 +66,8 @@ class ChainSettings:
     nodes: tuple[NodeSettings, ...]
     detectors: Mapping[str, object] = field(default_factory=dict)
     """Detector id to its Params (a frozen dataclass that lives beside the detector)."""
+    trust: Mapping[str, Trust] = field(default_factory=dict)
+    """Detector id to how far the configuration says that it is believed; one not named here earns its trust."""
     genesis_hash: str | None = None
     finality_slots: int | None = None
     """How many slots finalized is behind the head when all is well; None where nothing is known of it."""
