@@ -30,9 +30,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
-def tocsin(*words: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def tocsin(
+    *words: str | Path, env: Mapping[str, str] | None = None, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tocsin", *map(str, words)],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
@@ -155,7 +158,7 @@ def test_a_daemon_that_cannot_be_asked_is_1_for_commands_that_do_something(folde
     for words in (("reload",), ("ack", "abc"), ("events", "tail")):
         done = tocsin(*words, "--runtime-dir", folder)
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == f"tocsin: no daemon runs here: {folder}/control.sock is not there\n"
+        assert done.stderr == f"tocsin: no daemon runs here: {folder}/control.sock is not there; {_client.REMEDY}\n"
 
 
 BROKEN = """
@@ -276,6 +279,28 @@ def test_the_runtime_directory_is_looked_for_in_the_documented_order(
     (tmp_path / "tocsin.toml").write_text('[watchdog]\nruntime_dir = "/from/here"\n')
     assert _where.runtime_dir(None, None, {}) == "/from/here"
     assert _where.runtime_dir(None, None, {"TOCSIN_CONFIG": str(tmp_path / "gone.toml")}) == "/run/tocsin"
+
+
+def test_a_runtime_directory_is_relative_to_the_configuration_as_the_daemon_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "tocsin.toml").write_text('[watchdog]\nruntime_dir = "run"\n')
+    monkeypatch.chdir(tmp_path / "here")
+    for named in (str(tmp_path / "there" / "tocsin.toml"), "../there/tocsin.toml"):
+        assert Path(_where.runtime_dir(None, named, {})).resolve() == (tmp_path / "there" / "run").resolve()
+    monkeypatch.chdir(tmp_path / "there")
+    assert _where.runtime_dir(None, None, {}) == f"{tmp_path}/there/run"
+
+
+def test_without_any_configuration_it_is_said_where_one_is_looked_for_and_what_makes_one(tmp_path: Path) -> None:
+    for words in (("run",), ("doctor",), ("config", "check"), ("config", "show")):
+        done = tocsin(*words, folder=tmp_path)
+        assert (words, done.returncode, done.stdout) == (words, 3, "")
+        assert done.stderr == f"tocsin: {_where.NO_CONFIG}\n"
+    named = tocsin("config", "check", "tocsin.toml", folder=tmp_path)
+    assert (named.returncode, named.stderr) == (3, "tocsin.toml: cannot be read: No such file or directory\n")
 
 
 @pytest.mark.parametrize(

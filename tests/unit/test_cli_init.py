@@ -1,6 +1,8 @@
 """`tocsin init` against real servers: what it finds, and that what it writes loads."""
 
 import asyncio
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -170,6 +172,35 @@ def test_a_file_that_is_there_is_kept_unless_forced(tmp_path: Path) -> None:
     assert "--force" in refused.stderr
     assert tocsin(tmp_path, "init", "--force").returncode == 0
     assert file.read_text() != "mine"
+
+
+def test_what_it_says_to_type_next_is_this_very_program_and_runs(tmp_path: Path) -> None:
+    program = installed(tmp_path / "bin")
+    file = tmp_path / "my configuration.toml"
+    said = subprocess.run(
+        [program, "init", str(file)], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    ).stdout
+    steps = [line for line in said.partition("Next:\n")[2].splitlines() if line]
+    typed = [shlex.split(re.split(r" {3,}", step.strip())[0]) for step in steps]
+    assert {found.end() for step in steps if (found := re.search(r"\S {3,}", step))} == {max(map(column, steps))}
+    assert [words[1] for words in typed if words[0] == program] == ["config", "doctor", "run", "status"]
+    for words in typed:
+        if words[0] == program and "run" not in words:
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            assert done.returncode == {"config": 0, "doctor": 1, "status": 3}[words[1]], done.stderr
+
+
+def column(step: str) -> int:
+    return len(step) - len(re.split(r" {3,}", step)[-1])
+
+
+def installed(folder: Path) -> str:
+    """Return a program as pip makes it, in a folder that no PATH names."""
+    folder.mkdir()
+    program = folder / "tocsin"
+    program.write_text(f"#!{sys.executable}\nimport sys\nfrom tocsin.__main__ import main\nsys.exit(main())\n")
+    program.chmod(0o755)
+    return str(program)
 
 
 def test_print_touches_no_file_and_gives_a_configuration_on_standard_output(tmp_path: Path) -> None:

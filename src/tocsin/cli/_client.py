@@ -14,6 +14,8 @@ MAX_ANSWER = 16 * 1024 * 1024
 ASK_S = 35.0
 """Longer than the daemon's own limit for a verb, so that its answer is heard."""
 
+REMEDY = "--runtime-dir or --config names another place"
+
 
 class Unreachable(ControlError):  # noqa: N818 - reads as the condition
     """No answer. `why`: absent (no socket), refused (nobody listens), denied, hung, garbled."""
@@ -98,9 +100,9 @@ class _Line:
         path = self._path
         match error:
             case FileNotFoundError() | NotADirectoryError():
-                return Unreachable("absent", f"no daemon runs here: {path} is not there")
+                return Unreachable("absent", f"no daemon runs here: {path} is not there; {REMEDY}")
             case ConnectionRefusedError():
-                return Unreachable("refused", f"no daemon runs here: nobody listens at {path}")
+                return Unreachable("refused", f"no daemon runs here: nobody listens at {path}; {REMEDY}")
             case PermissionError():
                 return Unreachable("denied", f"no permission to ask at {path}; be root or in its group")
             case TimeoutError() | BlockingIOError():

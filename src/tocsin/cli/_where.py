@@ -8,6 +8,9 @@ from tocsin.errors import ConfigError, UsageError
 DEFAULT_RUNTIME_DIR = "/run/tocsin"
 SYSTEM_CONFIG = "/etc/tocsin/tocsin.toml"
 LOCAL_CONFIG = "tocsin.toml"
+NO_CONFIG = (
+    f"no configuration: neither ./{LOCAL_CONFIG} nor {SYSTEM_CONFIG}; tocsin init writes one, --config names another"
+)
 
 
 def config_path(given: str | None, environ: Mapping[str, str]) -> str:
@@ -16,6 +19,19 @@ def config_path(given: str | None, environ: Mapping[str, str]) -> str:
     if named:
         return named
     return LOCAL_CONFIG if os.path.exists(LOCAL_CONFIG) else SYSTEM_CONFIG  # noqa: PTH110 - pathlib costs start-up
+
+
+def needed_config(given: str | None, environ: Mapping[str, str]) -> str:
+    """Return what `config_path` does, for a command that needs one. Raises UsageError when none was named or found."""
+    path = config_path(given, environ)
+    if not given and path == SYSTEM_CONFIG:
+        try:
+            os.stat(path)  # noqa: PTH116 - as above
+        except FileNotFoundError:
+            raise UsageError(NO_CONFIG) from None
+        except OSError:
+            pass  # It is there, and who reads it says what is wrong.
+    return path
 
 
 def runtime_dir(given: str | None, config: str | None, environ: Mapping[str, str]) -> str:
@@ -54,4 +70,4 @@ def _configured(path: str) -> str:
     value = table.get("runtime_dir", DEFAULT_RUNTIME_DIR) if isinstance(table, dict) else DEFAULT_RUNTIME_DIR
     if not isinstance(value, str) or not value:
         raise ConfigError((f"{path}: watchdog.runtime_dir: a directory is needed",))
-    return value
+    return os.path.join(os.path.dirname(os.path.abspath(path)), value)  # noqa: PTH100, PTH118, PTH120 - as above

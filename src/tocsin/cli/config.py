@@ -94,7 +94,7 @@ def diff(old: str, new: str, *, as_json: AsJson = False) -> None:
 def _path(file: str | None, config: str | None) -> str:
     if file and config:
         raise UsageError("give the file once, as FILE or as --config FILE")
-    return _where.config_path(file or config, os.environ)
+    return _where.needed_config(file or config, os.environ)
 
 
 def _load(path: str, *, require_secrets: bool) -> "Loaded":

@@ -29,7 +29,7 @@ def command(*, as_json: AsJson = False, config: ConfigFile = None) -> None:
     """
     from tocsin.cli._doctor.result import Level  # noqa: PLC0415 - see tocsin.cli.main
 
-    path = _where.config_path(config, os.environ)
+    path = _where.needed_config(config, os.environ)
     results: list[Result] = []
     for result in examine(path):
         results.append(result)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import socket
 import sys
 import tomllib
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tocsin.cli import _fast
+from tocsin.cli import _fast, _where
+from tocsin.cli._invocation import program
 from tocsin.errors import TocsinError, UsageError
 
 if TYPE_CHECKING:
@@ -166,15 +168,19 @@ def _broker_said(broker: "FoundBroker | None") -> str:
 
 
 def next_steps(file: Path, found: "Found") -> str:
-    """Return what to type next."""
-    where = "" if str(file) == "tocsin.toml" else f" --config {file}"
-    edit = "" if found.nodes else f"  edit {file}                       put your nodes in\n"
-    return (
-        f"{edit}  tocsin config check{where}    does it hold?\n"
-        f"  tocsin doctor{where}          does everything answer?\n"
-        f"  tocsin run{where}             watch\n"
-        f"  tocsin status{where}          in another shell\n"
-    )
+    """Return what to type next, as this program was called."""
+    tocsin = program()
+    named = f" --config {shlex.quote(str(file))}" if str(file) != _where.LOCAL_CONFIG else ""
+    steps = [
+        (f"{tocsin} config check{named}", "does it hold?"),
+        (f"{tocsin} doctor{named}", "does everything answer?"),
+        (f"{tocsin} run{named}", "watch"),
+        (f"{tocsin} status{named}", "in another shell"),
+    ]
+    if not found.nodes:
+        steps.insert(0, (f"edit {shlex.quote(str(file))}", "put your nodes in"))
+    width = max(len(typed) for typed, _ in steps)
+    return "".join(f"  {typed:<{width}}   {why}\n" for typed, why in steps)
 
 
 def folders(environ: Mapping[str, str], uid: int) -> tuple[str, str]:

@@ -32,4 +32,4 @@ def command(
     # at all at the former (3 to 13 % of the cost of a poll at 500 nodes).
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    asyncio.run(live(Path(_where.config_path(config, os.environ))))
+    asyncio.run(live(Path(_where.needed_config(config, os.environ))))

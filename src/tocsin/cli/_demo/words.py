@@ -1,6 +1,5 @@
 """How the demo speaks: one line for all that happens and for every alert, and what to type meanwhile and next."""
 
-import os
 import shlex
 import shutil
 import sys
@@ -12,6 +11,7 @@ from typing import Any, Final
 from tocsin.cli import _report
 from tocsin.cli._demo import scene
 from tocsin.cli._demo.ears import Event
+from tocsin.cli._invocation import program, short
 from tocsin.clock import NS, Clock
 from tocsin.mqtt.embedded import HOST, EmbeddedBroker
 
@@ -120,17 +120,6 @@ def _with_note(command: str, note: str) -> str:
     return f"{command:<{_COLUMN}}  {note}"
 
 
-def program() -> str:
-    """Return what to type for this very program: its name where the shell finds it, else its path."""
-    invoked = Path(sys.argv[0])
-    if invoked.name == "__main__.py":
-        return f"{_short(Path(sys.executable))} -m tocsin"
-    found = shutil.which("tocsin")
-    if found is not None and os.path.realpath(found) == os.path.realpath(invoked):
-        return "tocsin"
-    return _short(invoked)
-
-
 def subscriber(broker: EmbeddedBroker, root: str) -> str:
     """Return a command that prints what the daemon publishes, with whatever tool is there."""
     if shutil.which("mosquitto_sub") is not None:
@@ -139,11 +128,4 @@ def subscriber(broker: EmbeddedBroker, root: str) -> str:
         "import paho.mqtt.subscribe as s; s.callback(lambda c, u, m: print(m.topic, m.payload.decode()), "
         f"'{root}#', hostname='{HOST}', port={broker.port}, protocol=5, clean_session=None)"
     )
-    return f'{_short(Path(sys.executable))} -c "{code}"'
-
-
-def _short(path: Path) -> str:
-    """Return the path below the working directory where it is there, quoted for a shell."""
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would leave a virtual environment
-    here = Path.cwd()
-    return shlex.quote(str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute))
+    return f'{short(Path(sys.executable))} -c "{code}"'
