@@ -29,8 +29,8 @@ from tocsin.units import DurationNs, duration_text
 Registry = Mapping[str, type[Any]]
 """Detector id to its Params class."""
 
-SELF = "self."
-"""Detectors with this prefix watch the watchdog itself and belong to no chain."""
+SELF = ("self.", "host.", "peer.")
+"""Detectors with these prefixes watch the watchdog itself, its host and its peers, and belong to no chain."""
 
 _SUFFIX = "_ns"
 _LARGEST = 2**63 - 1

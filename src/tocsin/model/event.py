@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 
+from tocsin.model.host import CertificateSample, ClockSample, DiskSample, UnitSample
 from tocsin.model.observation import Fault, Part
 from tocsin.model.settings import Settings
 
@@ -98,6 +99,36 @@ class Woken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BeaconPolled:
+    """One poll of one beacon node came back, or failed; the fields are those of `Polled`.
+
+    `parts` hold what of the answers decides (`tocsin.wire.beacon`): whole blocks would fill the journal.
+    """
+
+    t_ns: int
+    started_ns: int
+    chain: str
+    node: str
+    poll: int
+    parts: tuple[Part, ...] = ()
+    fault: Fault | None = None
+    stalled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSampled:
+    """The host was looked at. `number` counts the samples of this boot, from 1; not everything is in each."""
+
+    t_ns: int
+    wall_ns: int
+    number: int
+    disks: tuple[DiskSample, ...] = ()
+    units: tuple[UnitSample, ...] = ()
+    clocks: tuple[ClockSample, ...] = ()
+    certificates: tuple[CertificateSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked:
     """An evaluation tick: detectors of `chain` run over what came since the last one.
 
@@ -122,4 +153,6 @@ class Commanded:
     by: str
 
 
-Event = Booted | ConfigRevised | ConfigRejected | Polled | Fetched | Woken | Ticked | Commanded
+Event = (
+    Booted | ConfigRevised | ConfigRejected | Polled | BeaconPolled | Fetched | Woken | HostSampled | Ticked | Commanded
+)

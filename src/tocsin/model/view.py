@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from tocsin.model.alert import Grade, Labels
+from tocsin.model.beacon import BeaconView, SlotClock
 from tocsin.model.block import BlockRef, Header
+from tocsin.model.host import HeadAges, HostView
 from tocsin.model.observation import Fault
 from tocsin.model.settings import ChainSettings, NodeSettings
 
@@ -154,6 +156,11 @@ class ChainView:
     """The heads that voting groups hold, highest first: more than one that conflict is a dispute."""
     split_since_ns: int | None = None
     """Since when the grade has been `split` without a break."""
+    beacons: tuple[BeaconView, ...] = ()
+    checkpoint: BlockRef | None = None
+    """The newest finalized execution block that more than half of the beacon groups name."""
+    slots: SlotClock | None = None
+    """When slots begin, where beacon nodes agree on that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,3 +173,8 @@ class SelfView:
     loop_lag_ns: int
     config_problems: tuple[str, ...]
     """Of the last reload, empty when it succeeded."""
+    wall_ns: int = 0
+    host: HostView | None = None
+    """None where the host is not watched."""
+    ages: tuple[HeadAges, ...] = ()
+    """Of each chain whose head is agreed now."""
