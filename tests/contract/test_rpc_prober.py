@@ -13,7 +13,8 @@ from tests.support.rpcserver import Request, answer, base_clock, endpoint, engin
 
 from tocsin.clock import MS
 from tocsin.model.event import Polled
-from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, SAFE, SYNCING, FaultKind
+from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, SAFE, SYNCING, FaultKind, RpcErrorKind
+from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.prober import PollPlan, Prober
 from tocsin.rpc.resolver import Resolver
@@ -48,11 +49,25 @@ def stall(seconds: float) -> None:
 
 @asynccontextmanager
 async def probing(
-    url: str, *, poll_ms: int = 50, slot_ms: int = 150, lag: LoopLag | None = None, **changes: Any
+    url: str,
+    *,
+    poll_ms: int = 50,
+    slot_ms: int = 150,
+    lag: LoopLag | None = None,
+    slow: tuple[str, ...] = (),
+    slow_ms: int = 300,
+    **changes: Any,
 ) -> AsyncIterator[tuple[Prober, Any]]:
     clock = engine_clock()
     session = Session(endpoint(url, **changes), clock=clock, resolver=Resolver(base_clock()))
-    plan = PollPlan(chain="test", node="n", poll_ns=poll_ms * MS, slot_ns=slot_ms * MS)
+    plan = PollPlan(
+        chain="test",
+        node="n",
+        poll_ns=poll_ms * MS,
+        slot_ns=slot_ms * MS,
+        slow_calls=slow,
+        slow_ns=slow_ms * MS,
+    )
     prober = Prober(plan, session, clock=clock, lag=lag or LoopLag(clock))
     events = Events()
     task = asyncio.ensure_future(prober.run(events))
@@ -220,3 +235,77 @@ async def test_a_request_body_is_a_constant_so_that_answers_can_be_compared() ->
         bodies = {request.body for request in node.requests[2:]}
     assert len(bodies) == 1
     assert [call["id"] for call in json.loads(bodies.pop())] == [1, 2]
+
+
+SLOW = (CLIENT_VERSION, PEERS, TXPOOL)
+
+
+def aside(events: list[Any]) -> list[Any]:
+    """The slow parts of some polls, in order."""
+    return [part for event in events for part in event.parts if part.call in SLOW]
+
+
+@virtual
+async def test_slow_questions_come_one_by_one_each_once_per_interval_and_travel_with_a_poll() -> None:
+    async with serving() as node, probing(node.url, slow=SLOW, slow_ms=600) as (_, events):
+        polls = await events.until(50)
+    span_ms = (polls[-1].t_ns - polls[0].t_ns) / MS
+    parts = aside(polls)
+    for call in SLOW:
+        assert abs(sum(part.call == call for part in parts) - span_ms / 600) <= 1
+    asked = [json.loads(request.body) for request in node.requests]
+    alone = [each["method"] for each in asked if isinstance(each, dict)]
+    assert set(alone) == {"web3_clientVersion", "net_peerCount", "txpool_status"}
+    assert all(not isinstance(each, list) or len(each) >= 2 for each in asked)
+
+
+def refusing(status: str = "200 OK", body: bytes | None = None) -> Any:
+    """Answers polls, and every single question in one way."""
+
+    async def behaviour(request: Request) -> None:
+        asked = json.loads(request.body)
+        if isinstance(asked, list):
+            request.writer.write(http(answer(request.body)))
+        elif body is not None:
+            request.writer.write(http(body, status))
+
+    return behaviour
+
+
+@virtual
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("200 OK", b'{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"the method does not exist"}}'),
+        ("403 Forbidden", b"<html>no</html>"),
+        ("200 OK", b"\x00\xff not json"),
+        ("200 OK", None),
+    ],
+    ids=["missing", "forbidden", "garbage", "hangs"],
+)
+async def test_what_is_not_answered_fails_no_poll_and_is_asked_ever_more_rarely(
+    status: str, body: bytes | None
+) -> None:
+    async with serving(refusing(status, body)) as node, probing(node.url, slow=SLOW, slow_ms=100) as (_, events):
+        polls = await events.until(100)
+    assert all(event.fault is None for event in polls)
+    alone = [request for request in node.requests if not request.body.startswith(b"[")]
+    assert 3 <= len(alone) <= 3 * 7  # each doubles its interval: at 100, 200, 400 ms and so on
+    steps = [second.started_ns - first.started_ns for first, second in pairwise(polls)]
+    assert max(steps) <= 2 * 50 * MS
+
+
+@virtual
+async def test_a_missing_method_is_reported_once_and_then_left_alone_for_long() -> None:
+    missing = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"the method does not exist"}}'
+    async with serving(refusing(body=missing)) as node, probing(node.url, slow=(TXPOOL,), slow_ms=100) as (_, events):
+        polls = await events.until(80)
+    [part] = aside(polls)
+    assert part.error.kind is RpcErrorKind.METHOD_MISSING
+
+
+@virtual
+async def test_a_node_that_does_not_answer_its_polls_is_asked_nothing_else() -> None:
+    async with serving(saying(http(b"", "500 Oops"))) as node, probing(node.url, slow=SLOW, slow_ms=50) as (_, events):
+        await events.until(20)
+    assert not any(b"web3_" in request.body or b"net_peer" in request.body for request in node.requests)

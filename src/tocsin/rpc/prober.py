@@ -1,8 +1,11 @@
 """Asks one node what its head is, again and again, and reports every answer and every failure once.
 
-All nodes of a chain are polled at the same instants (multiples of the poll interval in engine time, shifted by a phase
-of the chain), so that their answers fall into one evaluation tick and are compared like with like; a few milliseconds
-of jitter per node keep the requests from leaving in one burst. The prober never retries: every failure is a sample.
+All nodes of a chain are polled at the same instants (`tocsin.rpc.cadence`), so that their answers fall into one
+evaluation tick and are compared like with like; a few milliseconds of jitter per node keep the requests from leaving in
+one burst. The prober never retries: every failure is a sample.
+
+What a node says of itself (its version, its peers) is asked about once a minute, in a request of its own after a poll
+that was answered: whatever comes of it, the poll stands. The answer travels with the next poll.
 """
 
 import asyncio
@@ -11,9 +14,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tocsin.clock import MS, NS, EngineClock
-from tocsin.model.effect import Fetch
+from tocsin.model.effect import Fetch, Pace
 from tocsin.model.event import Event, Polled
-from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, SAFE, SYNCING, FaultKind
+from tocsin.model.observation import (
+    CHAIN_ID,
+    FINALIZED,
+    GENESIS,
+    LATEST,
+    SAFE,
+    SYNCING,
+    FaultKind,
+    Part,
+    RpcErrorKind,
+)
+from tocsin.rpc.cadence import by_slot, evenly
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.session import Answer, Session
 
@@ -40,6 +54,12 @@ costs several polls, and thirty of them in one burst would be felt by the health
 
 _EVERY = (CHAIN_ID, LATEST)
 
+_LEAST_NS = 20 * MS
+"""What is asked beside the polls must be answered before the next one; with less time left it is not asked."""
+
+_RAREST = 60
+"""What a node does not answer is asked ever more rarely, down to every so many times: an hour instead of a minute."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollPlan:
@@ -51,12 +71,11 @@ class PollPlan:
     slot_ns: int
     """How often `slot_calls` are asked: the block time. Where that is shorter than `poll_ns`, in every poll."""
     slot_calls: tuple[str, ...] = (SAFE, FINALIZED, SYNCING)
+    slow_calls: tuple[str, ...] = ()
+    """What is asked one by one, each every `slow_ns`."""
+    slow_ns: int = 60 * NS
     floor_ns: int = 0
     """The shortest time between two polls that a wake-up may cause; 0 takes a quarter of `poll_ns`."""
-
-    def phase_ns(self) -> int:
-        """Shift of the chain's instants: equal for all its nodes, so that several chains do not poll in one burst."""
-        return random.Random(f"{self.chain}/phase").randrange(self.poll_ns)  # noqa: S311 - spread, not a secret
 
     def jitter_ns(self, seed: int | str) -> int:
         """Shift of one node: at most 2 % of the interval and 40 ms, in steps."""
@@ -78,7 +97,8 @@ class Prober:
         self._session = session
         self._clock = clock
         self._lag = lag
-        self._shift_ns = plan.phase_ns() + plan.jitter_ns(seed)
+        self._even = self._cadence = evenly(plan.chain, plan.poll_ns)
+        self._jitter_ns = plan.jitter_ns(seed)
         self._floor_ns = plan.floor_ns or plan.poll_ns // 4
         self._wanted = False
         self._waiter: asyncio.Future[None] | None = None
@@ -86,6 +106,7 @@ class Prober:
         self._late_ns = 0
         self._slot: int | None = None
         self._genesis_due = True
+        self._slow = SlowCalls(plan, seed)
 
     def wake(self) -> None:
         """Poll soon: somebody announced a head. Never more often than the floor."""
@@ -93,11 +114,20 @@ class Prober:
             self._wanted = True
             _release(self._waiter)
 
+    def follow(self, pace: Pace) -> None:
+        """Poll as the engine says from now on."""
+        by_pace = pace.arrival_ns is not None and self.plan.node not in pace.urgent
+        self._cadence = by_slot(self.plan.poll_ns, self.plan.slot_ns, pace.arrival_ns or 0) if by_pace else self._even
+        _release(self._waiter)
+
     async def run(self, emit: Callable[[Event], None]) -> None:
         """Poll until cancelled and emit one `Polled` per poll."""
         while True:
             await self._until_due()
-            emit(await self._poll())
+            polled = await self._poll()
+            emit(polled)
+            if polled.fault is None:
+                await self._ask_slow()
 
     async def fetch(self, effect: Fetch) -> Event:
         """Ask the node one thing outside its polls."""
@@ -105,15 +135,15 @@ class Prober:
 
     async def _until_due(self) -> None:
         loop = asyncio.get_running_loop()
-        due = self._next_instant(self._clock.t_ns())
         while True:
+            now = self._clock.t_ns()
+            due = self._next_instant(now)
             if self._wanted:
                 due = min(due, (self._last_start_ns or 0) + self._floor_ns)
-            left = due - self._clock.t_ns()
-            if left <= 0:
+            if due <= now:
                 return
             self._waiter = loop.create_future()
-            timer = loop.call_later(left / NS, _release, self._waiter)
+            timer = loop.call_later((due - now) / NS, _release, self._waiter)
             try:
                 await self._waiter
             finally:
@@ -122,14 +152,17 @@ class Prober:
 
     def _next_instant(self, now: int) -> int:
         """Return the next shared instant; the one just passed when it was spent waiting for the last answer."""
-        current = now - (now - self._shift_ns - self._late_ns) % self.plan.poll_ns
         last = self._last_start_ns
         if last is None:
             return now  # the first poll does not wait
+        shift = self._jitter_ns + self._late_ns
+        current = self._cadence.at_or_before(now - shift) + shift
         if last < current - self._floor_ns:
             return current
-        upcoming = current + self.plan.poll_ns
-        return upcoming if upcoming - last >= self._floor_ns else upcoming + self.plan.poll_ns
+        upcoming = self._cadence.after(now - shift)
+        if upcoming + shift - last < self._floor_ns:
+            upcoming = self._cadence.after(upcoming)
+        return upcoming + shift
 
     async def _poll(self) -> Polled:
         now = self._clock.t_ns()
@@ -150,10 +183,24 @@ class Prober:
             chain=self.plan.chain,
             node=self.plan.node,
             poll=self.polls,
-            parts=answer.parts,
+            parts=answer.parts + self._slow.answers() if answer.fault is None else (),
             fault=answer.fault,
             stalled=4 * stalled_ns > self._session.endpoint.timeout_ns,
         )
+
+    async def _ask_slow(self) -> None:
+        """Ask the one slow question that is due, if any, until the next poll at most."""
+        now = self._clock.t_ns()
+        call = self._slow.due(now)
+        if call is None:
+            return
+        left = self._next_instant(now) - now
+        if left < _LEAST_NS:
+            return
+        answer = await self._session.ask((call,), timeout_ns=min(left, self._session.endpoint.timeout_ns))
+        part = answer.parts[0] if answer.parts else None
+        is_refused = answer.fault is not None and answer.fault.kind is FaultKind.BUDGET
+        self._slow.asked(call, answer.ended_ns, part, answered=None if is_refused else part is not None)
 
     def _calls(self, *, with_slot: bool) -> tuple[str, ...]:
         calls = _EVERY + (self.plan.slot_calls if with_slot else ())
@@ -166,6 +213,43 @@ class Prober:
         elif answer.fault.kind in _RECONNECTS:
             self._genesis_due = True
             self._late_ns = min(self.plan.poll_ns // 16, _MOST_LATE_NS)
+
+
+class SlowCalls:
+    """When which slow question of a node is due, and the answers that have not been reported yet."""
+
+    def __init__(self, plan: PollPlan, seed: int | str) -> None:
+        self._plan = plan
+        self._share = random.Random(f"{seed}/{plan.chain}/{plan.node}/slow").random()  # noqa: S311 - spread
+        self._due: dict[str, int] = {}
+        self._gaps = dict.fromkeys(plan.slow_calls, 1)
+        self._answers: dict[str, Part] = {}
+
+    def due(self, now: int) -> str | None:
+        """Return the question to ask now. The first ones come within one interval, spread over it."""
+        calls = self._plan.slow_calls
+        if not self._due:
+            step = self._plan.slow_ns // max(1, len(calls))
+            self._due = {call: now + step * at + int(step * self._share) for at, call in enumerate(calls)}
+        return next((call for call in calls if self._due[call] <= now), None)
+
+    def asked(self, call: str, now: int, part: Part | None, *, answered: bool | None) -> None:
+        """Note what came of a question; `answered` is None where the node was not asked at all."""
+        if part is not None:
+            self._answers[call] = part
+        if answered is not None:
+            gap = 1 if part is not None and part.error is None else min(2 * self._gaps[call], _RAREST)
+            is_missing = part is not None and part.error is not None and part.error.kind is RpcErrorKind.METHOD_MISSING
+            self._gaps[call] = _RAREST if is_missing else gap
+        self._due[call] = now + self._gaps[call] * self._plan.slow_ns
+
+    def answers(self) -> tuple[Part, ...]:
+        """Return what came in since the last time, in the order of the plan."""
+        if not self._answers:
+            return ()
+        parts = tuple(self._answers[call] for call in self._plan.slow_calls if call in self._answers)
+        self._answers.clear()
+        return parts
 
 
 def _release(waiter: "asyncio.Future[None] | None") -> None:

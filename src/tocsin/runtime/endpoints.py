@@ -5,10 +5,15 @@ from urllib.parse import urlsplit
 
 from tocsin.clock import NS
 from tocsin.config.tree import Chain, Journal, Mqtt, Node, Tree, Watchdog
+from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
 from tocsin.mqtt.settings import BrokerSettings
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.prober import PollPlan
 from tocsin.store import Limits
+
+_OWN = (CLIENT_VERSION, PEERS, TXPOOL)
+"""Peers and pool of a provider's node say something about the provider's balancer at most."""
+_OTHERS = (CLIENT_VERSION,)
 
 
 def endpoint(chain: Chain, node: Node) -> Endpoint:
@@ -31,7 +36,11 @@ def endpoint(chain: Chain, node: Node) -> Endpoint:
 def poll_plan(chain: Chain, node: Node) -> PollPlan:
     """Return when one node is asked what."""
     return PollPlan(
-        chain=chain.name, node=node.name, poll_ns=chain.poll_ns, slot_ns=max(chain.block_time_ns, chain.poll_ns)
+        chain=chain.name,
+        node=node.name,
+        poll_ns=chain.poll_ns,
+        slot_ns=max(chain.block_time_ns, chain.poll_ns),
+        slow_calls=_OWN if node.own else _OTHERS,
     )
 
 

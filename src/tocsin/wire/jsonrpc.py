@@ -31,6 +31,7 @@ from tocsin.model.observation import (
     RpcErrorKind,
     hash_of,
 )
+from tocsin.model.question import CLIENT_VERSION, OFFERED, PEERS, TXPOOL, Ability, asked
 from tocsin.wire import quirks
 
 _METHODS: Final[dict[str, tuple[str, list[object]]]] = {
@@ -40,7 +41,14 @@ _METHODS: Final[dict[str, tuple[str, list[object]]]] = {
     FINALIZED: ("eth_getBlockByNumber", ["finalized", False]),
     SYNCING: ("eth_syncing", []),
     GENESIS: ("eth_getBlockByNumber", ["0x0", False]),
+    CLIENT_VERSION: ("web3_clientVersion", []),
+    PEERS: ("net_peerCount", []),
+    TXPOOL: ("txpool_status", []),
+    OFFERED: ("eth_capabilities", []),
 }
+
+_NOBODY: Final = "0x" + "00" * 20
+"""Whose balance is asked for where any will do. On chains with value in them somebody has sent some here."""
 
 _DENSE_FROM: Final = 256 * 1024
 _MOST_VALUES: Final = 300_000
@@ -76,8 +84,26 @@ def _request(position: int, call: str) -> dict[str, object]:
     elif call in _METHODS:
         method, params = _METHODS[call]
     else:
-        raise ValueError(f"{call!r} is not a call that a node can be asked")
+        method, params = _trial(call)
     return {"jsonrpc": "2.0", "id": position, "method": method, "params": params}
+
+
+def _trial(call: str) -> tuple[str, list[object]]:
+    """Return the method and the parameters that try what a node can answer."""
+    match asked(call):
+        case (Ability.HEADERS, where) if where.isdecimal():
+            return "eth_getBlockByNumber", [hex(int(where)), False]
+        case (Ability.RECEIPTS, where) if where.isdecimal():
+            return "eth_getBlockReceipts", [hex(int(where))]
+        case (Ability.STATE, where) if where.isdecimal():
+            return "eth_getBalance", [_NOBODY, hex(int(where))]
+        case (Ability.PROOFS, where) if where.isdecimal():
+            return "eth_getProof", [_NOBODY, [], hex(int(where))]
+        case (Ability.PIN_OBJECT, where):
+            return "eth_getBalance", [_NOBODY, {"blockHash": where, "requireCanonical": True}]
+        case (Ability.PIN_HASH, where):
+            return "eth_getBalance", [_NOBODY, where]
+    raise ValueError(f"{call!r} is not a call that a node can be asked")
 
 
 def split(body: bytes, calls: Sequence[str]) -> tuple[Part, ...] | Fault:
@@ -91,8 +117,9 @@ def read(body: bytes, calls: Sequence[str], status: int | None = None) -> tuple[
 
     `status` is the HTTP status, which helps to classify errors.
     """
-    if len(body) > _DENSE_FROM and (values := _values(body)) > _MOST_VALUES:
-        return _too_large(f"{len(body)} bytes hold about {values} values, at most {_MOST_VALUES} are read")
+    dense = too_dense(body)
+    if dense is not None:
+        return dense
     try:
         document = orjson.loads(body.removeprefix(_BOM))
     except orjson.JSONDecodeError:
@@ -107,6 +134,13 @@ def read(body: bytes, calls: Sequence[str], status: int | None = None) -> tuple[
     if len(calls) != 1:
         return _malformed("one object for a batch of several calls")
     return _from_array([document], calls, status)
+
+
+def too_dense(body: bytes) -> Fault | None:
+    """Return why a text is not parsed at all: more values than any answer has. None for all others."""
+    if len(body) > _DENSE_FROM and (values := _values(body)) > _MOST_VALUES:
+        return _too_large(f"{len(body)} bytes hold about {values} values, at most {_MOST_VALUES} are read")
+    return None
 
 
 def _not_json(body: bytes) -> Fault:
@@ -196,6 +230,8 @@ def _part(entry: dict[str, Any], call: str, status: int | None) -> Part | Fault:
         return refusal if isinstance(refusal, Fault) else Part(call=call, error=refusal)
     if result is _MISSING:
         return _malformed("neither a result nor an error")
+    if isinstance(result, list) and call.startswith(_RECEIPTS):
+        result = _counted(result)
     try:
         compact = orjson.dumps(result)
     except TypeError:  # orjson reads 1,024 levels and writes 254
@@ -203,6 +239,19 @@ def _part(entry: dict[str, Any], call: str, status: int | None) -> Part | Fault:
     if len(compact) > _LARGEST_RESULT:
         return _too_large(f"the result of {call} has {len(compact)} bytes, at most {_LARGEST_RESULT} are taken")
     return Part(call=call, result=compact)
+
+
+_RECEIPTS: Final = f"{Ability.RECEIPTS.value}:"
+
+
+def _counted(receipts: list[Any]) -> dict[str, object]:
+    """Return of the receipts of a block what is looked at: that they came, how many, and of which block.
+
+    A block's receipts are a megabyte; that a node has them is asked every hour, and every answer is journalled.
+    """
+    first = receipts[0] if receipts else None
+    number = first.get("blockNumber") if isinstance(first, dict) else None
+    return {"receipts": len(receipts), "blockNumber": number[:66] if isinstance(number, str) else None}
 
 
 def _error(error: Any, status: int | None) -> RpcError | Fault:
