@@ -10,7 +10,7 @@ counts samples, not ticks: a node that does not answer has no new sample, so not
 of data. An alert keeps the highest severity that it reached until it resolves.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tocsin.alerting.inhibition import CAP_NS, SOURCES, covers
@@ -359,12 +359,20 @@ def adopt(
 def retire(alerts: Alerts, watched: Iterable[Labels], moment: Moment) -> tuple[Alerts, tuple[Alert, ...]]:
     """Resolve, with reason `unconfigured`, what is about a subject that is watched no longer."""
     known = set(watched)
-    tracked, out = dict(alerts.tracked), []
-    for key in sorted(alerts.tracked):
-        current = alerts.tracked[key]
-        if current.finding.labels in known:
-            continue
-        del tracked[key]
-        if current.state is not AlertState.PENDING:
-            out.append(_resolve(key, current, moment, "unconfigured")[1])
-    return replace(alerts, tracked=tracked), tuple(out)
+    return withdraw(alerts, lambda tracked: tracked.finding.labels not in known, moment, "unconfigured")
+
+
+def withdraw(
+    alerts: Alerts, goes: Callable[[Tracked], bool], moment: Moment, reason: str
+) -> tuple[Alerts, tuple[Alert, ...]]:
+    """Resolve the alerts that `goes` names, for a reason that lies not in what they are about; forget pending ones."""
+    gone = [key for key in sorted(alerts.tracked) if goes(alerts.tracked[key])]
+    if not gone:
+        return alerts, ()
+    out = [
+        _resolve(key, alerts.tracked[key], moment, reason)[1]
+        for key in gone
+        if alerts.tracked[key].state is not AlertState.PENDING
+    ]
+    left = {key: tracked for key, tracked in alerts.tracked.items() if key not in gone}
+    return replace(alerts, tracked=left), tuple(out)

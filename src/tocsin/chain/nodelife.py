@@ -1,7 +1,11 @@
 """What state a node is in: the worst of the flags that fire for it, with a way back that has to be earned.
 
 Flags come from alerts, so that hysteresis lives in one place: a detector decides when `node.lag` fires and when it is
-over, and the state follows. Whatever was wrong, a node passes PROBATION before it is HEALTHY again.
+over, and the state follows. Whatever was wrong, a node passes PROBATION before it is HEALTHY again. A node that was
+never asked, was away on maintenance or answers from another address passes VERIFYING.
+
+Transitions that no rule connects raise IllegalTransition, which carries the life that was to be: who must go on
+watching takes that one, and says so.
 """
 
 from collections.abc import Mapping
@@ -18,7 +22,7 @@ class NodeState(StrEnum):
     INIT = "init"
     """Nothing has come from it yet."""
     VERIFYING = "verifying"
-    """It answers; chain and head are being looked at."""
+    """It answers; chain id, genesis and finalized block are being looked at."""
     HEALTHY = "healthy"
     DEGRADED = "degraded"
     LAGGING = "lagging"
@@ -31,6 +35,10 @@ class NodeState(StrEnum):
     UNREACHABLE = "unreachable"
     RATE_LIMITED = "rate_limited"
     PROBATION = "probation"
+    MAINTENANCE = "maintenance"
+    """A person works on it: it is asked, but not judged, and it does not vote."""
+    CLOSED = "closed"
+    """It is configured no longer."""
 
 
 STATE_OF_FLAG: Mapping[str, NodeState] = {
@@ -51,23 +59,46 @@ Every other detector that fires for a node makes it DEGRADED.
 _WORST_FIRST = tuple(STATE_OF_FLAG)
 _BAD = (*STATE_OF_FLAG.values(), NodeState.DEGRADED)
 
+_ANYTIME = (NodeState.MAINTENANCE, NodeState.CLOSED)
+"""Where a person or the configuration puts a node, whatever state it is in."""
+
 LEGAL: Mapping[NodeState, tuple[NodeState, ...]] = {
-    NodeState.INIT: (NodeState.VERIFYING, *_BAD),
-    NodeState.VERIFYING: (NodeState.HEALTHY, *_BAD),
-    NodeState.HEALTHY: _BAD,
-    NodeState.PROBATION: (NodeState.HEALTHY, *_BAD),
-    **{bad: (NodeState.PROBATION, *(other for other in _BAD if other is not bad)) for bad in _BAD},
+    NodeState.INIT: (NodeState.VERIFYING, *_BAD, *_ANYTIME),
+    NodeState.VERIFYING: (NodeState.HEALTHY, *_BAD, *_ANYTIME),
+    NodeState.HEALTHY: (NodeState.VERIFYING, *_BAD, *_ANYTIME),
+    NodeState.PROBATION: (NodeState.HEALTHY, *_BAD, *_ANYTIME),
+    **{bad: (NodeState.PROBATION, *(other for other in _BAD if other is not bad), *_ANYTIME) for bad in _BAD},
+    NodeState.MAINTENANCE: (NodeState.VERIFYING, NodeState.CLOSED),
+    NodeState.CLOSED: (),
 }
 """From each state, where a node may go next."""
 
+MUTE = (NodeState.CORRUPT, NodeState.WRONG_CHAIN, NodeState.MAINTENANCE, NodeState.CLOSED)
+"""States in which a node has no vote, however well it looks: what put it there has to be over, or explained, first.
+
+In every other state what a node shows counts if it is fresh and sound, also in PROBATION: after an outage of all of
+them a pool would have no quorum for as long as that takes.
+"""
+
 
 class IllegalTransition(TocsinError):  # noqa: N818 - reads as the condition
-    """A node was to change between states that no rule connects: a defect of this program."""
+    """A node was to change between states that no rule connects: a defect of this program.
 
-    def __init__(self, old: NodeState, new: NodeState) -> None:
-        super().__init__(f"a node cannot go from {old} to {new}")
+    `life` is the life that was to be.
+    """
+
+    def __init__(self, old: NodeState, life: "NodeLife") -> None:
+        super().__init__(f"a node cannot go from {old} to {life.state} ({life.reason})")
         self.old = old
-        self.new = new
+        self.life = life
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """What VERIFYING has found out: what the node has not shown yet, and what of it contradicts the others."""
+
+    missing: tuple[str, ...] = ()
+    refuted: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +109,8 @@ class LifeParams:
     """
 
     verify_polls: int = 2
+    verify_patience_polls: int = 15
+    """After so many good polls, what a node does not show at all is taken for something that it does not have."""
     probation_polls: int = 5
     probation_ns: int = 60 * NS
     probation_cap_ns: int = 1800 * NS
@@ -112,11 +145,15 @@ def advance(
     polled_ok: bool | None,  # noqa: FBT001 - three-valued, and named at every call
     t_ns: int,
     params: LifeParams | None = None,
+    checks: Checks | None = None,
 ) -> NodeLife:
     """Return the life after a look at the alerts that fire for the node, by detector, with their reasons.
 
-    `polled_ok` tells how the newest poll went; None when there was none since the last call.
+    `polled_ok` tells how the newest poll went; None when there was none since the last call. `checks` is what is known
+    of a node that is being verified. Raises IllegalTransition.
     """
+    if life.state in _ANYTIME:
+        return life
     params = params or LifeParams()
     flags = tuple((flag, firing[flag]) for flag in sorted(firing, key=_badness))
     if flags:
@@ -128,9 +165,36 @@ def advance(
         case NodeState.HEALTHY:
             return life
         case NodeState.VERIFYING | NodeState.PROBATION:
-            return _proven(_counted(life, t_ns, polled_ok=polled_ok), t_ns, params)
+            return _proven(_counted(life, t_ns, polled_ok=polled_ok), t_ns, params, checks or Checks())
         case _:
             return _move(life, NodeState.PROBATION, f"{life.state} is over", t_ns)
+
+
+def maintain(life: NodeLife, reason: str, t_ns: int) -> NodeLife:
+    """Return the life of a node that a person takes out of judgement. Raises IllegalTransition for a closed one."""
+    if life.state is NodeState.MAINTENANCE:
+        return replace(life, reason=reason, number=life.number + (life.reason != reason))
+    return _move(replace(life, flags=()), NodeState.MAINTENANCE, reason, t_ns)
+
+
+def release(life: NodeLife, reason: str, t_ns: int) -> NodeLife:
+    """Return the life of a node whose maintenance is over: it is looked at like a new one."""
+    return _move(life, NodeState.VERIFYING, reason, t_ns) if life.state is NodeState.MAINTENANCE else life
+
+
+def close(life: NodeLife, reason: str, t_ns: int) -> NodeLife:
+    """Return the life of a node that is configured no longer."""
+    return _move(replace(life, flags=()), NodeState.CLOSED, reason, t_ns)
+
+
+def redial(life: NodeLife, reason: str, t_ns: int) -> NodeLife:
+    """Return the life when another process or machine may answer: what was good is verified again.
+
+    What was bad stays so until its alerts are over, and PROBATION is no shorter for it.
+    """
+    if life.state is NodeState.HEALTHY:
+        return _move(life, NodeState.VERIFYING, reason, t_ns)
+    return replace(life, clean=0, clean_since_ns=None)
 
 
 def probation_ns(life: NodeLife, t_ns: int, params: LifeParams) -> int:
@@ -166,18 +230,30 @@ def _counted(life: NodeLife, t_ns: int, *, polled_ok: bool | None) -> NodeLife:
     return replace(life, clean=life.clean + 1, clean_since_ns=since)
 
 
-def _proven(life: NodeLife, t_ns: int, params: LifeParams) -> NodeLife:
+def _proven(life: NodeLife, t_ns: int, params: LifeParams, checks: Checks) -> NodeLife:
     if life.state is NodeState.VERIFYING:
-        passed = life.clean >= params.verify_polls
-        return _move(life, NodeState.HEALTHY, "verified", t_ns) if passed else life
+        return _verified(life, t_ns, params, checks)
     lasted = life.clean_since_ns is not None and t_ns - life.clean_since_ns >= probation_ns(life, t_ns, params)
     passed = life.clean >= params.probation_polls and lasted
     return _move(life, NodeState.HEALTHY, "probation passed", t_ns) if passed else life
 
 
+def _verified(life: NodeLife, t_ns: int, params: LifeParams, checks: Checks) -> NodeLife:
+    if checks.refuted is not None:
+        reason = f"not verified: {checks.refuted}"
+        changed = life.reason != reason
+        return replace(life, clean=0, clean_since_ns=None, reason=reason, number=life.number + changed)
+    needed = params.verify_patience_polls if checks.missing else params.verify_polls
+    if life.clean < needed:
+        return life
+    but = f", but for what it does not show: {', '.join(checks.missing)}" if checks.missing else ""
+    return _move(life, NodeState.HEALTHY, f"verified{but}", t_ns)
+
+
 def _move(life: NodeLife, state: NodeState, reason: str, t_ns: int, clean: int = 0) -> NodeLife:
-    if state not in LEGAL[life.state]:
-        raise IllegalTransition(life.state, state)
-    return replace(
+    moved = replace(
         life, state=state, since_ns=t_ns, number=life.number + 1, reason=reason, clean=clean, clean_since_ns=None
     )
+    if state not in LEGAL[life.state]:
+        raise IllegalTransition(life.state, moved)
+    return moved

@@ -14,7 +14,8 @@ from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef
 from tocsin.model.event import Fetched, Orphan, Polled
 from tocsin.model.settings import Settings
-from tocsin.model.view import Agreement, NodeRecord, Reorg
+from tocsin.model.trust import Standing
+from tocsin.model.view import Agreement, IllegalMove, NodeRecord, Reorg
 
 NOTHING_AGREED = Agreement(grade=Grade.BLIND, block=None, since_ns=None, votes=0, voting_groups=0, groups=0)
 
@@ -30,6 +31,32 @@ class Sought:
     request: int
     asked_ns: int
     tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A header that a node was asked for once more, by its hash: by which request, when, and how often so far."""
+
+    hash: str
+    request: int
+    asked_ns: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Maintenance of one node: until when in engine time, and for people in wall time, by whom and why."""
+
+    since_wall_ns: int
+    until_ns: int
+    until_wall_ns: int
+    by: str
+    reason: str
+
+    @property
+    def why(self) -> str:
+        """Say it as the reason of a node's state."""
+        return f"maintenance by {self.by}: {self.reason}" if self.reason else f"maintenance by {self.by}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +89,19 @@ class ChainState:
     """Since when the grade has been `split` without a break."""
     sought: Mapping[str, Sought] = field(default_factory=dict)
     alerts: Alerts = field(default_factory=Alerts)
+    observed: Alerts = field(default_factory=Alerts)
+    """What detectors that are not believed yet would have raised: never published, and no part of any node's state."""
+    trust: Mapping[str, Standing] = field(default_factory=dict)
+    """How far each detector that is not simply enforced is believed."""
+    counted: str = ""
+    """The agreed block whose checks were counted last."""
+    doubts: Mapping[str, Doubt] = field(default_factory=dict)
+    """Nodes that showed a header that does not hash to its hash, while that is asked for once more."""
+    maintenance: Mapping[str, Window] = field(default_factory=dict)
+    closed: Mapping[str, NodeLife] = field(default_factory=dict)
+    """How nodes ended that are configured no longer."""
+    illegal: tuple[IllegalMove, ...] = ()
+    """Changes of node states that no rule allows, until they are acknowledged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

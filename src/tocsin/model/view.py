@@ -8,6 +8,7 @@ from tocsin.model.block import BlockRef, Header
 from tocsin.model.host import HeadAges, HostView
 from tocsin.model.observation import Fault
 from tocsin.model.settings import ChainSettings, NodeSettings
+from tocsin.model.trust import Suspicion
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,27 @@ class ChainView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IllegalMove:
+    """A node's state changed as no rule allows: a defect of this program."""
+
+    node: str
+    old: str
+    new: str
+    reason: str
+    wall_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """A detector that failed on all nodes of a chain at once."""
+
+    chain: str
+    labels: Labels
+    detector: str
+    suspicion: Suspicion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SelfView:
     """The watchdog itself at one tick."""
 
@@ -173,6 +195,8 @@ class SelfView:
     loop_lag_ns: int
     config_problems: tuple[str, ...]
     """Of the last reload, empty when it succeeded."""
+    illegal: tuple[IllegalMove, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
     wall_ns: int = 0
     host: HostView | None = None
     """None where the host is not watched."""
