@@ -68,9 +68,9 @@ async def test_a_fetch_that_fails_for_a_defect_of_ours_leaves_the_others_alone(t
         request.writer.write(http(answer(request.body)))
 
     async with serving(in_its_time) as node, watching(tmp_path, node) as (watch, emitted):
-        watch.fetch(Fetch(request=1, chain="sim", node="n", call=by_hash("0x" + "12" * 32)))
+        watch.take(Fetch(request=1, chain="sim", node="n", call=by_hash("0x" + "12" * 32)))
         await eventually(lambda: any(b"eth_getBlockByHash" in one.body for one in node.requests), "it is under way")
-        watch.fetch(Fetch(request=2, chain="sim", node="n", call="no such call"))
+        watch.take(Fetch(request=2, chain="sim", node="n", call="no such call"))
         found: dict[int, Fetched] = {}
         while len(found) < 2:
             event = await emitted.get()
@@ -87,7 +87,7 @@ async def test_a_node_that_answers_nothing_but_polls_gathers_no_endless_queue(tm
     async with serving(only_polls) as node, watching(tmp_path, node) as (watch, emitted):
         before = len(asyncio.all_tasks())
         for request in range(500):
-            watch.fetch(Fetch(request=request, chain="sim", node="n", call=by_hash(f"0x{request:064x}")))
+            watch.take(Fetch(request=request, chain="sim", node="n", call=by_hash(f"0x{request:064x}")))
         refused = 0
         while refused < 400:
             event = await emitted.get()

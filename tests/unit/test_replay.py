@@ -86,7 +86,7 @@ async def lived(folder: Path, *, snapshot_at: int) -> Path:
             event_no=0,
             effect_no=0,
             wall_ns=lambda: core.state.wall_ns,
-            on_fetch=lambda _: None,
+            on_request=lambda _: None,
             on_alert=lambda _: None,
         )
         task = asyncio.create_task(core.run(lambda: None))

@@ -56,7 +56,7 @@ class Bench:
             event_no=0,
             effect_no=0,
             wall_ns=lambda: 7,
-            on_fetch=self.left.append,
+            on_request=self.left.append,
             on_alert=self.left.append,
         )
 
@@ -301,7 +301,7 @@ async def test_the_real_store_holds_what_left(tmp_path: Path) -> None:
             event_no=0,
             effect_no=0,
             wall_ns=clock.wall_ns,
-            on_fetch=lambda _: None,
+            on_request=lambda _: None,
             on_alert=rows.append,
         )
         task = asyncio.create_task(core.run(lambda: None))
@@ -324,7 +324,7 @@ async def test_a_store_that_is_closed_ends_the_core(tmp_path: Path) -> None:
         event_no=0,
         effect_no=0,
         wall_ns=lambda: 1,
-        on_fetch=lambda _: None,
+        on_request=lambda _: None,
         on_alert=lambda _: None,
     )
     core.take(refused())

@@ -38,7 +38,7 @@ async def lived(folder: Path, events: list[Event], *, snapshot_at: int | None = 
             event_no=past.event_no,
             effect_no=past.effect_no,
             wall_ns=lambda: 1,
-            on_fetch=lambda _: None,
+            on_request=lambda _: None,
             on_alert=lambda _: None,
         )
         task = asyncio.create_task(core.run(lambda: None))

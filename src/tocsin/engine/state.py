@@ -12,6 +12,7 @@ from tocsin.chain.nodelife import NodeLife
 from tocsin.chain.tree import HeaderTree
 from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef
+from tocsin.model.effect import Pace
 from tocsin.model.event import Fetched, Orphan, Polled
 from tocsin.model.settings import Settings
 from tocsin.model.trust import Standing
@@ -88,6 +89,10 @@ class ChainState:
     split_since_ns: int | None = None
     """Since when the grade has been `split` without a break."""
     sought: Mapping[str, Sought] = field(default_factory=dict)
+    delay_ns: int | None = None
+    """How long after its slot a block comes, as learnt so far."""
+    pace: Pace | None = None
+    """How the nodes are polled, as last said in this life."""
     alerts: Alerts = field(default_factory=Alerts)
     observed: Alerts = field(default_factory=Alerts)
     """What detectors that are not believed yet would have raised: never published, and no part of any node's state."""

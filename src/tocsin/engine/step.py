@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tocsin.alerting.lifecycle import Moment, acknowledge, adopt, advance, resumed, retire, revived
 from tocsin.clock import NS
 from tocsin.detect import REGISTRY, SELF_DETECTORS
-from tocsin.engine import documents
+from tocsin.engine import documents, pace
 from tocsin.engine.labels import chain_labels, node_labels, self_labels
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.tick import tick
@@ -130,18 +130,20 @@ def _tick_chain(state: EngineState, event: Ticked) -> Step:
     gap_ns = _unwatched_ns(chain, wanted, event.t_ns)
     chain = _resumed(chain, event.t_ns, gap_ns) if gap_ns else chain
     looked = tick(chain, news, settings, wanted, event, state.request)
+    after = pace.follow(chain, looked.chain, wanted, event.wall_ns - event.t_ns) if looked.judged else looked.chain
+    paced = (after.pace,) if after.pace is not None and after.pace is not chain.pace else ()
     state = evolve(
         state,
         inbox=tuple([received for received in state.inbox if received.chain != event.chain]),
         wall_ns=event.wall_ns,
         request=looked.request,
-        chains={**state.chains, event.chain: evolve(looked.chain, ticked_ns=event.t_ns)},
+        chains={**state.chains, event.chain: evolve(after, ticked_ns=event.t_ns)},
     )
     state, alerts = _numbered(state, looked.alerts, event.wall_ns)
     told: tuple[StateChanged, ...] = ()
     if looked.judged and looked.has_changed:
         state, told = documents.changed(state, event.wall_ns, event.t_ns, event.chain)
-    return Step(state=state, findings=looked.findings, effects=(*alerts, *told, *looked.fetches))
+    return Step(state=state, findings=looked.findings, effects=(*alerts, *told, *looked.fetches, *paced))
 
 
 def _tick_self(state: EngineState, event: Ticked) -> Step:
@@ -185,6 +187,7 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
             _anew(chain, state.t_ns),
             head=evolve(chain.head, grade=Grade.BLIND, votes=0, voting_groups=0),
             split_since_ns=None,
+            pace=None,  # those who poll are new, too
             alerts=revived(chain.alerts),
         )
         for name, chain in state.chains.items()

@@ -38,4 +38,20 @@ class Fetch:
     call: str
 
 
-Effect = AlertChanged | StateChanged | Fetch
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Poll the nodes of a chain so, until another one says otherwise.
+
+    Blocks are expected at `arrival_ns` (engine time) and every block time from there; None asks for even intervals.
+    The nodes in `urgent` are asked at every interval all the same: somebody wants to look closer.
+    """
+
+    chain: str
+    arrival_ns: int | None
+    urgent: tuple[str, ...] = ()
+
+
+Request = Fetch | Pace
+"""What goes back to those who poll. Everything else is published."""
+
+Effect = AlertChanged | StateChanged | Fetch | Pace

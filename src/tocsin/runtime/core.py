@@ -17,7 +17,7 @@ from tocsin.engine.codec import encode_event, encode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import Step, step
 from tocsin.errors import TocsinError
-from tocsin.model.effect import AlertChanged, Effect, Fetch, StateChanged
+from tocsin.model.effect import AlertChanged, Effect, Request, StateChanged
 from tocsin.model.event import Event, Fetched, Polled, Ticked, Woken
 from tocsin.store import Group, OutboxRow, Record, RetainedRow, Snapshot, Store
 from tocsin.wire.envelope import Message, Origin, render
@@ -42,7 +42,10 @@ class _Open:
 
 
 class Core:
-    """Owns the engine's state. `on_fetch` gets fetches, `on_alert` the payload of each event, after their commit."""
+    """Owns the engine's state.
+
+    After the commit `on_request` gets what is for those who poll, `on_alert` the payload of each event.
+    """
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class Core:
         event_no: int,
         effect_no: int,
         wall_ns: Callable[[], int],
-        on_fetch: Callable[[Fetch], None],
+        on_request: Callable[[Request], None],
         on_alert: Callable[[bytes], None],
     ) -> None:
         self.state = state
@@ -60,7 +63,7 @@ class Core:
         self._event_no = event_no
         self._effect_no = effect_no
         self._wall_ns = wall_ns
-        self._on_fetch = on_fetch
+        self._on_request = on_request
         self._on_alert = on_alert
         self._open = _Open()
         self._closed: deque[tuple[Group, list[Effect], list[bytes]]] = deque()
@@ -100,7 +103,7 @@ class Core:
     def _note(self, effect: Effect) -> None:
         self._open.effects.append(effect)
         settings = self.state.settings
-        if isinstance(effect, Fetch) or settings is None:
+        if isinstance(effect, Request) or settings is None:
             return
         origin = Origin(site=settings.site, watchdog=settings.watchdog)
         for message in render(effect, origin, self.state.boot):
@@ -173,8 +176,8 @@ class Core:
             await self._store.commit(group)
             self._closed.popleft()
             for effect in effects:
-                if isinstance(effect, Fetch):
-                    self._on_fetch(effect)
+                if isinstance(effect, Request):
+                    self._on_request(effect)
             for payload in payloads:
                 self._on_alert(payload)
             beat()

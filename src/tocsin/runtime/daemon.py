@@ -22,7 +22,7 @@ from tocsin.detect import REGISTRY
 from tocsin.engine.codec import FORMAT
 from tocsin.errors import ConfigError
 from tocsin.ids import boot_id
-from tocsin.model.effect import Fetch
+from tocsin.model.effect import Request
 from tocsin.model.event import Booted, Commanded, ConfigRejected, ConfigRevised
 from tocsin.mqtt.presence import Life, State
 from tocsin.mqtt.publisher import Publisher
@@ -85,7 +85,7 @@ class Daemon:
             event_no=past.event_no,
             effect_no=past.effect_no,
             wall_ns=self.clock.wall_ns,
-            on_fetch=self._fetch,
+            on_request=self._ask,
             on_alert=self.tail.add,
         )
         self.lag = LoopLag(self.clock)
@@ -147,8 +147,8 @@ class Daemon:
             log.warning("store: %s%s", health.mode, f" ({health.reason})" if health.reason else "")
             self._store_mode = health.mode
 
-    def _fetch(self, effect: Fetch) -> None:
-        self.watch.fetch(effect)
+    def _ask(self, request: Request) -> None:
+        self.watch.take(request)
 
     def _spawn(self, name: str, factory: Callable[[], Awaitable[None]], *, fatal: bool = False) -> None:
         self.supervisor.spawn(name, factory, budget_ns=_TASK_BUDGET_NS, fatal=fatal)

@@ -11,7 +11,7 @@ from typing import Final
 
 from tocsin.clock import NS, EngineClock
 from tocsin.config.tree import Chain, Node, Tree
-from tocsin.model.effect import Fetch
+from tocsin.model.effect import Fetch, Pace, Request
 from tocsin.model.event import Event, Fetched
 from tocsin.model.observation import Fault, FaultKind
 from tocsin.rpc.endpoint import Endpoint
@@ -62,6 +62,7 @@ class Watch:
         self._emit = emit
         self._watched: dict[Key, _Watched] = {}
         self._fetches: asyncio.Queue[Fetch] = asyncio.Queue()
+        self._paces: dict[str, Pace] = {}
         self._generation = 0
 
     async def apply(self, tree: Tree) -> None:
@@ -79,9 +80,15 @@ class Watch:
             await watched.session.close()
         self._watched.clear()
 
-    def fetch(self, effect: Fetch) -> None:
-        """Ask a node something outside its polls; `run_fetches` does it."""
-        self._fetches.put_nowait(effect)
+    def take(self, request: Request) -> None:
+        """Take what the engine asks: another pace at once, a question to a node for `run_fetches`."""
+        if isinstance(request, Fetch):
+            self._fetches.put_nowait(request)
+            return
+        self._paces[request.chain] = request
+        for (chain, _), watched in self._watched.items():
+            if chain == request.chain:
+                watched.prober.follow(request)
 
     async def run_fetches(self) -> None:
         """Carry out fetches for ever, several at a time. Belongs to one task."""
@@ -132,6 +139,8 @@ class Watch:
         where, plan = endpoints.endpoint(chain, node), endpoints.poll_plan(chain, node)
         session = Session(where, clock=self._clock, resolver=self._resolver)
         prober = Prober(plan, session, clock=self._clock, lag=self._lag)
+        if chain.name in self._paces:
+            prober.follow(self._paces[chain.name])
         name = f"poll {chain.name}/{node.name} #{self._generation}"
         budget_ns = 3 * (plan.poll_ns + where.timeout_ns) + _SLACK_NS
 

@@ -1,0 +1,55 @@
+"""The instants at which the nodes of a chain are polled: in engine time, the same for all of them.
+
+Evenly, every `poll_ns`. Or locked to the slots of the chain: half an interval after a block is expected, one and a half
+after it, then every second interval until the next block. At 2 s and 12 s that is +1, +3, +7 and +11 s: four polls that
+see more than six spread evenly, because the first two lie where something happens.
+"""
+
+import random
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from tocsin.clock import MS
+
+_GRID_NS = 50 * MS
+"""Chains share these instants: a loop that wakes for each chain alone spends a tenth of its time waking up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """Instants that repeat every `period_ns`: at each of `offsets` (rising, below the period) after the phase."""
+
+    period_ns: int
+    phase_ns: int
+    offsets: tuple[int, ...] = (0,)
+
+    def at_or_before(self, now_ns: int) -> int:
+        """Return the latest instant that is not after `now_ns`."""
+        into = (now_ns - self.phase_ns) % self.period_ns
+        start = now_ns - into
+        place = bisect_right(self.offsets, into)
+        return start + self.offsets[place - 1] if place else start - self.period_ns + self.offsets[-1]
+
+    def after(self, now_ns: int) -> int:
+        """Return the first instant after `now_ns`."""
+        into = (now_ns - self.phase_ns) % self.period_ns
+        start = now_ns - into
+        place = bisect_right(self.offsets, into)
+        return start + self.offsets[place] if place < len(self.offsets) else start + self.period_ns + self.offsets[0]
+
+
+def evenly(chain: str, poll_ns: int) -> Cadence:
+    """Return the even cadence of a chain; several chains are spread over the interval, each by its name."""
+    grid = _GRID_NS if poll_ns >= 2 * _GRID_NS else 1
+    phase = random.Random(f"{chain}/phase").randrange(poll_ns // grid) * grid  # noqa: S311 - spread, not a secret
+    return Cadence(period_ns=poll_ns, phase_ns=phase)
+
+
+def by_slot(poll_ns: int, slot_ns: int, arrival_ns: int) -> Cadence:
+    """Return the cadence locked to blocks that are expected at `arrival_ns` and every `slot_ns` from there."""
+    first = poll_ns // 2  # late enough to find the block, early enough to be of use
+    last = slot_ns + first - poll_ns
+    offsets = [first, *range(first + poll_ns, last + 1, 2 * poll_ns)]
+    if last - offsets[-1] > poll_ns:
+        offsets.append(last)
+    return Cadence(period_ns=slot_ns, phase_ns=arrival_ns % slot_ns, offsets=tuple(offsets))
