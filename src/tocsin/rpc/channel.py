@@ -73,14 +73,22 @@ class HttpChannel:
         self._active = 0
 
     async def post(self, body: bytes, progress: Progress) -> Reply:
+        return await self._exchange("POST", self._url, progress, self._endpoint.max_body, data=_payload(body))
+
+    async def get(self, path: str, progress: Progress, cap: int) -> Reply:
+        """Ask for a path below the endpoint's own, its query kept: a key may stand in either. At most `cap` bytes."""
+        below = self._url.with_path(self._url.raw_path.rstrip("/") + path, encoded=True, keep_query=True)
+        return await self._exchange("GET", below, progress, cap)
+
+    async def _exchange(self, method: str, url: URL, progress: Progress, cap: int, **body: Any) -> Reply:
         if self._name is not None:
             await self._follow_moves(self._name)
         client = self._client or self._open()
         self._active += 1
         try:
-            async with client.post(self._url, data=_payload(body), allow_redirects=False, **self._through) as response:
+            async with client.request(method, url, allow_redirects=False, **body, **self._through) as response:
                 progress.status = response.status
-                text = await self._read(response, progress)
+                text = await self._read(response, progress, cap)
                 return Reply(response.status, text, response.headers.get("Retry-After"))
         except aiohttp.ClientConnectorError as error:
             if self._name is not None:
@@ -91,9 +99,8 @@ class HttpChannel:
         finally:
             self._active -= 1
 
-    async def _read(self, response: aiohttp.ClientResponse, progress: Progress) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, progress: Progress, cap: int) -> bytes:
         """Read a body under the cap; the parser decompresses 256 kB at a time, so a bomb goes off in our hands."""
-        cap = self._endpoint.max_body
         content = response.content
         first = await content.readany()
         progress.received = len(first)

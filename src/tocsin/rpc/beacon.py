@@ -1,0 +1,237 @@
+"""Asks one beacon node over REST, again and again, and reports every answer and every failure once.
+
+A poll asks where the head is and whether the node is in sync, once per slot also for finality and peers, and after a
+failure what the node is. Where a head or a finalized checkpoint is new, its execution payload is asked for: once per
+root, from memory after that. One absolute deadline covers all of it. A node without an answer for its head is at fault;
+of the rest, what did not come is missing, no more.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from tocsin.clock import MS, NS, EngineClock
+from tocsin.model import beacon
+from tocsin.model.event import BeaconPolled, Event
+from tocsin.model.observation import Fault, FaultKind, Part
+from tocsin.rpc.cadence import evenly
+from tocsin.rpc.channel import HttpChannel, Progress
+from tocsin.rpc.discretion import Discretion
+from tocsin.rpc.endpoint import Endpoint
+from tocsin.rpc.faults import defect, fault_of
+from tocsin.rpc.lag import LoopLag
+from tocsin.rpc.pacing import Pacing, retry_after_ns
+from tocsin.rpc.prober import PollPlan
+from tocsin.rpc.resolver import Resolver
+from tocsin.rpc.session import Answer
+from tocsin.wire import beacon as wire
+
+log = logging.getLogger(__name__)
+
+EVERY: Final = (beacon.HEAD, beacon.SYNC)
+PER_SLOT: Final = (beacon.FINALITY, beacon.PEERS)
+ONCE: Final = (beacon.VERSION, beacon.GENESIS, beacon.SPEC, beacon.DEPOSIT)
+
+_ROOTS_KEPT: Final = 16
+_TRIES: Final = 3
+"""How often a payload is asked for before the node is taken not to have it."""
+
+_OFF_LOOP: Final = 256 * 1024
+"""Bytes from which reading JSON would hold up the event loop by more than a millisecond."""
+
+_Outcomes = dict[str, Part | Fault]
+
+
+class BeaconSession:
+    """The connection to one beacon node. Opens when first asked; close it when done."""
+
+    def __init__(self, endpoint: Endpoint, *, clock: EngineClock, resolver: Resolver, seed: int | str = 0) -> None:
+        self.endpoint = endpoint
+        self._clock = clock
+        self._channel = HttpChannel(endpoint, resolver)
+        secrets = (endpoint.url, endpoint.proxy, *(value for _, value in endpoint.headers))
+        self._discretion = Discretion(secret for secret in secrets if secret is not None)
+        self._pacing = Pacing(
+            budget_per_day=endpoint.budget_per_day, seed=f"{seed}/{endpoint.chain}/{endpoint.node}/hold"
+        )
+        self._slots = asyncio.Semaphore(endpoint.concurrency)
+        self._payloads: dict[str, Part | None] = {}
+        self._failures: dict[str, int] = {}
+        self._told: frozenset[str] = frozenset()
+        self._blinded = True
+        self._defect: Fault | None = None
+
+    async def ask(self, calls: tuple[str, ...]) -> Answer:
+        """Ask some calls side by side, then what they point to. Never raises, but for cancellation."""
+        started = self._clock.t_ns()
+        try:
+            outcome = await self._asked(calls, started)
+        except Exception as error:  # noqa: BLE001 - as in `Session.ask`: a defect of ours is a fault of its own
+            outcome = self._defective(error)
+        ended = self._clock.t_ns()
+        return (
+            Answer((), outcome, started, ended) if isinstance(outcome, Fault) else Answer(outcome, None, started, ended)
+        )
+
+    async def close(self) -> None:
+        """Close every connection; asks under way end in a fault."""
+        await self._channel.close()
+
+    def _defective(self, error: Exception) -> Fault:
+        fault = defect(error)
+        if fault != self._defect:
+            self._defect = fault
+            log.error("%s/%s: %s", self.endpoint.chain, self.endpoint.node, fault.detail, exc_info=error)
+        return fault
+
+    async def _asked(self, calls: tuple[str, ...], now_ns: int) -> tuple[Part, ...] | Fault:
+        fault = self._pacing.check(len(calls), now_ns)
+        if fault is not None:
+            return fault
+        outcomes: _Outcomes = {}
+        progress = Progress()
+        try:
+            async with asyncio.timeout(self.endpoint.timeout_ns / NS):
+                await self._gather(calls, outcomes, progress)
+                wanted = self._wanted(outcomes)
+                await self._gather([beacon.payload_of(root) for root in wanted if root not in self._payloads], outcomes)
+        except TimeoutError:
+            outcomes.setdefault(beacon.HEAD, self._late(progress))
+        return self._settled(calls, outcomes)
+
+    async def _gather(self, calls: Iterable[str], outcomes: _Outcomes, progress: Progress | None = None) -> None:
+        async with asyncio.TaskGroup() as group:
+            for call in calls:
+                group.create_task(self._into(outcomes, call, progress or Progress()))
+
+    async def _into(self, outcomes: _Outcomes, call: str, progress: Progress) -> None:
+        async with self._slots:
+            root = beacon.root_of(call)
+            if root is None:
+                outcomes[call] = await self._get(call, wire.PATHS[call], progress)
+                return
+            outcome = outcomes[call] = await self._payload(call, root, progress)
+            self._remember(root, outcome)
+
+    async def _payload(self, call: str, root: str, progress: Progress) -> Part | Fault:
+        blinded, whole = wire.PAYLOAD_PATHS
+        if self._blinded:
+            outcome = await self._get(call, blinded + root, progress)
+            if isinstance(outcome, Part) or not wire.is_absent(outcome):
+                return outcome
+        outcome = await self._get(call, whole + root, progress)
+        if isinstance(outcome, Part):
+            self._blinded = False  # it has the block, so the path was what it did not have
+        return outcome
+
+    async def _get(self, call: str, path: str, progress: Progress) -> Part | Fault:
+        try:
+            reply = await self._channel.get(path, progress, wire.cap_of(call))
+        except Exception as error:  # noqa: BLE001 - all that sockets, TLS and HTTP can raise is a fault of this ask
+            return fault_of(error)
+        hold = retry_after_ns(reply.retry_after, self._clock.wall_ns())
+        if len(reply.body) > _OFF_LOOP:
+            return await asyncio.to_thread(wire.read, call, reply.status, reply.body, retry_after_ns=hold)
+        return wire.read(call, reply.status, reply.body, retry_after_ns=hold)
+
+    def _remember(self, root: str, outcome: Part | Fault) -> None:
+        """Keep a payload, or that there is none to be had; one that failed is asked for again a few times."""
+        if isinstance(outcome, Fault):
+            self._failures[root] = self._failures.get(root, 0) + 1
+            if self._failures[root] < _TRIES:
+                return
+        self._failures.pop(root, None)
+        self._payloads[root] = outcome if isinstance(outcome, Part) else None
+        for kept in (self._payloads, self._failures):
+            while len(kept) > _ROOTS_KEPT:
+                del kept[next(iter(kept))]
+
+    def _wanted(self, outcomes: Mapping[str, Part | Fault]) -> tuple[str, ...]:
+        """Return the roots whose execution payload matters: of the head and of the finalized checkpoint."""
+        head, final = (_values(outcomes.get(call)) for call in (beacon.HEAD, beacon.FINALITY))
+        roots = (wire.root(head, "data.root"), wire.root(final, "data.finalized.root"))
+        return tuple(root for root in roots if root is not None and int(root, 16))
+
+    def _settled(self, calls: tuple[str, ...], outcomes: _Outcomes) -> tuple[Part, ...] | Fault:
+        faults = [outcome for outcome in outcomes.values() if isinstance(outcome, Fault)]
+        limited = next((fault for fault in faults if fault.kind is FaultKind.RATE_LIMITED), None)
+        if limited is not None:
+            hold = self._pacing.limited(limited.retry_after_ns, self._clock.t_ns())
+            limited = Fault(kind=limited.kind, detail=limited.detail, status=limited.status, retry_after_ns=hold)
+        head = outcomes.get(beacon.HEAD)
+        if not isinstance(head, Part):
+            return limited or head or Fault(kind=FaultKind.MALFORMED, detail="the head was not asked for")
+        if limited is None:
+            self._pacing.answered()
+        answers = {call: outcomes[call] for call in calls if call in outcomes}
+        parts = [part if isinstance(part, Part) else wire.refused(call, part) for call, part in answers.items()]
+        return self._discretion.of((*parts, *self._news(outcomes)))
+
+    def _news(self, outcomes: Mapping[str, Part | Fault]) -> tuple[Part, ...]:
+        """Return the payloads of roots that were not told of in the poll before."""
+        known = {root: part for root in self._wanted(outcomes) if (part := self._payloads.get(root)) is not None}
+        fresh = tuple(part for root, part in known.items() if root not in self._told)
+        # Finality is asked once per slot only; what was told of it stays told.
+        self._told = frozenset(known) if beacon.FINALITY in outcomes else self._told | frozenset(known)
+        return fresh
+
+    def _late(self, progress: Progress) -> Fault:
+        timeout = f"{self.endpoint.timeout_ns // MS} ms"
+        hint = self._channel.hint()
+        if hint is not None:
+            return Fault(kind=FaultKind.DNS, detail=f"{hint}: given up after {timeout}")
+        if progress.status is None and not progress.received:
+            return Fault(kind=FaultKind.TIMEOUT, detail=f"no answer within {timeout}")
+        return Fault(kind=FaultKind.TIMEOUT, detail=f"the answer was not complete after {timeout}")
+
+
+class BeaconProber:
+    """Polls one beacon node. `run` belongs to a task of the caller; it ends when cancelled."""
+
+    def __init__(
+        self, plan: PollPlan, session: BeaconSession, *, clock: EngineClock, lag: LoopLag, seed: int | str = 0
+    ) -> None:
+        self.plan = plan
+        self.polls = 0
+        """Polls so far; the number of the newest `BeaconPolled`."""
+        self._session = session
+        self._clock = clock
+        self._lag = lag
+        self._cadence = evenly(plan.chain, plan.poll_ns)
+        self._jitter_ns = plan.jitter_ns(seed)
+        self._slot: int | None = None
+        self._is_new = True
+
+    async def run(self, emit: Callable[[Event], None]) -> None:
+        """Poll until cancelled and emit one `BeaconPolled` per poll."""
+        while True:
+            emit(await self.poll())
+            now = self._clock.t_ns()
+            await asyncio.sleep((self._cadence.after(now - self._jitter_ns) + self._jitter_ns - now) / NS)
+
+    async def poll(self) -> BeaconPolled:
+        """Ask once."""
+        slot = self._clock.t_ns() // self.plan.slot_ns
+        answer = await self._session.ask(
+            EVERY + (PER_SLOT if slot != self._slot or self._is_new else ()) + (ONCE if self._is_new else ())
+        )
+        if answer.fault is None:
+            self._slot = slot
+        # Whatever failed, another node may answer under the address next time.
+        self._is_new = answer.fault is not None
+        self.polls += 1
+        return BeaconPolled(
+            t_ns=answer.ended_ns,
+            started_ns=answer.started_ns,
+            chain=self.plan.chain,
+            node=self.plan.node,
+            poll=self.polls,
+            parts=answer.parts,
+            fault=answer.fault,
+            stalled=4 * self._lag.stalled_ns(answer.started_ns, answer.ended_ns) > self._session.endpoint.timeout_ns,
+        )
+
+
+def _values(outcome: Part | Fault | None) -> wire.Values:
+    return wire.values(outcome) if isinstance(outcome, Part) else {}
