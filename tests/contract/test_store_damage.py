@@ -209,6 +209,22 @@ async def test_a_database_that_someone_else_holds_is_left_alone(opened: Opener, 
         assert (await store.counts()).pending == 50
 
 
+@pytest.mark.parametrize("transaction", ["IMMEDIATE", "EXCLUSIVE"])
+async def test_a_database_that_someone_else_writes_to_is_left_alone(
+    opened: Opener, state_dir: Path, transaction: str
+) -> None:
+    await fill(opened)
+    with closing(sqlite3.connect(state_dir / "tocsin.db", isolation_level=None)) as other:
+        other.execute(f"BEGIN {transaction}")
+        with pytest.raises(StoreError, match=r"tocsin\.db: cannot be written: database is locked; end what else"):
+            await opened()
+    async with await opened() as store:
+        assert store.notices == ()
+        assert (await store.counts()).pending == 50
+        _, tail = await tail_of(store)
+        assert tail
+
+
 async def test_a_database_of_someone_else_is_not_touched_but_set_aside(opened: Opener, state_dir: Path) -> None:
     make_folder(state_dir)
     with closing(sqlite3.connect(state_dir / "tocsin.db")) as db:

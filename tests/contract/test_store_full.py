@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +239,35 @@ async def test_memory_stays_bounded_while_nothing_can_be_written(opened: Opener)
         assert sorted(item.row.seq for item in await store.pending(100)) == [6, 8, 9, 11, 12, 13]
         (drop,) = await store.dropped()
         assert drop.count == 6
+
+
+async def test_while_another_process_holds_the_database_alerts_go_out_marked_and_are_written_later(
+    opened: Opener, clock: ManualClock, tmp_path: Path
+) -> None:
+    async with await opened(EAGER) as store:
+        await store.commit(group(1, 1, outbox=(row(1),)))
+        with closing(sqlite3.connect(tmp_path / "state" / "tocsin.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            for seq in (2, 3):
+                committed = await store.commit(group(seq, 1, outbox=(row(seq),), effect_no=seq))
+                assert (committed.durable, committed.journalled) == (False, False)
+            assert store.health().mode is Mode.NOT_DURABLE
+            assert "database is locked" in store.health().reason
+            assert [(item.row.seq, item.durable) for item in await store.pending(10)] == [
+                (1, True),
+                (2, False),
+                (3, False),
+            ]
+            assert await store.mark_sent([2]) == 1
+        assert (await store.commit(group(4, 1, outbox=(row(4),), effect_no=4))).durable
+        assert store.health().mode is Mode.JOURNAL_STOPPED
+        assert [(item.row.seq, item.durable) for item in await store.pending(10)] == [(1, True), (3, True), (4, True)]
+        clock.advance(s=2)
+        await store.counts()
+        assert store.snapshot_wanted
+        await store.commit(group(5, 1, snapshot=True))
+        assert store.health().mode is Mode.NORMAL
+        assert (await store.commit(group(6, 1))).journalled
+    async with await opened(EAGER) as store:
+        recovered, tail = await tail_of(store)
+        assert (recovered.snapshot, [entry.event_no for entry in tail]) == (state(5), [6])

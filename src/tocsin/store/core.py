@@ -7,7 +7,8 @@ On a disk that refuses writes it goes down a ladder and comes up again by itself
 3. the reserve is given up for them;
 4. nothing can be written: alerts live in memory, are handed out marked not durable, and are written later.
 
-The way back needs free space and a snapshot, since what follows a gap must not depend on what is missing.
+Where another process holds the database, 4 comes at once. The way back needs free space and a snapshot, since what
+follows a gap must not depend on what is missing.
 """
 
 import sqlite3
@@ -19,13 +20,13 @@ from pathlib import Path
 from tocsin.clock import Clock
 from tocsin.errors import StoreError, StoreFull
 from tocsin.store import files
-from tocsin.store.database import NAME, Opened, open_database, quarantine
+from tocsin.store.database import NAME, PATIENCE_MS, Opened, open_database, quarantine
 from tocsin.store.journal import Journal, save_gap
 from tocsin.store.ops import Commit, Failure, Op, Prune
 from tocsin.store.outbox import Outbox
 from tocsin.store.position import DAMAGE, read_position
 from tocsin.store.retained import RetainedTopics
-from tocsin.store.space import Reserve, is_damaged, is_unwritable
+from tocsin.store.space import Reserve, is_damaged, is_held, is_passing, is_unwritable
 from tocsin.store.unsaved import Unsaved
 from tocsin.store.values import (
     MINUTE_NS,
@@ -43,6 +44,8 @@ from tocsin.store.values import (
 )
 
 _CHECKPOINT_BYTES = 4 << 20
+_HURRIED_MS = 100
+"""How long a lock of another process is waited for once it outlasted the patience: alerts go out meanwhile."""
 
 
 class Core:
@@ -185,10 +188,12 @@ class Core:
                 results = self._transact(ops, journal=with_journal)
             except sqlite3.Error as error:
                 self._roll_back()
-                if not is_unwritable(error):
+                if not (is_unwritable(error) or is_held(error)):
                     raise
                 trouble = error
                 self._note(error)
+                if is_held(error):
+                    break  # what the disk could be spared changes nothing
             else:
                 self._settle(with_journal=with_journal, trouble=trouble)
                 return results
@@ -234,6 +239,8 @@ class Core:
             self._change(Mode.JOURNAL_STOPPED)
 
     def _change(self, mode: Mode) -> None:
+        if (mode is Mode.NOT_DURABLE) is not (self.mode is Mode.NOT_DURABLE):
+            self.db.execute(f"PRAGMA busy_timeout = {_HURRIED_MS if mode is Mode.NOT_DURABLE else PATIENCE_MS}")
         self.mode = mode
         if mode is Mode.NORMAL:
             self.reason = ""
@@ -268,6 +275,8 @@ class Core:
         except (sqlite3.Error, StoreError, TypeError, ValueError) as error:
             if isinstance(error, sqlite3.Error) and is_unwritable(error):
                 raise StoreFull(f"{self.path}: cannot be written: {error}; free space there") from error
+            if isinstance(error, sqlite3.Error) and is_passing(error):
+                raise StoreError(f"{self.path}: cannot be written: {error}; end what else holds it") from error
             self.db.close()
             self._adopt(quarantine(self.path, clock=self.clock, why=str(error)))
 

@@ -16,6 +16,9 @@ from tocsin.store.space import Reserve, is_damaged, is_passing, is_unwritable
 from tocsin.store.values import Notice, NoticeKind
 
 NAME = "tocsin.db"
+PATIENCE_MS = 5000
+"""How long a lock of another process is waited for."""
+
 _WAL_KEPT = 16 << 20
 
 
@@ -38,7 +41,7 @@ def open_database(state_dir: Path, *, clock: Clock, reserve: Reserve) -> Opened:
         return _open(path, clock)
     except sqlite3.Error as error:
         if not is_unwritable(error):
-            raise StoreError(f"{path}: cannot be opened: {error}") from error
+            raise StoreError(f"{path}: cannot be opened: {error}; end what else holds it") from error
         reserve.release()
     try:
         return _open(path, clock)
@@ -48,7 +51,7 @@ def open_database(state_dir: Path, *, clock: Clock, reserve: Reserve) -> Opened:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Connect the way the store does everywhere."""
-    db = sqlite3.connect(path, isolation_level=None, timeout=5)
+    db = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_MS / 1000)
     db.execute("PRAGMA secure_delete = OFF")
     return db
 

@@ -17,7 +17,8 @@ _UNWRITABLE = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
-_PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT})
+_HELD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_PASSING = _HELD | {sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT}
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 _UNDECODABLE = "Could not decode to UTF-8"
@@ -27,6 +28,11 @@ _UNDECODABLE = "Could not decode to UTF-8"
 def is_unwritable(error: sqlite3.Error) -> bool:
     """Whether the disk refuses writes (full, over quota, read-only, failing) while the data is sound."""
     return _primary(error) in _UNWRITABLE
+
+
+def is_held(error: sqlite3.Error) -> bool:
+    """Whether another process holds the database: a shell that was left in a transaction, a backup."""
+    return _primary(error) in _HELD
 
 
 def is_passing(error: sqlite3.Error) -> bool:
