@@ -194,4 +194,5 @@ def _node_settings(node: Node) -> NodeSettings:
         client=node.client,
         region=node.region,
         host=node.host,
+        ws=node.ws is not None,
     )

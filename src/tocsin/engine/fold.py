@@ -1,11 +1,10 @@
 """Observations into node records: what one answer, or one failure, says about the node that gave it."""
 
-import re
 from functools import lru_cache
 
-import orjson
-
 from tocsin.chain.header import Absent, Malformed, decode_header, real_hash
+from tocsin.engine import vitals
+from tocsin.engine.quantity import json_of, quantity_of
 from tocsin.ids import digest
 from tocsin.model.block import Header, Verification
 from tocsin.model.event import Polled
@@ -28,9 +27,23 @@ from tocsin.model.view import NodeRecord
 FAILURE_CAP = 6
 """Leaky failures stop counting here, so that a node which was dead for a day recovers as fast as one of a minute."""
 
+_EVERY_POLL = 2
+"""Answers that every poll brings: chain id and head."""
 _TAGS = ((SAFE, "safe"), (FINALIZED, "finalized"), (GENESIS, "genesis_hash"))
 _REFUSALS = (FaultKind.RATE_LIMITED, FaultKind.BUDGET)
-_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,16}")
+
+_OUTCOMES = (1 << 64) - 1
+_LATENCIES = 32
+_LEAST_LATENCIES = 20
+_SLOW_MS = 200
+"""Below this no percentile is worked out: nothing that is this fast is judged slow."""
+
+_REGRESSIONS = 8
+_MOST_REGRESSED = 3
+"""Blocks: two nodes behind one address are rarely farther apart."""
+_REGRESSED_WITHIN_NS = 5 * 10**9
+_REGRESSED_WITHIN_POLLS = 2
+"""A head that was lower within 5 s, or from one poll to the next where polls are rarer: no chain goes back so fast."""
 
 _LARGEST_CACHED = 1 << 16
 """A header without its transactions has 2 kB, one with 180 hashes 15 kB. What a node sends beyond all reason is read
@@ -62,12 +75,17 @@ def fold(record: NodeRecord, event: Polled, chain: ChainSettings) -> NodeRecord:
     header = header_of(latest, chain.hashes_as_ethereum) if latest is not None else None
     if not isinstance(header, Header):
         return failed(record, _bad_header(header), event.t_ns)
-    chain_id = _quantity(parts[CHAIN_ID].result)
+    chain_id = quantity_of(json_of(parts[CHAIN_ID].result))
     if chain_id is None:
         return failed(record, Fault(kind=FaultKind.MALFORMED, detail="eth_chainId is no quantity"), event.t_ns)
     changes = _answered(record, event, chain_id)
-    if chain_id == chain.id:
-        changes |= _extras(parts, chain) | _head(record, header, latest or b"", event.t_ns)
+    is_ours = chain_id == chain.id
+    if len(parts) > _EVERY_POLL:
+        changes |= _extras(parts, chain) if is_ours else {}
+        if not vitals.SLOW.isdisjoint(parts):
+            changes["vitals"] = vitals.observe(record.vitals, parts, event.t_ns)
+    if is_ours:
+        changes |= _head(record, header, latest or b"", event.t_ns, chain)
     return evolve(record, **changes)
 
 
@@ -83,10 +101,18 @@ def failed(record: NodeRecord, fault: Fault, t_ns: int) -> NodeRecord:
         refusals=record.refusals + 1 if refused else 0,
         fault=fault,
         limited_until_ns=until,
+        outcomes=record.outcomes if refused else noted(record.outcomes, failed=True),
     )
 
 
+def noted(outcomes: int, *, failed: bool) -> int:
+    """Return the outcomes with one more."""
+    return (outcomes << 1 | failed) & _OUTCOMES
+
+
 def _answered(record: NodeRecord, event: Polled, chain_id: int) -> dict[str, object]:
+    latency_ms = (event.t_ns - event.started_ns) // 10**6
+    latencies = (*record.latencies[1 - _LATENCIES :], latency_ms)
     return {
         "polls": record.polls + 1,
         "answers": record.answers + 1,
@@ -98,22 +124,42 @@ def _answered(record: NodeRecord, event: Polled, chain_id: int) -> dict[str, obj
         "last_answer_ns": event.t_ns,
         "latency_ns": event.t_ns - event.started_ns,
         "chain_id": chain_id,
+        "outcomes": noted(record.outcomes, failed=False),
+        "latencies": latencies,
+        "p95_ms": _p95(latencies) if record.p95_ms or latency_ms >= _SLOW_MS else 0,
         "bodies": tuple([(part.call, _digest_of(part.result)) for part in event.parts if part.result is not None]),
     }
 
 
-def _head(record: NodeRecord, header: Header, raw: bytes, t_ns: int) -> dict[str, object]:
+def _p95(latencies: tuple[int, ...]) -> int:
+    if max(latencies) < _SLOW_MS or len(latencies) < _LEAST_LATENCIES:
+        return 0
+    return sorted(latencies)[(95 * len(latencies) + 99) // 100 - 1]
+
+
+def _head(record: NodeRecord, header: Header, raw: bytes, t_ns: int, chain: ChainSettings) -> dict[str, object]:
     if header.verification is Verification.MISMATCH:
         return {"corrupt": header, "corrupt_hash": real_hash(raw)}
     if record.head is not None and header.hash == record.head.hash and record.corrupt is None:
         return {}
     advanced = record.head is None or header.number > record.head.number
-    return {
+    changes: dict[str, object] = {
         "head": header,
         "head_since_ns": t_ns if advanced else record.head_since_ns,
         "corrupt": None,
         "corrupt_hash": None,
     }
+    if not advanced and _regressed(record, header, t_ns, chain):
+        changes["regressions"] = (*record.regressions[1 - _REGRESSIONS :], t_ns)
+    return changes
+
+
+def _regressed(record: NodeRecord, header: Header, t_ns: int, chain: ChainSettings) -> bool:
+    """Tell whether the node showed a slightly higher head a moment ago."""
+    before, last_ns = record.head, record.last_answer_ns
+    if before is None or last_ns is None or not 1 <= before.number - header.number <= _MOST_REGRESSED:
+        return False
+    return t_ns - last_ns <= max(_REGRESSED_WITHIN_NS, _REGRESSED_WITHIN_POLLS * chain.poll_ns)
 
 
 def _extras(parts: dict[str, Part], chain: ChainSettings) -> dict[str, object]:
@@ -149,12 +195,3 @@ def _essential_fault(part: Part | None) -> Fault | None:
 def _bad_header(header: Malformed | Absent | None) -> Fault:
     why = header.reason if isinstance(header, Malformed) else "the node has no latest block"
     return Fault(kind=FaultKind.MALFORMED, detail=f"latest block: {why}"[:300])
-
-
-def _quantity(result: bytes | None) -> int | None:
-    """Read a hex quantity below 2^64 strictly; None for anything else."""
-    try:
-        text = orjson.loads(result or b"null")
-    except orjson.JSONDecodeError:
-        return None
-    return int(text, 16) if isinstance(text, str) and _QUANTITY.fullmatch(text) else None

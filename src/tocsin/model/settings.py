@@ -23,6 +23,8 @@ class NodeSettings:
     client: str
     region: str
     host: str
+    ws: bool = False
+    """Whether new heads come over a websocket as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

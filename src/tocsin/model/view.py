@@ -8,6 +8,7 @@ from tocsin.model.block import BlockRef, Header
 from tocsin.model.host import HeadAges, HostView
 from tocsin.model.observation import Fault
 from tocsin.model.settings import ChainSettings, NodeSettings
+from tocsin.model.traits import Capabilities, Vitals
 from tocsin.model.trust import Suspicion
 
 
@@ -53,6 +54,10 @@ class NeverObserved:
 Relation = Level | Behind | Ahead | Forked | Unlinked | NeverObserved
 
 
+_NOTHING_SAID = Vitals()
+_NOTHING_TRIED = Capabilities()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRecord:
     """What one node has shown so far. Times are engine ns; counters run since the node was configured."""
@@ -91,6 +96,20 @@ class NodeRecord:
     """Since when the agreed head has been higher than this node's."""
     bodies: tuple[tuple[str, str], ...] = ()
     """Call and digest of the newest answers: where the journal keeps the evidence."""
+    outcomes: int = 0
+    """How the last 64 questions ended, the newest in the lowest bit: 1 for one that failed. Refusals do not count."""
+    latencies: tuple[int, ...] = ()
+    """Of the last 32 answered polls, in ms."""
+    p95_ms: int = 0
+    """95 of 100 of `latencies` are at most this; 0 while all of them are below 200 ms, and until there are 20."""
+    regressions: tuple[int, ...] = ()
+    """When the node, within seconds, showed a head up to three blocks lower than just before; the last eight."""
+    heard_number: int | None = None
+    """The highest head that its websocket announced."""
+    heard_ns: int | None = None
+    """When the websocket announced a head last."""
+    vitals: Vitals = _NOTHING_SAID
+    capabilities: Capabilities = _NOTHING_TRIED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +139,17 @@ class Agreement:
     voting_groups: int
     """Groups that vote at all."""
     groups: int
+    explanation: str = ""
+    """Why the grade is no plain quorum; names the tie-breaker where one decided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """A node whose finalized block is not on the same chain as `against`. One of the two can never be true."""
+
+    node: str
+    block: BlockRef
+    against: BlockRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
