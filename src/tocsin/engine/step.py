@@ -73,13 +73,25 @@ def step(state: EngineState, event: Event) -> Step:
         case Commanded():
             return _commanded(state, event)
         case Woken():
-            return Step(state=state)
+            return Step(state=_heard(state, event))
 
 
 def _received(state: EngineState, event: Polled | Fetched) -> EngineState:
     if event.chain not in state.chains:
         return state
     return evolve(state, t_ns=max(state.t_ns, event.t_ns), inbox=(*state.inbox[-INBOX_CAP:], event))
+
+
+def _heard(state: EngineState, event: Woken) -> EngineState:
+    """Note the head that a websocket announced last, and when; in which order the events are taken is no matter."""
+    chain = state.chains.get(event.chain)
+    record = chain.nodes.get(event.node) if chain is not None else None
+    if chain is None or record is None:
+        return state
+    heard_ns, number = max((event.t_ns, event.number), (record.heard_ns or 0, record.heard_number or 0))
+    after = evolve(record, heard_number=number, heard_ns=heard_ns)
+    heard = evolve(chain, nodes={**chain.nodes, event.node: after})
+    return evolve(state, chains={**state.chains, event.chain: heard})
 
 
 def _awake(state: EngineState, event: Ticked) -> EngineState:

@@ -105,9 +105,9 @@ class NodeRecord:
     regressions: tuple[int, ...] = ()
     """When the node, within seconds, showed a head up to three blocks lower than just before; the last eight."""
     heard_number: int | None = None
-    """The highest head that its websocket announced."""
+    """The head that its websocket announced last."""
     heard_ns: int | None = None
-    """When the websocket announced a head last."""
+    """When it did."""
     vitals: Vitals = _NOTHING_SAID
     capabilities: Capabilities = _NOTHING_TRIED
 
