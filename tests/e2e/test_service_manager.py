@@ -83,7 +83,7 @@ async def test_a_life_is_told_to_the_service_manager(daemon: Watchdog, manager: 
     daemon.start()
     said: Said = []
     await until_said(manager, said, lambda said: keys(said, "READY"), "it is ready")
-    assert ": 1 chains, 0 alerts" in next(message["STATUS"] for message in said if "READY" in message)
+    assert ": 1 chain, 0 alerts" in next(message["STATUS"] for message in said if "READY" in message)
     del said[:]
     await until_said(manager, said, lambda said: len(keys(said, "WATCHDOG")) > 1, "the watchdog is fed")
     before_us = SystemClock().monotonic_ns() // 1000

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import ssl
 import stat
@@ -268,9 +269,19 @@ def test_a_missing_secret_is_a_finding_and_a_broken_configuration_is_3_with_ever
     assert "tocsin.toml" in broken.stderr
     file = tmp_path / "tocsin.toml"
     file.write_text(
-        'schema = 1\n[watchdog]\nsite = "ams"\nname = "a"\n[[chain]]\nname = "dev"\nprofile = "dev"\n'
-        '[[chain.node]]\nname = "one"\nurl = { env = "NO_SUCH_VARIABLE" }\n'
+        'schema = 1\n[watchdog]\nsite = "ams"\nname = "a"\n'
+        '[mqtt]\nurl = "mqtt://127.0.0.1:1"\nuser = "a"\npassword = { env = "NO_SUCH_VARIABLE" }\n'
+        '[[chain]]\nname = "dev"\nprofile = "dev"\n[[chain.node]]\nname = "one"\nurl = { env = "NO_SUCH_VARIABLE" }\n'
+        '[[chain.node]]\nname = "two"\nurl = "http://127.0.0.1:1"\nproxy = { file = "no-such-file" }\n'
     )
     missing = tocsin(tmp_path, "doctor")
     assert missing.returncode == 1
-    assert "fail  dev/one url (env NO_SUCH_VARIABLE)" in missing.stdout
+    failed = re.findall(r"^fail  ([^:]*)", missing.stdout, re.MULTILINE)
+    lacked = [
+        "mqtt password (env NO_SUCH_VARIABLE)",
+        "dev/one url (env NO_SUCH_VARIABLE)",
+        "dev/two proxy (file no-such-file)",
+    ]
+    # What lacks a secret is not asked without it: what came of that would say nothing of it.
+    assert [one for one in failed if not one.endswith("_dir")] == lacked
+    assert re.findall(r"^skip  ([^:]*): not asked", missing.stdout, re.MULTILINE) == ["dev/one", "dev/two", "broker"]

@@ -37,6 +37,15 @@ def test_check_says_in_one_line_what_a_good_configuration_amounts_to(
         assert err == ""
 
 
+@pytest.mark.parametrize(("poll", "said"), [("1s", "389k"), ("100ms", "3.5M"), ("10m", "1k")])
+def test_check_estimates_calls_as_people_say_them(
+    file: Path, capsys: pytest.CaptureFixture[str], poll: str, said: str
+) -> None:
+    file.write_text(SECRET_NODE.replace("[[chain.node]]", f'poll = "{poll}"\n[[chain.node]]', 1))
+    assert run(["config", "check"]) == 0
+    assert f"; about {said} calls a day\n" in capsys.readouterr().out
+
+
 def test_check_lists_every_mistake_and_exits_with_3(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text(SECRET_NODE.replace("own = true", "onw = true").replace("host-a", "HOST"))
     assert run(["config", "check"]) == 3

@@ -356,6 +356,10 @@ def test_one_group_is_loaded_with_a_warning(tmp_path: Path) -> None:
     assert len(warnings) == 1
     assert "tocsin.toml:5: chain.0: uncorroborated by configuration: 2 nodes make one independent group" in warnings[0]
     assert loaded(tmp_path).warnings == ()
+    alone = MINIMAL[: MINIMAL.rindex("[[chain.node]]")]
+    assert (
+        "uncorroborated by configuration: one node makes one independent group" in loaded(tmp_path, alone).warnings[0]
+    )
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ async def test_a_script_changes_faults_while_it_runs(upstream: str, tmp_path: Pa
         ((), "no node to stand before"),
         (("--node", f"http://127.0.0.1/{KEY}"), "NAME=URL"),
         (("--node", "a=http://127.0.0.1:9", "--fault", f"forked:http://x/{KEY}"), "NODE=FAULT"),
-        (("--node", f"a=ftp://127.0.0.1/{KEY}"), "begins with http"),
+        (("--node", f"a=ftp://127.0.0.1/{KEY}"), "--node a: ftp://127.0.0.1: a node's URL begins with http"),
         (("--node", "a=http://127.0.0.1:9", "--node", "a=http://127.0.0.1:9"), "given twice"),
         (("--node", "a=http://127.0.0.1:9", "--fault", "b=hang"), "no such --node"),
         (("--node", "a=http://127.0.0.1:9", "--fault", "a=hung"), "tocsin chaos faults"),
@@ -161,7 +161,7 @@ async def test_changes_that_cannot_be_made_say_why(upstream: str) -> None:
             assert why in err
     code, _, err = await tocsin("list", *at)
     assert code == 1
-    assert "no fault proxy answers" in err
+    assert f"no fault proxy answers on port {running.control} (Connection refused); tocsin chaos starts one" in err
 
 
 async def test_every_fault_is_explained() -> None:

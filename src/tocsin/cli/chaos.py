@@ -174,7 +174,7 @@ async def _serve(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    upstreams = {name: _upstream(at) for name, at in nodes.items()}
+    upstreams = {name: _upstream(name, at) for name, at in nodes.items()}
     async with contextlib.AsyncExitStack() as stack:
         try:
             proxy = await stack.enter_async_context(FaultProxy(upstreams, seed=seed, host=listen))
@@ -190,11 +190,14 @@ async def _serve(
     _say("stopped")
 
 
-def _upstream(text: str) -> Any:
+def _upstream(name: str, text: str) -> Any:
     from tocsin.testing import HttpUpstream  # noqa: PLC0415 - loads aiohttp
 
     url, _, ws_url = text.partition(",")
-    return HttpUpstream(url, ws_url=ws_url or None)
+    try:
+        return HttpUpstream(url, ws_url=ws_url or None)
+    except UsageError as error:
+        raise UsageError(f"--node {name}: {error}") from None
 
 
 def _read_script(path: Path, nodes: tuple[str, ...]) -> tuple[Step, ...]:
@@ -238,7 +241,10 @@ def _ask(control: int, verb: str, path: str, body: dict[str, Any] | None = None)
         raise UsageError(_said(error)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise ControlError(f"no fault proxy answers on port {control} ({reason}); start tocsin chaos") from None
+        reason = getattr(reason, "strerror", None) or reason
+        raise ControlError(
+            f"no fault proxy answers on port {control} ({reason}); tocsin chaos starts one, --control names another"
+        ) from None
 
 
 def _said(error: urllib.error.HTTPError) -> str:

@@ -135,8 +135,10 @@ def _sentence(counts: dict[str, int]) -> str:
 
 
 def _rounded(calls: int) -> str:
-    """Round an estimate to a thousand, as it pretends to no more."""
-    thousand = 1000
+    """Round an estimate to a thousand, or a tenth of a million, as it pretends to no more."""
+    thousand, million = 1000, 1_000_000
+    if calls >= million:
+        return f"{calls / million:.1f}M"
     return f"{calls / thousand:.0f}k" if calls >= thousand else str(calls)
 
 

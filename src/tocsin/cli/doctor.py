@@ -15,10 +15,14 @@ from tocsin.errors import ConfigError
 from tocsin.secret import redact
 
 if TYPE_CHECKING:
+    from tocsin.cli._doctor.nodes import Stamp
     from tocsin.cli._doctor.result import Result
+    from tocsin.clock import EngineClock
     from tocsin.config.load import Loaded
+    from tocsin.config.tree import Chain, Node, Tree
 
 SCHEMA = 1
+NOT_ASKED = "not asked: a secret of it is missing here, see above"
 _COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skip": "2"}
 
 
@@ -68,7 +72,7 @@ def examine(path: str) -> "Iterator[Result]":
     yield from host.secrets(tree, sources)
     yield host.service_manager(os.environ)
     yield host.synchronised()
-    yield from asyncio.run(_remote(loaded))
+    yield from asyncio.run(_remote(loaded, host.lacking(tree, sources)))
     yield host.running(tree.watchdog.runtime_dir)
 
 
@@ -78,19 +82,40 @@ def _warning(text: str) -> "Result":
     return warn("configuration", text, "see docs/reference/configuration.md")
 
 
-async def _remote(loaded: "Loaded") -> "list[Result]":
+async def _remote(loaded: "Loaded", lacking: frozenset[str]) -> "list[Result]":
     """Ask all nodes and the broker at once; the report keeps the order of the configuration."""
-    from tocsin.cli._doctor import broker, nodes  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.cli._doctor import nodes  # noqa: PLC0415 - see tocsin.cli.main
     from tocsin.clock import EngineClock, SystemClock  # noqa: PLC0415 - see tocsin.cli.main
 
     tree, clock = loaded.tree, EngineClock(SystemClock())
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(nodes.examine(chain, node, clock)) for chain in tree.chains for node in chain.nodes]
-        published = group.create_task(broker.examine(tree, tree.mqtt)) if tree.mqtt is not None else None
+        asked = [group.create_task(_node(chain, node, clock, lacking)) for chain in tree.chains for node in chain.nodes]
+        published = group.create_task(_broker(tree, lacking))
     answers = [task.result() for task in asked]
     results = [result for found, _ in answers for result in found]
     results.append(nodes.clock_verdict([stamp for _, stamp in answers if stamp is not None]))
-    return results + ([broker.absent()] if published is None else published.result())
+    return results + published.result()
+
+
+async def _node(
+    chain: "Chain", node: "Node", clock: "EngineClock", lacking: frozenset[str]
+) -> "tuple[list[Result], Stamp | None]":
+    from tocsin.cli._doctor import nodes  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.cli._doctor.result import skip  # noqa: PLC0415 - see tocsin.cli.main
+
+    subject = f"{chain.name}/{node.name}"
+    if subject in lacking:
+        return [skip(subject, NOT_ASKED)], None
+    return await nodes.examine(chain, node, clock)
+
+
+async def _broker(tree: "Tree", lacking: frozenset[str]) -> "list[Result]":
+    from tocsin.cli._doctor import broker, host  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.cli._doctor.result import skip  # noqa: PLC0415 - see tocsin.cli.main
+
+    if tree.mqtt is None:
+        return [broker.absent()]
+    return [skip("broker", NOT_ASKED)] if host.MQTT in lacking else await broker.examine(tree, tree.mqtt)
 
 
 def _load(path: str) -> "Loaded":

@@ -97,10 +97,11 @@ def warn_of_pools(settings: Settings, tree: Tree, document: Document, problems: 
         path: Path = ("chain", index)
         groups = len(group_nodes(chain.nodes, chain.vote_by).groups)
         if groups < _QUORUM:
+            nodes = "one node makes" if len(chain.nodes) == 1 else f"{len(chain.nodes)} nodes make"
             problems.warn(
                 document.place(path),
                 path,
-                f"uncorroborated by configuration: {len(chain.nodes)} nodes make one independent group, a quorum takes "
+                f"uncorroborated by configuration: {nodes} one independent group, a quorum takes "
                 "two; add a node of another provider, or see vote_by",
             )
         for at, node in enumerate(tree.chains[index].nodes):

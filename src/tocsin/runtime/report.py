@@ -110,4 +110,9 @@ def line(report: dict[str, object]) -> str:
     count = len(chains) if isinstance(chains, list) else 0
     alerts = report["alerts"]
     firing = len(alerts) if isinstance(alerts, list) else 0
-    return f"{str(report['level']).upper()}: {count} chains, {firing} alerts, seq {report['seq']}"
+    words = f"{_counted(count, 'chain')}, {_counted(firing, 'alert')}, seq {report['seq']}"
+    return f"{str(report['level']).upper()}: {words}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

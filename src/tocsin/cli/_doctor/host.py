@@ -19,6 +19,8 @@ NEEDED: Final = 4 * 10**9
 SCARCE: Final = 200 * 10**6
 """Below this the journal is about to stop."""
 
+MQTT: Final = "mqtt"
+
 
 def folders(tree: Tree) -> Iterator[Result]:
     """Look at the state and the runtime directory."""
@@ -47,18 +49,16 @@ def _space(folder: Path, free: int, wanted: int) -> Result:
 def secrets(tree: Tree, sources: Sources) -> Iterator[Result]:
     """Look at the files that hold secrets: there, readable, and for nobody else to read."""
     found = False
-    for where, secret in _secrets(tree):
+    for owner, key, secret in _secrets(tree):
         if secret.source is None:
             continue
         found = True
-        subject = f"{where} ({secret.source.kind} {secret.source.name})"
+        subject = f"{owner} {key} ({secret.source.kind} {secret.source.name})"
         path = sources.path(secret.source)
-        try:
-            sources.read(secret.source)
-        except ValueError as error:
-            yield fail(subject, str(error), "put it there; for the unit, see LoadCredential= in tocsin.service")
-            continue
-        if path is not None and secret.source.kind == "file" and path.stat().st_mode & stat.S_IROTH:
+        problem = _problem(secret, sources)
+        if problem:
+            yield fail(subject, problem, "put it there; for the unit, see LoadCredential= in tocsin.service")
+        elif path is not None and secret.source.kind == "file" and path.stat().st_mode & stat.S_IROTH:
             yield fail(subject, f"{path} can be read by everybody", f"chmod 600 {path}")
         else:
             yield ok(subject, "readable")
@@ -66,17 +66,37 @@ def secrets(tree: Tree, sources: Sources) -> Iterator[Result]:
         yield ok("secrets", "none is kept outside the configuration")
 
 
-def _secrets(tree: Tree) -> Iterator[tuple[str, ConfiguredSecret]]:
-    if tree.mqtt is not None and tree.mqtt.password is not None:
-        yield "mqtt.password", tree.mqtt.password
+def lacking(tree: Tree, sources: Sources) -> frozenset[str]:
+    """Return who lacks a secret here, `mqtt` or `chain/node`: asking it without would say nothing of it."""
+    return frozenset(owner for owner, _, secret in _secrets(tree) if _problem(secret, sources))
+
+
+def _problem(secret: ConfiguredSecret, sources: Sources) -> str:
+    """Return why a secret cannot be read, empty when it can."""
+    if secret.source is None:
+        return ""
+    try:
+        sources.read(secret.source)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _secrets(tree: Tree) -> Iterator[tuple[str, str, ConfiguredSecret]]:
+    """Yield owner, key and secret."""
+    if tree.mqtt is not None:
+        yield MQTT, "url", tree.mqtt.url
+        if tree.mqtt.password is not None:
+            yield MQTT, "password", tree.mqtt.password
     for chain in tree.chains:
         for node in chain.nodes:
-            name = f"{chain.name}/{node.name}"
-            yield f"{name} url", node.url
-            if node.ws is not None:
-                yield f"{name} ws", node.ws
+            owner = f"{chain.name}/{node.name}"
+            for key in ("url", "ws", "proxy"):
+                secret = getattr(node, key)
+                if secret is not None:
+                    yield owner, key, secret
             for header, value in node.headers.items():
-                yield f"{name} header {header}", value
+                yield owner, f"header {header}", value
 
 
 def configuration_file(path: str) -> Result:
