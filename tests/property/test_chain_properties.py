@@ -204,7 +204,7 @@ def test_the_agreed_head_has_a_quorum_and_nothing_deeper_has_one(
     supported = {
         block.hash
         for block in blocks
-        if len(found := supporters(seen, groups, votes, block.hash)) >= least and 2 * len(found) > groups.weight
+        if len(found := supporters(seen, groups, votes, block.hash)) >= least and 2 * len(found) > len(groups.groups)
     }
     if agreement.block is None:
         assert not supported

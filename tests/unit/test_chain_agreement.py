@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import pytest
-from tests.support.chains import NOTHING, chain, header, name, node, pool, tree
+from tests.support.chains import NOTHING, chain, header, name, pool, tree
 
-from tocsin.chain.agreement import Decision, agree, agree_finalized
-from tocsin.chain.groups import group_nodes
+from tocsin.chain.agreement import Circumstances, Decision, agree, agree_finalized
 from tocsin.chain.tree import HeaderTree, insert, relation
 from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef, Header
@@ -40,7 +39,8 @@ def held(text: str, grade: Grade = Grade.QUORUM) -> Agreement:
 def decide(
     nodes: str, heads: str, previous: Agreement = NOTHING, seen: HeaderTree = SEEN, *, overdue: str = ""
 ) -> Decision:
-    return agree(seen, votes(heads), pool(nodes), previous, T, overdue=[block(head).hash for head in overdue.split()])
+    circumstances = Circumstances(overdue=[block(head).hash for head in overdue.split()])
+    return agree(seen, votes(heads), pool(nodes), previous, T, circumstances)
 
 
 def stands(decision: Decision, head: str) -> Relation:
@@ -153,7 +153,13 @@ def test_a_phantom_among_two_gives_no_verdict_and_keeps_the_last_agreed_block() 
 def test_two_groups_of_which_one_is_silent_are_uncorroborated_and_not_split() -> None:
     decision = decide("A B", "A=1005", held("1000"))
     assert decision.agreement == Agreement(
-        grade=Grade.UNCORROBORATED, block=block("1000").ref, since_ns=1, votes=1, voting_groups=1, groups=2
+        grade=Grade.UNCORROBORATED,
+        block=block("1000").ref,
+        since_ns=1,
+        votes=1,
+        voting_groups=1,
+        groups=2,
+        explanation="too few groups vote",
     )
 
 
@@ -179,9 +185,23 @@ def test_of_two_nodes_in_a_group_both_must_have_the_block() -> None:
 
 
 def test_a_group_that_is_split_within_votes_for_its_common_ancestor() -> None:
-    decision = decide("A P1=P P2=P", "A=1000 P1=1000 P2=1000f")
-    assert (decision.agreement.grade, decision.agreement.block) == (Grade.QUORUM, block("998").ref)
+    decision = decide("A B P1=P P2=P", "A=1000 P1=1000 P2=1000f")
+    assert (decision.agreement.grade, decision.agreement.block) == (Grade.SPLIT, block("998").ref)
     assert decision.branches == (block("1000").ref, block("998").ref)
+
+
+def test_a_group_that_contradicts_itself_takes_no_quorum_from_the_others() -> None:
+    decision = decide("A B P1=P P2=P", "A=1001 B=1000 P1=1001 P2=1000f", held("998"))
+    assert (decision.agreement.grade, decision.agreement.block) == (Grade.QUORUM, block("1000").ref)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 4])
+def test_the_same_divergence_inside_every_group_is_a_split_and_no_quorum_at_the_fork_point(groups: int) -> None:
+    nodes = " ".join(f"{p}1={p} {p}2={p}" for p in "PQRS"[:groups])
+    heads = " ".join(f"{p}1=1003 {p}2=1003f" for p in "PQRS"[:groups])
+    decision = decide(nodes, heads, held("998"))
+    assert (decision.agreement.grade, decision.agreement.block) == (Grade.SPLIT, block("998").ref)
+    assert decision.agreement.explanation
 
 
 def test_of_three_groups_two_hold_the_branch_whoever_is_ahead() -> None:
@@ -238,14 +258,6 @@ def test_nobody_votes_is_blind_and_keeps_the_last_agreed_block() -> None:
     )
     assert decide("P1=P P2=P", "P1=1000").agreement.grade is Grade.BLIND
     assert decide("", "").agreement.grade is Grade.BLIND
-
-
-def test_weight_alone_is_a_majority_and_no_quorum() -> None:
-    groups = group_nodes([node("A"), node("B")], weights={"A": 2})
-    alone = agree(SEEN, votes("A=1001"), groups, held("1000"), T)
-    assert (alone.agreement.grade, alone.agreement.block) == (Grade.MAJORITY, block("1001").ref)
-    both = agree(SEEN, votes("A=1001 B=1000"), groups, held("999"), T)
-    assert (both.agreement.grade, both.agreement.block) == (Grade.QUORUM, block("1000").ref)
 
 
 def test_unlinked_heads_are_no_split_before_the_back_fill_had_its_chance() -> None:

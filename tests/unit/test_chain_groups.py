@@ -4,7 +4,7 @@ from itertools import permutations
 
 from tests.support.chains import node, pool
 
-from tocsin.chain.groups import Group, group_nodes
+from tocsin.chain.groups import Group, group_nodes, without
 
 
 def ids(*nodes: object, vote_by: tuple[str, ...] = ("provider", "operator")) -> list[str]:
@@ -14,7 +14,7 @@ def ids(*nodes: object, vote_by: tuple[str, ...] = ("provider", "operator")) -> 
 def test_nodes_of_one_provider_are_one_vote() -> None:
     groups = pool("P1=P P2=P O")
     assert groups.groups == (Group(id="O", nodes=("O",)), Group(id="P1+P2", nodes=("P1", "P2")))
-    assert (groups.weight, groups.nodes, groups.assumption) == (2, 3, None)
+    assert (groups.nodes, groups.assumption) == (3, None)
 
 
 def test_provider_and_operator_bind_over_a_chain_of_nodes() -> None:
@@ -59,11 +59,19 @@ def test_a_declared_client_binds_beyond_the_own_nodes() -> None:
     assert ids(*nodes, vote_by=("client",)) == ["own+p"]
 
 
-def test_a_group_may_weigh_more() -> None:
-    groups = group_nodes([node("a"), node("b")], weights={"a": 3})
-    assert [(group.id, group.weight) for group in groups.groups] == [("a", 3), ("b", 1)]
-    assert groups.weight == 4
-
-
 def test_no_nodes_are_no_groups() -> None:
     assert pool("").groups == ()
+
+
+def test_client_families_are_told_apart_by_name_alone_and_unknown_ones_are_none() -> None:
+    groups = group_nodes(
+        [node("a", client="geth"), node("b", client=" Geth "), node("c", client=""), node("d", client="reth")]
+    )
+    assert groups.clients == {"a": "geth", "b": "geth", "d": "reth"}
+    assert groups.families == 2
+
+
+def test_without_some_nodes_the_rest_of_a_group_votes_on_and_an_empty_group_is_gone() -> None:
+    left = without(pool("P1=P P2=P O A"), {"P1", "O"})
+    assert left.groups == (Group(id="A", nodes=("A",)), Group(id="P1+P2", nodes=("P2",)))
+    assert left.nodes == 2

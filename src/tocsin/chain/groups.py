@@ -4,8 +4,8 @@ Two nodes behind one provider are one witness. A pool of two of them and an own 
 chance of 0.1 % per provider, counting nodes is wrong 333 times as often as three independent groups would be.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from tocsin.model.settings import NodeSettings
 
@@ -19,29 +19,34 @@ class Group:
 
     id: str
     nodes: tuple[str, ...]
-    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Groups:
-    """All groups of a chain, sorted by id. `assumption` names what independence rests on beyond the default tags."""
+    """All groups of a chain, sorted by id; each has one vote."""
 
     groups: tuple[Group, ...]
-    weight: int
     nodes: int
+    clients: Mapping[str, str] = field(default_factory=dict)
+    """Node name to client family, for the nodes whose client is known."""
     assumption: str | None = None
+    """What independence rests on beyond the default tags."""
+
+    @property
+    def families(self) -> int:
+        """How many client families are configured."""
+        return len(set(self.clients.values()))
 
 
 def group_nodes(
     nodes: Iterable[NodeSettings],
     vote_by: tuple[str, ...] = _FATE,
-    weights: Mapping[str, int] | None = None,
 ) -> Groups:
     """Bind nodes that share any tag of `vote_by` into groups, also over a chain of others.
 
     Between own nodes `vote_by` decides alone, so that one operator's nodes may count by client or host; where a node of
     somebody else is concerned, provider and operator bind as well. Nodes in maintenance are left out by the
-    caller. `weights` by group id replaces the weight of 1.
+    caller.
     """
     members = sorted(nodes, key=lambda node: node.name)
     parts: list[list[NodeSettings]] = []
@@ -50,18 +55,23 @@ def group_nodes(
         parts = [part for part in parts if part not in bound]
         parts.append([node, *(other for part in bound for other in part)])
     named = sorted(tuple(sorted(node.name for node in part)) for part in parts)
-    groups = tuple(_group(names, weights or {}) for names in named)
+    groups = (Group(id="+".join(names), nodes=names) for names in named)
     return Groups(
         groups=tuple(sorted(groups, key=lambda group: group.id)),
-        weight=sum(group.weight for group in groups),
         nodes=len(members),
+        clients={node.name: node.client.strip().lower() for node in members if node.client.strip()},
         assumption=_assumption(members, vote_by),
     )
 
 
-def _group(names: tuple[str, ...], weights: Mapping[str, int]) -> Group:
-    name = "+".join(names)
-    return Group(id=name, nodes=names, weight=weights.get(name, 1))
+def without(groups: Groups, names: Collection[str]) -> Groups:
+    """Return the groups without some nodes: what is left of a group votes on; where nothing is left it is gone."""
+    left = (replace(group, nodes=tuple(name for name in group.nodes if name not in names)) for group in groups.groups)
+    return replace(
+        groups,
+        groups=tuple(group for group in left if group.nodes),
+        nodes=sum(name not in names for group in groups.groups for name in group.nodes),
+    )
 
 
 def _is_bound(one: NodeSettings, other: NodeSettings, vote_by: tuple[str, ...]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tocsin.alerting.lifecycle import Moment, advance
 from tocsin.chain import nodelife
-from tocsin.chain.agreement import Decision, agree, agree_finalized
+from tocsin.chain.agreement import Circumstances, Decision, agree, agree_finalized
 from tocsin.chain.tree import BACKFILL, HeaderTree, insert, is_bridgeable, prune, relation
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.engine import backfill
@@ -151,7 +151,7 @@ def _agree(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
     votes = {name: record.head.hash for name, record in sound.items() if record.head is not None}
     unplaced = _unplaced(state, chain, now_ns)
     overdue = {votes[name] for name in state.unlinked if name in votes and name not in unplaced}
-    decision = agree(state.tree, votes, groups, state.head, now_ns, overdue=overdue)
+    decision = agree(state.tree, votes, groups, state.head, now_ns, Circumstances(overdue=overdue))
     finals = {name: record.finalized for name, record in sound.items() if record.finalized is not None}
     finalized = state.finalized
     if finals != state.finals:

@@ -1,0 +1,128 @@
+"""Counting votes in the tree: what each group votes for, and the deepest block that enough of them have.
+
+Any two sets of more than half of the groups share one, and what one group has at or below its head is one chain. Hence
+the blocks with a quorum are one chain too, and its deepest block is unique.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from tocsin.chain.groups import Group, Groups
+from tocsin.chain.tree import HeaderTree, Point, is_bridgeable, parent, relation
+from tocsin.model.block import BlockRef
+from tocsin.model.view import Forked, Unlinked
+
+QUORUM_GROUPS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The deepest block that enough voters have, and those who have it (positions in the list of votes)."""
+
+    block: Point
+    voters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One count: what each node shows, and each voting group with its vote, in the order of the groups."""
+
+    tree: HeaderTree
+    groups: Groups
+    heads: Mapping[str, Point]
+    votes: tuple[tuple[Group, Point], ...]
+    needed: int
+    overdue: Collection[str]
+    late: Collection[str]
+
+
+def needed(groups: Groups, *, raised: bool = False) -> int:
+    """Return how many groups make a quorum: more than half and at least two; around a fork one more, if there is one.
+
+    With one group configured it is that one: nobody could contradict it.
+    """
+    count = len(groups.groups)
+    if count < QUORUM_GROUPS:
+        return 1
+    return min(count, count // 2 + 1 + raised)
+
+
+def count(
+    tree: HeaderTree,
+    heads: Mapping[str, Point],
+    groups: Groups,
+    *,
+    raised: bool = False,
+    overdue: Collection[str] = (),
+    late: Collection[str] = (),
+) -> Poll:
+    """Return what the groups vote for. `overdue` and `late` are hashes of heads, see `agreement.agree`."""
+    ballots = ((group, _ballot(tree, heads, group)) for group in groups.groups)
+    votes = tuple((group, block) for group, block in ballots if block is not None)
+    return Poll(tree, groups, heads, votes, needed(groups, raised=raised), overdue, late)
+
+
+def _ballot(tree: HeaderTree, heads: Mapping[str, Point], group: Group) -> Point | None:
+    """Return what a group votes for: the deepest block that more than half of its nodes have."""
+    if len(group.nodes) == 1:
+        return heads.get(group.nodes[0])
+    tip = deepest(tree, [heads[node] for node in group.nodes if node in heads], len(group.nodes) // 2 + 1)
+    return None if tip is None else tip.block
+
+
+def quorum(poll: Poll) -> Tip | None:
+    """Return the deepest block with a quorum."""
+    return deepest(poll.tree, [block for _, block in poll.votes], poll.needed)
+
+
+def deepest(tree: HeaderTree, votes: Sequence[Point], least: int) -> Tip | None:
+    """Return the deepest block that at least `least` votes have at or below their heads.
+
+    Always steps down from the highest block, so that all who come by a block are there when it is looked at. A walk
+    ends where the tree ends: a head without known ancestors supports itself alone.
+    """
+    if len(votes) < least:
+        return None
+    frontier: dict[str, tuple[Point, tuple[int, ...]]] = {}
+    for index, point in enumerate(votes):
+        frontier[point.hash] = (point, (*frontier.get(point.hash, (point, ()))[1], index))
+    while frontier:
+        block, holders = max(frontier.values(), key=_height)
+        if len(holders) >= least:
+            return Tip(block, tuple(sorted(holders)))
+        del frontier[block.hash]
+        below = parent(tree, block)
+        if below is not None:
+            frontier[below.hash] = (below, (*frontier.get(below.hash, (below, ()))[1], *holders))
+    return None
+
+
+def _height(entry: tuple[Point, tuple[int, ...]]) -> tuple[int, str]:
+    return (entry[0].number, entry[0].hash)
+
+
+def opposes(poll: Poll, one: Point, other: Point) -> bool:
+    """Whether two heads contradict each other: on different branches, or unlinked for good.
+
+    One that by its own word or its own timestamp is far behind claims nothing about what came after it.
+    """
+    match relation(poll.tree, one, other):
+        case Forked():
+            return True
+        case Unlinked():
+            if min(one, other, key=lambda point: point.number).hash in poll.late:
+                return False
+            in_vain = one.hash in poll.overdue or other.hash in poll.overdue
+            return in_vain or not is_bridgeable(poll.tree, one, other)
+        case _:
+            return False
+
+
+def distinct(points: Collection[Point]) -> list[Point]:
+    """Return each block once, highest first."""
+    return sorted({point.hash: point for point in points}.values(), key=lambda point: (-point.number, point.hash))
+
+
+def ref(point: Point) -> BlockRef:
+    """Return height and hash alone."""
+    return BlockRef(number=point.number, hash=point.hash)

@@ -1,0 +1,238 @@
+"""Disputes and what is near to one: nodes that catch up, families, forks, tie-breakers, and what is fresher."""
+
+from collections.abc import Mapping
+
+import pytest
+from tests.support.chains import NOTHING, chain, header, node, tree
+
+from tocsin.chain.agreement import Circumstances, Decision, agree, break_tie
+from tocsin.chain.dispute import TIE_BREAKERS, Ruling
+from tocsin.chain.groups import Groups, group_nodes
+from tocsin.model.alert import Grade
+from tocsin.model.block import BlockRef
+from tocsin.model.view import Agreement
+
+MAIN = chain(900, 1010)
+FORK = chain(999, 1010, "fork", after=header(998).hash)
+FAR = header(20_000_000, "far")
+GENESIS = header(0, "far")
+SEEN = tree(MAIN, FORK, [FAR, GENESIS])
+HEADS = {"far": FAR, "zero": GENESIS}
+
+
+def head(text: str) -> str:
+    if text in HEADS:
+        return HEADS[text].hash
+    return header(int(text.rstrip("f")), "fork" if text.endswith("f") else "main").hash
+
+
+def votes(spec: str) -> dict[str, str]:
+    return {label: head(shown) for label, _, shown in (item.partition("=") for item in spec.split())}
+
+
+def families(spec: str) -> Groups:
+    """Return groups of one node each for a spec such as "A=geth B=besu C="."""
+    return group_nodes(
+        [node(label, client=client) for label, _, client in (item.partition("=") for item in spec.split())]
+    )
+
+
+def held(number: int) -> Agreement:
+    return Agreement(grade=Grade.QUORUM, block=header(number).ref, since_ns=1, votes=2, voting_groups=2, groups=2)
+
+
+def counted(
+    groups: Groups, heads: str, previous: Agreement = NOTHING, circumstances: Circumstances | None = None
+) -> Decision:
+    return agree(SEEN, votes(heads), groups, previous, 7, circumstances or Circumstances())
+
+
+def shown(decision: Decision) -> tuple[Grade, int | None]:
+    block = decision.agreement.block
+    return decision.agreement.grade, None if block is None else block.number
+
+
+# -- nodes that catch up
+
+
+@pytest.mark.parametrize("behind", ["zero", "900"])
+def test_one_of_two_that_is_known_to_catch_up_contradicts_nothing_at_the_first_start(behind: str) -> None:
+    two, heads = families("A= B="), f"A=far B={behind}"
+    assert shown(counted(two, heads)) == (Grade.SPLIT, None)
+    late = Circumstances(late=[head(behind)])
+    assert shown(counted(two, heads, circumstances=late)) == (Grade.UNCORROBORATED, None)
+
+
+def test_a_node_far_ahead_contradicts_whatever_it_says_of_itself() -> None:
+    late = Circumstances(late=[head("far")])
+    assert shown(counted(families("A= B="), "A=1000 B=far", circumstances=late)) == (Grade.SPLIT, None)
+
+
+def test_who_catches_up_on_another_branch_contradicts_all_the_same() -> None:
+    late = Circumstances(late=[head("1000f")])
+    assert shown(counted(families("A= B="), "A=1001 B=1000f", circumstances=late)) == (Grade.SPLIT, 998)
+
+
+# -- client families
+
+
+@pytest.mark.parametrize(
+    ("clients", "heads", "expected"),
+    [
+        ("A=geth B=geth C=besu", "A=1001 B=1001 C=1001", (Grade.QUORUM, 1001)),
+        ("A=geth B=geth C=besu", "A=1001 B=1001 C=998", (Grade.QUORUM, 1001)),
+        ("A=geth B=geth C=besu", "A=1001 B=1001 C=997", (Grade.MAJORITY, 1001)),
+        ("A=geth B=geth C=besu", "A=1001 B=1001 C=1001f", (Grade.MAJORITY, 1001)),
+        ("A=geth B=geth C=besu", "A=1001 B=1001", (Grade.MAJORITY, 1001)),
+        ("A=geth B=GETH C=", "A=1001 B=1001", (Grade.QUORUM, 1001)),
+        ("A= B= C=", "A=1001 B=1001", (Grade.QUORUM, 1001)),
+        ("A=geth B= C=besu", "A=1001 B=1001", (Grade.MAJORITY, 1001)),
+        ("A= B= C=besu D=geth E=", "A=1001 B=1001 E=1001", (Grade.MAJORITY, 1001)),
+        ("A=geth B=besu C=reth", "A=1001 B=1001 C=1001f", (Grade.QUORUM, 1001)),
+    ],
+)
+def test_one_family_alone_is_a_majority_where_two_are_configured(
+    clients: str, heads: str, expected: tuple[Grade, int]
+) -> None:
+    decision = counted(families(clients), heads, held(997))
+    assert shown(decision) == expected
+    assert bool(decision.agreement.explanation) == (expected[0] is Grade.MAJORITY)
+
+
+def test_the_explanation_names_the_family_that_is_alone() -> None:
+    decision = counted(families("A=geth B=geth C=besu"), "A=1001 B=1001 C=1001f")
+    assert "geth" in decision.agreement.explanation
+    assert "besu" not in decision.agreement.explanation
+
+
+# -- around forks
+
+
+@pytest.mark.parametrize(
+    ("heads", "ordinary", "raised"),
+    [
+        ("A=1001 B=1001 C=1001", (Grade.QUORUM, 1001), (Grade.QUORUM, 1001)),
+        ("A=1001 B=1001 C=1000", (Grade.QUORUM, 1001), (Grade.QUORUM, 1000)),
+        ("A=1001 B=1001", (Grade.QUORUM, 1001), (Grade.UNCORROBORATED, 998)),
+        ("A=1001f B=1001f C=1001", (Grade.QUORUM, 1001), (Grade.SPLIT, 998)),
+    ],
+)
+def test_around_a_fork_the_quorum_takes_one_group_more(
+    heads: str, ordinary: tuple[Grade, int], raised: tuple[Grade, int]
+) -> None:
+    three = families("A= B= C=")
+    assert shown(counted(three, heads, held(998))) == ordinary
+    assert shown(counted(three, heads, held(998), Circumstances(raised=True))) == raised
+
+
+def test_a_wrong_majority_at_a_fork_ends_in_a_split_and_not_in_a_quorum() -> None:
+    five = families("A=geth B=besu C=nethermind D=reth E=erigon")
+    decision = counted(five, "A=1005f B=1005f C=1005f D=1004 E=1004", held(998), Circumstances(raised=True))
+    assert shown(decision) == (Grade.SPLIT, 998)
+
+
+def test_two_groups_cannot_be_asked_for_more_than_both() -> None:
+    assert shown(counted(families("A= B="), "A=1001 B=1001", held(998), Circumstances(raised=True)))[0] is Grade.QUORUM
+
+
+def test_the_explanation_says_that_a_fork_asks_for_more() -> None:
+    three = families("A= B= C=")
+    assert "fork" in counted(three, "A=1001 B=1001", held(998), Circumstances(raised=True)).agreement.explanation
+    assert "fork" not in counted(three, "A=1001", held(998), Circumstances(raised=True)).agreement.explanation
+
+
+# -- what is fresher
+
+
+@pytest.mark.parametrize(
+    ("heads", "fresh"),
+    [
+        ("A=950 B=950 C=950 D=1000 E=1001", 1000),
+        ("A=950 B=950 C=950 D=1000 E=950", None),
+        ("A=1000 B=1000 C=1000 D=1000 E=1000", None),
+        ("A=999 B=999 C=999 D=1000f E=1000f", None),
+        ("A=950 B=950 C=950 D=1000 E=1000f", 998),
+    ],
+)
+def test_the_freshest_block_that_two_groups_have_is_told_beside_the_agreed_one(heads: str, fresh: int | None) -> None:
+    decision = counted(families("A= B= C= D= E="), heads)
+    assert (None if decision.fresh is None else decision.fresh.number) == fresh
+
+
+# -- who breaks a tie
+
+
+def ruled(groups: Groups, heads: str, previous: Agreement, *rulings: Ruling) -> Decision:
+    split = counted(groups, heads, previous)
+    assert split.agreement.grade is Grade.SPLIT
+    return break_tie(split, rulings, SEEN, votes(heads), groups, previous, 7)
+
+
+def ruling(*out: str, by: str = "trusted") -> Ruling:
+    return Ruling(by=by, out=out, why=f"the {by} block")
+
+
+def test_a_broken_tie_is_a_majority_that_names_what_broke_it_and_whom_it_ruled_out() -> None:
+    four = families("A= B= C= D=")
+    decision = ruled(four, "A=1003 B=1002 C=1004f D=1004f", held(998), ruling("C", "D"))
+    assert shown(decision) == (Grade.MAJORITY, 1002)
+    assert (decision.agreement.voting_groups, decision.agreement.groups) == (2, 4)
+    for word in ("trusted", "C", "D"):
+        assert word in decision.agreement.explanation
+    assert decision.ruling == ruling("C", "D")
+
+
+def test_one_group_that_is_left_after_a_tie_break_does_not_move_the_head() -> None:
+    decision = ruled(families("A= B="), "A=1003 B=1002f", held(998), ruling("B"))
+    assert shown(decision) == (Grade.UNCORROBORATED, 998)
+    assert decision.agreement.voting_groups == 1
+    assert "B" in decision.agreement.explanation
+
+
+@pytest.mark.parametrize("out", [(), ("A", "B", "C", "D"), ("X",)])
+def test_a_ruling_on_nobody_or_on_everybody_decides_nothing(out: tuple[str, ...]) -> None:
+    decision = ruled(families("A= B= C= D="), "A=1003 B=1002 C=1004f D=1004f", held(998), ruling(*out))
+    assert shown(decision) == (Grade.SPLIT, 998)
+    assert decision.ruling is None
+
+
+def test_tie_breakers_are_asked_in_order_and_the_first_that_decides_is_named() -> None:
+    four = families("A= B= C= D=")
+    heads = "A=1003 B=1002 C=1004f D=1004f"
+    first, second = ruling("C", "D", by="validity"), ruling("A", "B", by="trusted")
+    assert shown(ruled(four, heads, held(998), first, second)) == (Grade.MAJORITY, 1002)
+    decision = ruled(four, heads, held(998), second, first)
+    assert decision.agreement.block == header(1004, "fork").ref
+    assert "trusted" in decision.agreement.explanation
+
+
+def test_a_ruling_that_leaves_the_split_open_makes_way_for_the_next() -> None:
+    six = families("A= B= C= D= E= F=")
+    heads = "A=1003 B=1002 C=1003 D=1004f E=1004f F=1004f"
+    decision = ruled(six, heads, held(998), ruling("A", "D", by="own"), ruling("D", "E", "F"))
+    assert shown(decision) == (Grade.MAJORITY, 1002)
+    assert "trusted" in decision.agreement.explanation
+
+
+def test_the_next_count_goes_on_from_a_broken_tie() -> None:
+    four, first = families("A= B= C= D="), "A=1003 B=1002 C=1004f D=1004f"
+    before = ruled(four, first, held(998), ruling("C", "D")).agreement
+    after = ruled(four, "A=1006 B=1005 C=1007f D=1008f", before, ruling("C", "D"))
+    assert shown(after) == (Grade.MAJORITY, 1005)
+    assert after.reorg is None
+    healed = counted(four, "A=1006 B=1006 C=1006 D=1006", after.agreement)
+    assert shown(healed) == (Grade.QUORUM, 1006)
+    assert healed.agreement.explanation == ""
+
+
+def test_the_order_of_tie_breakers_is_the_documented_one() -> None:
+    assert TIE_BREAKERS == ("validity", "checkpoint", "trusted", "own")
+
+
+def test_a_unanimous_pool_forgets_an_old_explanation() -> None:
+    ref: BlockRef = header(1000).ref
+    old = Agreement(
+        grade=Grade.QUORUM, block=ref, since_ns=1, votes=2, voting_groups=2, groups=2, explanation="once upon a time"
+    )
+    heads: Mapping[str, str] = votes("A=1000 B=1000")
+    assert agree(SEEN, heads, families("A= B="), old, 7).agreement.explanation == ""
