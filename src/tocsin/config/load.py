@@ -48,9 +48,16 @@ def load(
     main = FilePath(path)
     problems = Problems()
     document = read_documents(main, problems)
+    sources = Sources(environ=environ, folder=main.absolute().parent, required=require_secrets)
+    return settle(document, sources, problems, registry=registry, profiles=profiles)
+
+
+def settle(
+    document: Document, sources: Sources, problems: Problems, *, registry: Registry, profiles: Profiles | None = None
+) -> Loaded:
+    """Check a document that was read, or made, and resolve it. Raises ConfigError with every problem found."""
     if not document.data:
         problems.raise_if_any()
-    sources = Sources(environ=environ, folder=main.absolute().parent, required=require_secrets)
     from_profiles = apply_profiles(document, profiles or shipped(), problems)
     check_names(document, problems)
     tables = DetectorTables(document, registry, problems)

@@ -15,12 +15,13 @@ from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched
 from tocsin.model.observation import GENESIS, Fault, FaultKind, Part, RpcError, RpcErrorKind, hash_of
 from tocsin.rpc.batching import BatchLimit
+from tocsin.rpc.bill import Bill, Meter, price_of
 from tocsin.rpc.channel import Channel, HttpChannel, Progress, Reply
 from tocsin.rpc.discretion import Discretion
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.faults import defect, fault_of
 from tocsin.rpc.ipc import IpcChannel
-from tocsin.rpc.pacing import Pacing, retry_after_ns
+from tocsin.rpc.pacing import Budget, Need, Pacing, retry_after_ns
 from tocsin.rpc.resolver import Resolver
 from tocsin.wire import jsonrpc, quirks
 
@@ -69,17 +70,26 @@ class Session:
         resolver: Resolver,
         seed: int | str = 0,
         batch_limit: BatchLimit | None = None,
+        channel: Channel | None = None,
+        shared: Sequence[Budget] = (),
     ) -> None:
+        """`channel` is another way to the node than the one its URL says: a simulation has no sockets.
+
+        `shared` are budgets of units that other nodes of the same provider spend from, too.
+        """
         self.endpoint = endpoint
         self.batch_limit = batch_limit or BatchLimit()
         self._clock = clock
         is_ipc = endpoint.url.scheme == "ipc"
-        self._channel: Channel = IpcChannel(endpoint) if is_ipc else HttpChannel(endpoint, resolver)
+        self._channel: Channel = channel or (IpcChannel(endpoint) if is_ipc else HttpChannel(endpoint, resolver))
         secrets = (endpoint.url, endpoint.ws, endpoint.proxy, *(value for _, value in endpoint.headers))
         self._discretion = Discretion(secret for secret in secrets if secret is not None)
         self._pacing = Pacing(
-            budget_per_day=endpoint.budget_per_day, seed=f"{seed}/{endpoint.chain}/{endpoint.node}/hold"
+            budget_per_day=endpoint.budget_per_day,
+            shared=shared,
+            seed=f"{seed}/{endpoint.chain}/{endpoint.node}/hold",
         )
+        self._meter = Meter()
         self._fetches = asyncio.Semaphore(max(1, endpoint.concurrency - 1))
         self._last: dict[tuple[str, ...], tuple[bytes, tuple[Part, ...]]] = {}
         self._defect: Fault | None = None
@@ -96,9 +106,10 @@ class Session:
         return Answer(outcome, None, started, self._clock.t_ns())
 
     async def fetch(self, effect: Fetch) -> Fetched:
-        """Ask one call outside the polls; at least one connection is always left to these."""
+        """Ask one call outside the polls, if the budget allows; at least one connection is always left to these."""
         async with self._fetches:
-            answer = await self.ask((effect.call,))
+            calls = (effect.call,)
+            answer = await self.ask(calls) if self.affords(calls, Need.CLOSER) else self._unaffordable()
         return Fetched(
             t_ns=answer.ended_ns,
             chain=effect.chain,
@@ -109,14 +120,36 @@ class Session:
             fault=answer.fault,
         )
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether what may be asked of the node is bounded by any budget."""
+        return self._pacing.is_bounded
+
+    def affords(self, calls: tuple[str, ...], need: Need) -> bool:
+        """Tell whether the budgets have enough for some calls and for what matters more than they do."""
+        if not self._pacing.is_bounded:
+            return True
+        return self._pacing.affords(len(calls), price_of(calls, self.endpoint.prices), need, self._clock.t_ns())
+
+    def bill(self) -> Bill:
+        """Return what the node cost."""
+        return self._meter.bill(self._clock.t_ns())
+
+    def _unaffordable(self) -> Answer:
+        now = self._clock.t_ns()
+        detail = "not asked: what is left of the budget is kept for the polls"
+        return Answer((), Fault(kind=FaultKind.BUDGET, detail=detail), now, now)
+
     async def close(self) -> None:
         """Close every connection; asks under way end in a fault."""
         await self._channel.close()
 
     async def _asked(self, calls: tuple[str, ...], now_ns: int, timeout_ns: int) -> tuple[Part, ...] | Fault:
-        fault = self._pacing.check(len(calls), now_ns)
+        units = price_of(calls, self.endpoint.prices)
+        fault = self._pacing.check(len(calls), now_ns, units)
         if fault is not None:
             return fault
+        self._meter.spend(len(calls), units, now_ns)
         outcome = await self._within(calls, timeout_ns)
         if isinstance(outcome, Fault):
             return self._paced(outcome)

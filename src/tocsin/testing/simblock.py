@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 from tocsin.testing.headers import header_hash, keccak256, rlp
 
@@ -98,8 +98,22 @@ def _pseudo(seed: str, name: str) -> str:
     return "0x" + hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()
 
 
-def make_block(*, parent: SimBlock | None, number: int, slot: int, timestamp: int, salt: str, filled: bool) -> SimBlock:
+Broken = Literal["nothing", "base_fee", "timestamp"]
+"""Which rule of the chain a block breaks: its base fee is a wei too high, or its time a second off its slot."""
+
+
+def make_block(
+    *,
+    parent: SimBlock | None,
+    number: int,
+    slot: int,
+    timestamp: int,
+    salt: str,
+    filled: bool,
+    breaks: Broken = "nothing",
+) -> SimBlock:
     """Make the block of a slot. It is a function of its parent, slot and salt: another salt is another branch."""
+    timestamp += breaks == "timestamp"
     seed = f"{salt}/{slot}/{parent.hash if parent else ''}"
     load = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") % (GAS_LIMIT * 4 // 10)
     used = 0 if parent is None or not filled else GAS_LIMIT * 3 // 10 + load
@@ -119,7 +133,7 @@ def make_block(*, parent: SimBlock | None, number: int, slot: int, timestamp: in
         "extraData": "0x" + f"tocsin-sim {salt}".encode()[:32].hex(),
         "mixHash": _pseudo(seed, "randao"),
         "nonce": "0x0000000000000000",
-        "baseFeePerGas": hex(next_base_fee(parent.header) if parent else FIRST_BASE_FEE),
+        "baseFeePerGas": hex((next_base_fee(parent.header) if parent else FIRST_BASE_FEE) + (breaks == "base_fee")),
         "withdrawalsRoot": EMPTY_ROOT,
         "blobGasUsed": "0x0",
         "excessBlobGas": "0x0",

@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 
 from tocsin.clock import NS, Clock
-from tocsin.testing.simblock import SimBlock, make_block
+from tocsin.testing.simblock import Broken, SimBlock, make_block
 
 MAIN = "main"
 
@@ -60,6 +60,8 @@ class Branch:
         self.tips = tips
         self.next_slot = next_slot
         self.halted = False
+        self.breaks: Broken = "nothing"
+        """Which rule the branch's next block breaks."""
 
     @property
     def head(self) -> SimBlock:
@@ -139,7 +141,9 @@ class SimChain:
             timestamp=self._timestamp(slot),
             salt=branch.salt,
             filled=self.spec.transactions > 0,
+            breaks=branch.breaks,
         )
+        branch.breaks = "nothing"
         branch.blocks.append(block)
         self._by_hash[block.hash] = block
 
@@ -151,6 +155,11 @@ class SimChain:
             raise KeyError(f"no branch {name!r}; there are {', '.join(self._branches)}")
         self.grow()
         return self._branches[name]
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """The names of all branches, the main one first."""
+        return tuple(self._branches)
 
     def head(self, branch: str = MAIN) -> SimBlock:
         """Return the newest block of a branch."""
@@ -180,8 +189,11 @@ class SimChain:
 
     # -- levers
 
-    def fork(self, name: str, *, of: str = MAIN, depth: int = 0) -> Branch:
-        """Part a new branch from another one, `depth` blocks below its head. Both are equally high, and both grow."""
+    def fork(self, name: str, *, of: str = MAIN, depth: int = 0, breaks: Broken = "nothing") -> Branch:
+        """Part a new branch from another one, `depth` blocks below its head. Both are equally high, and both grow.
+
+        The first block of its own breaks the rule that `breaks` names.
+        """
         parent = self.branch(of)
         if name in self._branches:
             raise ValueError(f"branch {name!r} exists")
@@ -193,6 +205,7 @@ class SimChain:
             next_slot=parent.next_slot,
         )
         branch.halted = parent.halted
+        branch.breaks = breaks
         self._branches[name] = branch
         self._replace(branch, depth)
         return branch

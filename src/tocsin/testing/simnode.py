@@ -53,6 +53,7 @@ class SimNode:
 
     def answer(self, body: bytes) -> bytes:
         """Answer one request body, single or batch, as the HTTP endpoint would."""
+        self.view.turn()
         return answer(body, self.call)
 
     def call(self, method: str, params: list[Any]) -> object:

@@ -1,0 +1,54 @@
+"""What the engine is told in a scenario: a configuration made from it, so that shipped defaults and profiles apply."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from tocsin.config.documents import Document
+from tocsin.config.load import settle
+from tocsin.config.problems import Problems
+from tocsin.config.registry import registry_of
+from tocsin.config.secrets import Sources
+from tocsin.detect import REGISTRY
+from tocsin.lab.scenario.tables import ChainTable, NodeTable, ScenarioTable
+from tocsin.model.settings import Settings
+from tocsin.units import duration_text
+
+SITE: Final = "sim"
+_PLAIN: Final = {"id": 1337, "block_time": "12s", "poll": "2s"}
+"""A chain without a profile."""
+
+_TAGS = ("provider", "operator", "client", "region", "host")
+
+
+def settings_of(table: ScenarioTable, document: Document, problems: Problems) -> Settings:
+    """Return the settings. Raises ConfigError with the scenario's lines."""
+    chain = _chain(table.chain)
+    chain["node"] = [_node(node) for node in table.nodes]
+    data = {
+        "schema": 1,
+        "watchdog": {"site": SITE, "name": "watchdog", "environment": "sim"},
+        "chain": [chain],
+        "detector": dict(table.detector),
+    }
+    places = {}
+    for keys, place in document.places.items():
+        if keys[:1] == ("detector",):
+            places[keys] = place
+        elif keys[:1] in (("chain",), ("node",)):
+            places["chain", 0, *(keys[1:] if keys[0] == "chain" else keys)] = place
+    made = Document(data=data, places=places, files=list(document.files))
+    sources = Sources(environ={}, folder=Path(), required=False)
+    return settle(made, sources, problems, registry=registry_of(REGISTRY)).settings
+
+
+def _chain(chain: ChainTable) -> dict[str, Any]:
+    said: dict[str, Any] = {"name": chain.name} | ({} if chain.profile else _PLAIN)
+    times = {"block_time": chain.block_time_ns, "poll": chain.poll_ns, "tick": chain.tick_ns}
+    said |= {key: duration_text(ns) for key, ns in times.items() if ns is not None}
+    plain = {"profile": chain.profile, "id": chain.id, "vote_by": chain.vote_by and list(chain.vote_by)}
+    return said | {key: value for key, value in plain.items() if value is not None}
+
+
+def _node(node: NodeTable) -> dict[str, Any]:
+    tags = {tag: value for tag in _TAGS if (value := getattr(node, tag)) is not None}
+    return {"name": node.name, "url": f"http://{node.name}.invalid", "own": node.own, **tags}
