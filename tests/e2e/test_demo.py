@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -248,6 +249,18 @@ def test_a_signal_at_any_moment_ends_it_cleanly(place: Place, broker: str, momen
     assert TOLD not in demo.out
     assert "stopped before the story was over; everything is cleared away" in demo.out
     place.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("broker", ["mosquitto", "iotcore", "none"])
+def test_killed_it_cannot_tidy_but_leaves_no_process_behind(place: Place, broker: str) -> None:
+    need(broker)
+    demo = place.demo("--broker", broker)
+    demo.until("all is well")
+    assert len(place.processes()) == (2 if broker == "none" else 3)
+    demo.signal(signal.SIGKILL)
+    assert demo.ended() == (-signal.SIGKILL, "")
+    while place.processes():  # the test's own timeout bounds the wait
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -81,15 +81,17 @@ def available() -> tuple[str, ...]:
 
 
 @contextlib.asynccontextmanager
-async def embedded_broker(folder: Path, *, name: str) -> AsyncIterator[EmbeddedBroker]:
+async def embedded_broker(folder: Path, *, name: str, through: Sequence[str] = ()) -> AsyncIterator[EmbeddedBroker]:
     """Run a broker for the length of a block; its configuration and log go to `folder`.
 
-    `name` is one of `available`. Raises BrokerError when it is not on this host, or does not come up.
+    `name` is one of `available`. `through` is a command that makes room for it and becomes it. Raises BrokerError when
+    it is not on this host, or does not come up.
     """
     if name not in available():
         raise BrokerError(f"there is no {name} on this host: apt-get install mosquitto, or pip install 'tocsin[demo]'")
     port = _free_port()
-    process = await (_start_mosquitto(folder, port) if name == "mosquitto" else _start_iotcore(folder, port))
+    command = _mosquitto_command(folder, port) if name == "mosquitto" else _iotcore_command(folder, port)
+    process = await _start([*through, *command], folder)
     try:
         await _until_it_listens(process, port, name, folder)
         yield EmbeddedBroker(name=name, port=port)
@@ -97,16 +99,16 @@ async def embedded_broker(folder: Path, *, name: str) -> AsyncIterator[EmbeddedB
         await _stop(process)
 
 
-async def _start_mosquitto(folder: Path, port: int) -> asyncio.subprocess.Process:
+def _mosquitto_command(folder: Path, port: int) -> list[str]:
     config = folder / "mosquitto.conf"
     config.write_text(_MOSQUITTO.format(port=port, host=HOST, user=getpass.getuser()))
-    return await _start([str(_mosquitto()), "-c", str(config)], folder)
+    return [str(_mosquitto()), "-c", str(config)]
 
 
-async def _start_iotcore(folder: Path, port: int) -> asyncio.subprocess.Process:
+def _iotcore_command(folder: Path, port: int) -> list[str]:
     config = folder / "rumqttd.toml"
     config.write_text(_RUMQTTD.format(port=port, host=HOST))
-    return await _start([sys.executable, "-m", "iotcore", "--config", str(config)], folder)
+    return [sys.executable, "-m", "iotcore", "--config", str(config)]
 
 
 async def _start(command: Sequence[str], folder: Path) -> asyncio.subprocess.Process:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
+from tocsin.cli._demo import leash
 from tocsin.errors import BrokerError, TocsinError
 from tocsin.mqtt.embedded import EmbeddedBroker, available, embedded_broker
 
@@ -55,7 +56,7 @@ async def broker(
 
 async def _started(stack: AsyncExitStack, place: Path, name: str) -> EmbeddedBroker:
     try:
-        return await stack.enter_async_context(embedded_broker(place, name=name))
+        return await stack.enter_async_context(embedded_broker(place, name=name, through=leash.through()))
     except BrokerError as error:
         if name not in available():
             raise
@@ -104,6 +105,7 @@ async def daemon(config: Path) -> AsyncIterator[Daemon]:
     environ = {key: value for key, value in os.environ.items() if key not in _SERVICE_MANAGER}
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
+            *leash.through(),
             *(sys.executable, "-m", "tocsin", "run", "--config", str(config)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=out,
