@@ -33,7 +33,7 @@ def node_unreachable(view: ChainView, params: UnreachableParams) -> Iterator[Fin
         seen = node.seen
         if not seen.failures:
             continue
-        why = f"{seen.fault.kind}: {seen.fault.detail}" if seen.fault else "answering again"
+        said = f"gives no usable answer ({seen.fault.kind}: {seen.fault.detail})" if seen.fault else "answers again"
         evidence: dict[str, object] = {"failures": seen.failures, "answers": seen.answers}
         if seen.fault is not None:
             evidence["fault"] = {
@@ -48,7 +48,7 @@ def node_unreachable(view: ChainView, params: UnreachableParams) -> Iterator[Fin
             unit="failures",
             limits=own if node.settings.own else provider,
             sample=seen.polls,
-            summary=f"{node.settings.name} gives no usable answer ({why})",
+            summary=f"{node.settings.name} {said}",
             grade=view.head.grade,
             evidence=evidence,
         )
