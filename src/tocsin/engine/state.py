@@ -11,10 +11,13 @@ from tocsin.alerting.lifecycle import Alerts
 from tocsin.chain.nodelife import NodeLife
 from tocsin.chain.tree import HeaderTree
 from tocsin.model.alert import Grade
+from tocsin.model.beacon import BeaconRecord
 from tocsin.model.block import BlockRef
 from tocsin.model.effect import Pace
-from tocsin.model.event import Fetched, Orphan, Polled
+from tocsin.model.event import BeaconPolled, Fetched, Orphan, Polled
+from tocsin.model.host import HostRecord
 from tocsin.model.settings import Settings
+from tocsin.model.traits import Reach
 from tocsin.model.trust import Standing
 from tocsin.model.view import Agreement, IllegalMove, NodeRecord, Reorg
 
@@ -61,6 +64,28 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Where the trial of one node's abilities stands (see `tocsin.engine.capabilities`). Times are engine ns."""
+
+    begins_ns: int = 0
+    call: str = ""
+    """The question that is under way, empty for none."""
+    request: int = 0
+    asked_ns: int = 0
+    subject: str = ""
+    """What is being searched, empty between two searches."""
+    stage: int = 0
+    """0 while the last result is looked at again, 1 when the search goes on from there."""
+    head: int = 0
+    """The node's head when it was asked."""
+    working: Reach = Reach()  # noqa: RUF009 - frozen
+    due: Mapping[str, int] = field(default_factory=dict)
+    """When each subject is tried next; one that is absent is due."""
+    widened: Mapping[str, int] = field(default_factory=dict)
+    """When it was last tried whether more is answered than before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChainState:
     """One chain: the tree, the nodes, what is agreed, the alerts."""
 
@@ -71,6 +96,9 @@ class ChainState:
     """When the chain was looked at last."""
     tree: HeaderTree = field(default_factory=HeaderTree)
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
+    beacons: Mapping[str, BeaconRecord] = field(default_factory=dict)
+    ages_ns: tuple[int, ...] = ()
+    """How old the newest agreed heads were when they were agreed, by the wall clock and their own timestamps."""
     awaited: tuple[str, ...] = ()
     """Nodes that have not been asked since `started_ns`; until then nothing is judged."""
     lives: Mapping[str, NodeLife] = field(default_factory=dict)
@@ -89,6 +117,9 @@ class ChainState:
     split_since_ns: int | None = None
     """Since when the grade has been `split` without a break."""
     sought: Mapping[str, Sought] = field(default_factory=dict)
+    surveys: Mapping[str, Survey] = field(default_factory=dict)
+    survey_due_ns: int = 0
+    """Until then no node has anything to be asked about its abilities."""
     delay_ns: int | None = None
     """How long after its slot a block comes, as learnt so far."""
     pace: Pace | None = None
@@ -118,7 +149,7 @@ class EngineState:
     wall_ns: int = 0
     wall_ahead_ns: int | None = None
     """By how much the wall clock was ahead of engine time at the last tick."""
-    inbox: tuple[Polled | Fetched, ...] = ()
+    inbox: tuple[Polled | BeaconPolled | Fetched, ...] = ()
     """What came in since the last tick of its chain."""
     seq: int = 0
     request: int = 0
@@ -131,3 +162,4 @@ class EngineState:
     published: Mapping[str, Lasting] = field(default_factory=dict)
     orphans: tuple[Orphan, ...] = ()
     """Alerts of a lost state, until a configuration tells where they belong."""
+    host: HostRecord = field(default_factory=HostRecord)

@@ -9,19 +9,22 @@ from dataclasses import dataclass
 from tocsin.alerting.lifecycle import Moment, acknowledge, adopt, advance, resumed, retire, revived
 from tocsin.clock import NS
 from tocsin.detect import REGISTRY, SELF_DETECTORS
-from tocsin.engine import documents, pace
+from tocsin.engine import documents, host, pace
 from tocsin.engine.labels import chain_labels, node_labels, self_labels
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.tick import tick
 from tocsin.model.alert import Alert, Finding, Grade, Labels, Limits, Subject, Under
+from tocsin.model.beacon import BeaconRecord
 from tocsin.model.effect import AlertChanged, Effect, StateChanged
 from tocsin.model.event import (
+    BeaconPolled,
     Booted,
     Commanded,
     ConfigRejected,
     ConfigRevised,
     Event,
     Fetched,
+    HostSampled,
     Polled,
     Ticked,
     Woken,
@@ -55,7 +58,7 @@ class Step:
 
 def step(state: EngineState, event: Event) -> Step:
     """Return the state after the event, what the detectors said, and what is to leave."""
-    if isinstance(event, Polled | Fetched):
+    if isinstance(event, Polled | BeaconPolled | Fetched):
         return Step(state=_received(state, event))
     state = evolve(state, t_ns=max(state.t_ns, event.t_ns))
     match event:
@@ -72,11 +75,13 @@ def step(state: EngineState, event: Event) -> Step:
             return Step(state=evolve(state, config_problems=event.problems))
         case Commanded():
             return _commanded(state, event)
+        case HostSampled():
+            return Step(state=host.sampled(state, event))
         case Woken():
             return Step(state=_heard(state, event))
 
 
-def _received(state: EngineState, event: Polled | Fetched) -> EngineState:
+def _received(state: EngineState, event: Polled | BeaconPolled | Fetched) -> EngineState:
     if event.chain not in state.chains:
         return state
     return evolve(state, t_ns=max(state.t_ns, event.t_ns), inbox=(*state.inbox[-INBOX_CAP:], event))
@@ -129,7 +134,7 @@ def _resumed(state: ChainState, t_ns: int, gap_ns: int) -> ChainState:
 
 def _anew(chain: ChainState, t_ns: int) -> ChainState:
     """Watch from here on: nothing is judged before the nodes were asked again, and what was asked for is."""
-    return evolve(chain, started_ns=t_ns, awaited=tuple(sorted(chain.nodes)), unlinked={}, sought={})
+    return evolve(chain, started_ns=t_ns, awaited=tuple(sorted(chain.nodes)), unlinked={}, sought={}, ages_ns=())
 
 
 def _tick_chain(state: EngineState, event: Ticked) -> Step:
@@ -143,6 +148,7 @@ def _tick_chain(state: EngineState, event: Ticked) -> Step:
     chain = _resumed(chain, event.t_ns, gap_ns) if gap_ns else chain
     looked = tick(chain, news, settings, wanted, event, state.request)
     after = pace.follow(chain, looked.chain, wanted, event.wall_ns - event.t_ns) if looked.judged else looked.chain
+    after = host.aged(chain, after, event.wall_ns)
     paced = (after.pace,) if after.pace is not None and after.pace is not chain.pace else ()
     state = evolve(
         state,
@@ -169,13 +175,16 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
         now_ns=event.t_ns,
         loop_lag_ns=event.loop_lag_ns,
         config_problems=state.config_problems,
+        wall_ns=event.wall_ns,
+        host=host.view(state, settings),
+        ages=host.ages(state, settings),
     )
     findings = tuple(
         finding
         for detector in SELF_DETECTORS
         for finding in detector.run(view, settings.detectors.get(detector.id) or detector.params())
     )
-    subjects = {view.labels: Subject(sample=state.tick)}
+    subjects = {view.labels: Subject(sample=state.tick), **host.subjects(state, settings)}
     alerts, said = advance(state.alerts, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
     state, effects = _numbered(evolve(state, alerts=alerts), said, event.wall_ns)
     return Step(state=state, findings=findings, effects=effects)
@@ -213,6 +222,7 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
         wall_ahead_ns=event.wall_ns - state.t_ns,
         chains=chains,
         alerts=revived(state.alerts),
+        host=host.anew(state.host),
         inbox=(),
         seq=seq,
         orphans=tuple(orphans.values()),
@@ -238,9 +248,17 @@ def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
         said += resolved
         if kept is not None:
             chains[name] = evolve(kept, alerts=alerts)
-    alerts, resolved = retire(state.alerts, (self_labels(settings),), moment)
+    alerts, resolved = retire(state.alerts, host.own_subjects(settings), moment)
     said += resolved
-    state = evolve(state, settings=settings, chains=chains, alerts=alerts, inbox=inbox, config_problems=())
+    state = evolve(
+        state,
+        settings=settings,
+        chains=chains,
+        alerts=alerts,
+        inbox=inbox,
+        config_problems=(),
+        host=host.kept(state.host, settings),
+    )
     state, adopted = _adopted(state, settings, moment)
     said += adopted
     state, changes = _numbered(state, tuple(said), state.wall_ns)
@@ -261,7 +279,8 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
             alerts, told = adopt(chains[name].alerts, orphan, moment, watched=True, limits=limits)
             chains[name] = evolve(chains[name], alerts=alerts)
         else:
-            watched, limits = orphan.labels == self_labels(settings), _limits_of(orphan.detector, settings.detectors)
+            watched = orphan.labels in host.own_subjects(settings)
+            limits = _limits_of(orphan.detector, settings.detectors)
             own, told = adopt(own, orphan, moment, watched=watched, limits=limits)
         said += told
     return evolve(state, chains=chains, alerts=own, orphans=()), said
@@ -281,6 +300,7 @@ def _with_nodes(state: ChainState, chain: ChainSettings) -> ChainState:
     return evolve(
         state,
         nodes={name: state.nodes.get(name, NodeRecord()) for name in names},
+        beacons={one.node.name: state.beacons.get(one.node.name, BeaconRecord()) for one in chain.beacons},
         lives={name: state.lives[name] for name in names if name in state.lives},
         judged_polls={name: state.judged_polls[name] for name in names if name in state.judged_polls},
         awaited=tuple(sorted({*(name for name in state.awaited if name in names), *fresh})),
@@ -289,7 +309,8 @@ def _with_nodes(state: ChainState, chain: ChainSettings) -> ChainState:
 
 def _subjects(settings: Settings, name: str) -> list[Labels]:
     chain = next(each for each in settings.chains if each.name == name)
-    return [chain_labels(settings, chain), *(node_labels(settings, chain, node) for node in chain.nodes)]
+    nodes = (*chain.nodes, *(one.node for one in chain.beacons))
+    return [chain_labels(settings, chain), *(node_labels(settings, chain, node) for node in nodes)]
 
 
 def _commanded(state: EngineState, event: Commanded) -> Step:

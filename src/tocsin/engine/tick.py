@@ -12,16 +12,17 @@ from tocsin.chain import nodelife
 from tocsin.chain.agreement import Circumstances, Decision, agree, agree_finalized
 from tocsin.chain.tree import BACKFILL, HeaderTree, insert, is_bridgeable, prune, relation
 from tocsin.detect import CHAIN_DETECTORS
-from tocsin.engine import backfill
-from tocsin.engine.fold import fold
+from tocsin.engine import backfill, beacons, capabilities
+from tocsin.engine.fold import fetched, fold
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState
 from tocsin.model.alert import Alert, AlertState, Finding, Grade, Labels, Subject
 from tocsin.model.block import BlockRef, Header
 from tocsin.model.effect import Fetch
-from tocsin.model.event import Fetched, Polled, Ticked
+from tocsin.model.event import BeaconPolled, Fetched, Polled, Ticked
 from tocsin.model.evolve import evolve
+from tocsin.model.observation import hash_of
 from tocsin.model.settings import ChainSettings, Settings
 from tocsin.model.view import (
     Agreement,
@@ -65,7 +66,7 @@ class Looked:
 
 def tick(
     state: ChainState,
-    news: Sequence[Polled | Fetched],
+    news: Sequence[Polled | BeaconPolled | Fetched],
     settings: Settings,
     chain: ChainSettings,
     event: Ticked,
@@ -86,9 +87,9 @@ def tick(
     alerts, said = advance(placed.alerts, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
     judged = evolve(placed, alerts=alerts)
     lived = evolve(judged, lives=_lives(judged, view, chain, event.t_ns))
-    sought, fetches = backfill.plan(lived, chain, event.t_ns, request) if has_news else (lived.sought, ())
+    asked, fetches = _asked(lived, chain, event.t_ns, request) if has_news else (lived, ())
     return Looked(
-        chain=_pruned(evolve(lived, sought=sought), len(state.tree.headers)) if has_news else lived,
+        chain=_pruned(asked, len(state.tree.headers)) if has_news else lived,
         has_changed=has_news or bool(said) or lived.lives != state.lives,
         findings=findings,
         alerts=said,
@@ -97,16 +98,34 @@ def tick(
     )
 
 
-def _fold(state: ChainState, news: Sequence[Polled | Fetched], chain: ChainSettings) -> ChainState:
+def _asked(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
+    """Return the chain with all that nodes are asked outside their polls: headers that link, and what they can do."""
+    sought, links = backfill.plan(state, chain, now_ns, request)
+    if now_ns < state.survey_due_ns:
+        return evolve(state, sought=sought), links
+    surveys, due_ns, trials = capabilities.plan(state, chain, now_ns, links[-1].request if links else request)
+    return evolve(state, sought=sought, surveys=surveys, survey_due_ns=due_ns), (*links, *trials)
+
+
+def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], chain: ChainSettings) -> ChainState:
     if not news:
         return evolve(state, tick=state.tick + 1)
     nodes, sought, awaited = dict(state.nodes), state.sought, set(state.awaited)
     headers: list[Header] = []
+    surveys = state.surveys
+    layer = state.beacons
     for event in sorted(news, key=_canonical):
+        if isinstance(event, BeaconPolled):
+            layer = beacons.take(layer, event)
+            continue
         record = nodes.get(event.node)
         if record is None:
             continue
         if isinstance(event, Fetched):
+            if hash_of(event.call) is None:
+                surveys, nodes[event.node] = capabilities.take(surveys, record, event)
+                continue
+            nodes[event.node] = fetched(record, event)
             sought, found = backfill.take(sought, event, chain)
             headers += found
             continue
@@ -116,11 +135,21 @@ def _fold(state: ChainState, news: Sequence[Polled | Fetched], chain: ChainSetti
         if after.head is not None and after.head is not record.head:
             headers.append(after.head)
     tree = insert(state.tree, *headers) if headers else state.tree
-    return evolve(state, tick=state.tick + 1, nodes=nodes, sought=sought, tree=tree, awaited=tuple(sorted(awaited)))
+    return evolve(
+        state,
+        tick=state.tick + 1,
+        nodes=nodes,
+        beacons=layer,
+        sought=sought,
+        surveys=surveys,
+        survey_due_ns=state.survey_due_ns if surveys is state.surveys else 0,
+        tree=tree,
+        awaited=tuple(sorted(awaited)),
+    )
 
 
-def _canonical(event: Polled | Fetched) -> tuple[str, int, int, int]:
-    number = (0, event.poll) if isinstance(event, Polled) else (1, event.request)
+def _canonical(event: Polled | BeaconPolled | Fetched) -> tuple[str, int, int, int]:
+    number = (1, event.request) if isinstance(event, Fetched) else (0, event.poll)
     return (event.node, *number, event.t_ns)
 
 
@@ -252,6 +281,7 @@ def _view(
         for node in chain.nodes
     )
     block = state.head.block
+    layer = beacons.views(state, settings, chain)
     return ChainView(
         settings=chain,
         labels=chain_labels(settings, chain),
@@ -267,6 +297,9 @@ def _view(
         reorg=state.reorg,
         branches=state.branches,
         split_since_ns=state.split_since_ns,
+        beacons=layer,
+        checkpoint=beacons.checkpoint(layer, chain),
+        slots=beacons.slot_clock(layer, chain),
     )
 
 
@@ -298,6 +331,9 @@ def _subjects(view: ChainView, unplaced: Collection[str]) -> dict[Labels, Subjec
         )
         for node in view.nodes
     }
+    for beacon in view.beacons:
+        sample = beacon.seen.polls if beacon.answering else None
+        subjects[beacon.labels] = Subject(sample=sample, lost=beacon.seen.missed >= SILENT_POLLS)
     subjects[view.labels] = Subject(sample=view.tick)
     return subjects
 

@@ -93,6 +93,21 @@ class BeaconRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """How an execution client stands to the beacon node that drives it. Positive: it is behind; negative: ahead."""
+
+    node: str
+    behind: int | None = None
+    """Blocks between its head and the beacon head's payload; None where they are on different branches, or unknown."""
+    forked: bool = False
+    """Whether it follows another branch than its beacon node."""
+    final_behind: int | None = None
+    """Blocks between its finalized block and the beacon node's; None where one of the two is unknown."""
+    final_forked: bool = False
+    """Whether the two call different blocks of one height final."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BeaconView:
     """One beacon node at one tick."""
 
@@ -101,12 +116,14 @@ class BeaconView:
     seen: BeaconRecord
     answering: bool
     """Whether its newest poll was answered, and since watching began."""
-    sound: bool
+    sound: bool = False
     """Whether what it says of the chain counts: it answers, for this chain, synced, and its execution client agrees."""
     wrong_chain: str = ""
     """What is of another chain, empty if nothing is."""
     clash: str = ""
     """How its finalized checkpoint contradicts those of other beacon nodes, empty if it does not."""
+    pairing: Pairing | None = None
+    """None without an execution client that is known and answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,8 @@ class DiskRecord:
     sample: DiskSample
     number: int
     """Of the sample; the same for all records of a host."""
+    missed: int = 0
+    """Samples in a row that told nothing."""
     points: tuple[tuple[int, int], ...] = ()
     """Engine ns and bytes used, some minutes apart, oldest first."""
     growth_per_h: int | None = None
@@ -87,6 +89,7 @@ class UnitRecord:
 
     sample: UnitSample
     number: int
+    missed: int = 0
     restarts: tuple[tuple[int, int], ...] = ()
     """Engine ns and how many restarts were new then, oldest first."""
 
@@ -97,6 +100,7 @@ class ClockRecord:
 
     samples: tuple[ClockSample, ...] = ()
     number: int = 0
+    missed: int = 0
     offset_ns: int | None = None
     distance_ns: int = 0
     false: tuple[str, ...] = ()
@@ -109,6 +113,7 @@ class CertificateRecord:
 
     sample: CertificateSample
     number: int
+    missed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
