@@ -210,3 +210,12 @@ def test_above_the_cap_the_oldest_ancestors_go_first() -> None:
 def test_pruning_nothing_returns_the_same_tree() -> None:
     seen = tree(MAIN)
     assert prune(seen, keep=[at(1010).hash], anchor=1010) is seen
+
+
+def test_clients_that_show_a_field_or_leave_it_out_do_not_contest_each_other() -> None:
+    full = replace(header(100), verification=Verification.CANNOT_VERIFY, base_fee=7, gas_used=1, gas_limit=2)
+    bare = replace(full, base_fee=None)
+    one_way, other_way = insert(HeaderTree(), full, bare), insert(HeaderTree(), bare, full)
+    assert one_way == other_way
+    assert one_way.contested == ()
+    assert insert(HeaderTree(), full, replace(full, parent_hash=name("else"))).contested == (full.hash,)

@@ -117,6 +117,9 @@ def decode_header(result: bytes, accuses: bool = True) -> Header | Malformed | A
         timestamp=timestamp,
         state_root=root,
         verification=_verify(block, claimed, accuses=accuses),
+        base_fee=_optional(block, "baseFeePerGas"),
+        gas_used=_optional(block, "gasUsed"),
+        gas_limit=_optional(block, "gasLimit"),
     )
 
 
@@ -147,6 +150,14 @@ def _number(block: dict[str, object], name: str) -> int:
     if len(text) > len("0x") + 16 or (value := int(text, 16)) >= _UINT63:
         raise ValueError(f"{name}: not below 2^63")
     return value
+
+
+def _optional(block: dict[str, object], name: str) -> int | None:
+    """Return a number that a header may lack; one that is not well-formed is as good as none."""
+    try:
+        return _number(block, name)
+    except ValueError:
+        return None
 
 
 def _hash(block: dict[str, object], name: str) -> str:

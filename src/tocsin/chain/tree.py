@@ -72,7 +72,7 @@ def insert(tree: HeaderTree, *headers: Header) -> HeaderTree:
         known[header.hash] = header if old is None else _preferred(old, header)
         if header.verification is Verification.MATCH:
             contested.discard(header.hash)
-        elif old is not None and old.verification is not Verification.MATCH and old != header:
+        elif old is not None and old.verification is not Verification.MATCH and _core(old) != _core(header):
             contested.add(header.hash)
     return HeaderTree(headers=known, contested=tuple(sorted(contested)))
 
@@ -89,8 +89,14 @@ def _preferred(old: Header, new: Header) -> Header:
     return min(old, new, key=lambda one: (one.verification is not Verification.MATCH, _content(one)))
 
 
-def _content(header: Header) -> tuple[int, str, int, str]:
+def _core(header: Header) -> tuple[int, str, int, str]:
+    """Return what all clients show alike; of the rest one may leave out what another adds."""
     return (header.number, header.parent_hash, header.timestamp, header.state_root)
+
+
+def _content(header: Header) -> tuple[tuple[int, str, int, str], tuple[int, ...]]:
+    extras = (header.base_fee, header.gas_used, header.gas_limit)
+    return _core(header), tuple(-1 if extra is None else extra for extra in extras)
 
 
 def parent(tree: HeaderTree, block: Point) -> Header | None:

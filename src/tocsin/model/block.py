@@ -32,6 +32,10 @@ class Header:
     timestamp: int
     state_root: str
     verification: Verification
+    base_fee: int | None = None
+    """In wei; None where the header has none, or one that is no quantity below 2^63."""
+    gas_used: int | None = None
+    gas_limit: int | None = None
 
     @property
     def ref(self) -> BlockRef:
