@@ -14,6 +14,7 @@ from tocsin.testing.jsonrpc import INVALID_PARAMS, METHOD_MISSING, Refusal, answ
 from tocsin.testing.servers import Listener, serve
 from tocsin.testing.simblock import SimBlock
 from tocsin.testing.simchain import MAIN, SimChain
+from tocsin.testing.simdata import SimData
 from tocsin.testing.simview import SimView
 
 _HASH_LENGTH = 66
@@ -35,6 +36,8 @@ class SimNode:
     ) -> None:
         self.name = name
         self.view = SimView(chain, name=name, branch=branch, delay_ns=delay_ns, sigma=sigma)
+        self.data = SimData(self.view)
+        """How far back it answers what, and what its pool holds."""
         self.client = client
         self.peers = peers
         self.syncing: bool | dict[str, str] = False
@@ -49,6 +52,8 @@ class SimNode:
             "net_peerCount": lambda _: hex(self.peers),
             "net_listening": lambda _: True,
             "web3_clientVersion": lambda _: self.client,
+            "eth_capabilities": lambda _: self.data.offers,
+            **self.data.methods(),
         }
 
     def answer(self, body: bytes) -> bytes:
@@ -58,7 +63,7 @@ class SimNode:
 
     def call(self, method: str, params: list[Any]) -> object:
         """Answer one call. Raises `Refusal` for what a node answers with an error."""
-        if method not in self._methods:
+        if method not in self._methods or self.data.lacks(method):
             raise Refusal(METHOD_MISSING, f"the method {method} does not exist/is not available")
         return self._methods[method](params)
 
@@ -75,6 +80,7 @@ class SimNode:
                 block = self.view.at(0)
             case _:
                 block = self.view.at(_number(where))
+                block = block if block is not None and self.data.keeps(block, self.data.headers) else None
         return self._render(block, full=full)
 
     def _block_by_hash(self, params: list[Any]) -> object:
