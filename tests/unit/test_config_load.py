@@ -11,6 +11,7 @@ from tocsin.config.profile import Profiles
 from tocsin.config.tree import Tree
 from tocsin.errors import ConfigError
 from tocsin.model.alert import Over, Under
+from tocsin.model.block import BlockRef
 
 
 def test_a_minimal_configuration_has_every_default_resolved(tmp_path: Path) -> None:
@@ -366,6 +367,8 @@ def test_one_group_is_loaded_with_a_warning(tmp_path: Path) -> None:
     ("more", "said"),
     [
         ('budget = "50k/day"\n', "tocsin.toml:15: chain.0.node.1.budget: 50k/day is less than the about 108000 calls"),
+        ('budget = "50k/day"\n', "it will be asked more rarely, down to every 1m"),
+        ('budget = "5k/day"\n', "even the rarest polls take 7200: it will often not be asked at all"),
         ('[detector."node.lag"]\nclear = { under = 4 }\n', "clear: clears above the limit that fires"),
         ('[detector."node.lag"]\ncritical = { over = 2 }\n', "critical: critical begins below warning"),
         (
@@ -389,3 +392,14 @@ def test_the_tree_cannot_be_changed(tmp_path: Path) -> None:
     tree: Tree = loaded(tmp_path).tree
     with pytest.raises(ValueError, match="frozen"):
         tree.chains[0].nodes[0].own = False
+
+
+def test_what_may_break_a_tie_is_configured_by_chain(tmp_path: Path) -> None:
+    plain = loaded(tmp_path).settings.chains[0]
+    assert (plain.trusted, plain.tie_break) == (None, ("validity", "checkpoint", "trusted"))
+    pinned = "0x" + "ab" * 32
+    more = f'profile = "ethereum"\ntrusted = {{ number = 7, hash = "{pinned}" }}\ntie_break = ["trusted", "own"]'
+    chain = loaded(tmp_path, MINIMAL.replace('profile = "ethereum"', more)).settings.chains[0]
+    assert (chain.trusted, chain.tie_break) == (BlockRef(number=7, hash=pinned), ("trusted", "own"))
+    bad = more.replace('"own"', '"luck"')
+    assert any("tie_break" in line for line in problems(tmp_path, MINIMAL.replace('profile = "ethereum"', bad)))

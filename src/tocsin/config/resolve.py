@@ -12,6 +12,7 @@ from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import SELF, Registry, given, table_of
 from tocsin.config.tree import Chain, Mqtt, Node, Tree
 from tocsin.config.wording import describe_value
+from tocsin.model.block import BlockRef
 from tocsin.model.settings import BaseFeeRule, ChainSettings, NodeSettings, Settings
 from tocsin.units import DurationNs, duration_ns
 
@@ -180,6 +181,8 @@ def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSetti
         hashes_as_ethereum=chain.header_hash == "ethereum",
         base_fee=None if chain.base_fee is None else BaseFeeRule(**dict(chain.base_fee)),
         forks=tuple(sorted(chain.forks.items(), key=lambda fork: (fork[1], fork[0]))),
+        trusted=None if chain.trusted is None else BlockRef(**dict(chain.trusted)),
+        tie_break=chain.tie_break,
     )
 
 

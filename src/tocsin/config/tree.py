@@ -41,6 +41,7 @@ LATER: Final = {
 }
 """Tables that are reserved and that this version does not know."""
 
+TieBreaker = Literal["validity", "checkpoint", "trusted", "own"]
 VoteTag = Literal["provider", "operator", "client", "region", "host"]
 BlockTag = Literal["safe", "finalized"]
 HeaderHash = Literal["ethereum", "other"]
@@ -170,6 +171,15 @@ class BaseFee(_Table):
     """How often the target fits into the gas limit."""
 
 
+class TrustedBlock(_Table):
+    """A block by height and hash."""
+
+    number: Annotated[int, Field(ge=0, le=2**53)]
+    """Its height."""
+    hash: BlockHash
+    """Its hash."""
+
+
 class Chain(_Table):
     """One chain and the nodes that speak for it."""
 
@@ -198,7 +208,12 @@ class Chain(_Table):
     base_fee: BaseFee | None = None
     """Parameters of EIP-1559, where the base fee follows from the block before."""
     forks: Mapping[Name, UnixTime] = {}
-    """Network upgrades by name: when they take effect, in Unix time."""
+    """Network upgrades by name: when they take effect, in Unix time. Two epochs before and after each the quorum takes
+    one group more."""
+    trusted: TrustedBlock | None = None
+    """A block of this chain that you know to be final: when nodes contradict each other, those without it are out."""
+    tie_break: Annotated[tuple[TieBreaker, ...], Listed] = ("validity", "checkpoint", "trusted")
+    """What may decide between branches when the groups cannot; never makes a quorum."""
     poll_ns: Annotated[Duration, Within("50ms", "10m")] = Field(DurationNs(2 * NS), alias="poll")
     """How often each node is asked."""
     tick_ns: Annotated[Duration, Within("10ms", "1m")] = Field(DurationNs(NS // 4), alias="tick")

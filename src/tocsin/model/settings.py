@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tocsin.model.block import BlockRef
 from tocsin.model.trust import Trust
 
 
@@ -86,6 +87,10 @@ class ChainSettings:
     """None where the base fee does not follow from the block before, or by a rule that is not known."""
     forks: tuple[tuple[str, int], ...] = ()
     """Network upgrades and the Unix times at which they take effect, in that order."""
+    trusted: BlockRef | None = None
+    """A block that is known to be of this chain: a branch without it is not."""
+    tie_break: tuple[str, ...] = ("validity", "checkpoint", "trusted")
+    """What may decide between branches when the groups cannot, see `tocsin.chain.dispute.TIE_BREAKERS`."""
 
     beacons: tuple[BeaconSettings, ...] = ()
     """Nodes of the consensus layer."""
