@@ -123,3 +123,23 @@ def test_noisy_libraries_are_kept_down_and_the_level_is_obeyed(out: io.StringIO)
 def test_an_unknown_level_names_those_that_exist() -> None:
     with pytest.raises(UsageError, match="debug, info, warning, error"):
         logs.set_up("loud")
+
+
+class _At:
+    """A loop of which only the time matters."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+def test_a_loop_that_complains_without_end_is_logged_once_a_minute_with_the_count(out: io.StringIO) -> None:
+    loop, report = _At(), logs.LoopErrors()
+    for _ in range(100):
+        report(loop, {"message": "socket.accept() out of system resource", "exception": OSError(24, "Too many")})  # type: ignore[arg-type]
+    report(loop, {"message": f"other({CANARY}"})  # type: ignore[arg-type]
+    loop.now = 61.0
+    report(loop, {"message": "socket.accept() out of system resource", "exception": OSError(24, "Too many")})  # type: ignore[arg-type]
+    lines = [line.partition("event loop: ")[2] for line in out.getvalue().splitlines() if "event loop" in line]
+    assert lines == ["socket.accept", "other", "socket.accept (and 99 times before)"]

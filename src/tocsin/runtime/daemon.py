@@ -33,7 +33,7 @@ from tocsin.runtime import endpoints, report
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
 from tocsin.runtime.describe import configured_topics, description, heartbeat
-from tocsin.runtime.logs import report_loop_error
+from tocsin.runtime.logs import LoopErrors
 from tocsin.runtime.orphans import orphans
 from tocsin.runtime.recovery import Past, recover
 from tocsin.runtime.statusfile import StatusFile
@@ -380,7 +380,7 @@ async def live(path: Path, environ: Mapping[str, str] | None = None) -> None:
 
     Raises ConfigError, StoreError, SchemaTooNew or ControlError when it cannot start; each says what to do.
     """
-    asyncio.get_running_loop().set_exception_handler(report_loop_error)
+    asyncio.get_running_loop().set_exception_handler(LoopErrors())
     environ = os.environ if environ is None else environ
     loaded = read_config(path, environ)
     for warning in loaded.warnings:

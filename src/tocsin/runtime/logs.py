@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import sys
-from typing import Any, TextIO
+from dataclasses import dataclass
+from typing import Any, Final, TextIO
 
 from tocsin.errors import UsageError
 from tocsin.secret import RedactingFilter
@@ -14,6 +15,9 @@ log = logging.getLogger(__name__)
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """Of syslog(3), as sd-daemon(3) reads it from the front of a line."""
+
+
+_SILENCE_S: Final = 60.0
 
 
 class _Lines(logging.Formatter):
@@ -56,10 +60,30 @@ def set_up(level: str) -> None:
         logging.getLogger(noisy).setLevel(max(logging.INFO, _LEVELS[level.lower()]))
 
 
-def report_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what an event loop complains of, without the arguments of callbacks: set as its exception handler.
+class LoopErrors:
+    """Logs what an event loop complains of, without the arguments of callbacks: to be set as its exception handler.
 
-    The loop cuts arguments short, and a half of a key is known to nobody as a secret.
+    The loop cuts arguments short, and a half of a key is known to nobody as a secret. It may complain a hundred times a
+    second (of a socket that cannot be accepted for want of descriptors); each complaint is logged once a minute.
     """
-    what = str(context.get("message", "unhandled")).partition("(")[0]
-    log.error("event loop: %s", what, exc_info=context.get("exception"))
+
+    def __init__(self) -> None:
+        self._heard: dict[tuple[str, str], _Heard] = {}
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        what, error = str(context.get("message", "unhandled")).partition("(")[0], context.get("exception")
+        heard = self._heard.setdefault((what, type(error).__name__), _Heard())
+        if heard.since is not None and loop.time() - heard.since < _SILENCE_S:
+            heard.more += 1
+            return
+        more = f" (and {heard.more} times before)" if heard.more else ""
+        heard.since, heard.more = loop.time(), 0
+        log.error("event loop: %s%s", what, more, exc_info=error)
+
+
+@dataclass(slots=True)
+class _Heard:
+    """When a complaint was logged, and how often it came since."""
+
+    since: float | None = None
+    more: int = 0
