@@ -80,6 +80,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._came_back)
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
+        """Wait for the threads without a limit: to an idle loop its end would be one jump away (Python 3.13)."""
+        with self.outside():
+            await super().shutdown_default_executor()
+
     def _came_back(self, _: asyncio.Future[Any]) -> None:
         self._jumping.outside -= 1
 
