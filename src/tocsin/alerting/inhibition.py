@@ -20,6 +20,9 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "node.phantom_head": ("node.wrong_chain", "node.corrupt_header"),
     "node.syncing": ("node.wrong_chain",),
     "pool.quorum_lost": ("pool.blind",),
+    "beacon.lag": ("beacon.syncing", "beacon.el_offline"),
+    "beacon.syncing": ("beacon.el_offline",),
+    "host.clock": ("self.clock_skew",),
     "chain.halt": ("pool.blind", "pool.split", "pool.quorum_lost"),
 }
 """Target to the sources that mute it."""

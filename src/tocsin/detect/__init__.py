@@ -3,6 +3,13 @@
 from collections.abc import Mapping
 
 from tocsin.detect import (
+    beacon_el_offline,
+    beacon_lag,
+    beacon_mismatch,
+    beacon_peers_low,
+    beacon_syncing,
+    beacon_unreachable,
+    beacon_wrong_chain,
     chain_halt,
     chain_reorg,
     node_corrupt_header,
@@ -23,6 +30,13 @@ from tocsin.detect import (
 from tocsin.detect.base import ChainDetector, Detector, SelfDetector
 
 CHAIN_DETECTORS: tuple[ChainDetector, ...] = (
+    beacon_el_offline.DETECTOR,
+    beacon_lag.DETECTOR,
+    beacon_mismatch.DETECTOR,
+    beacon_peers_low.DETECTOR,
+    beacon_syncing.DETECTOR,
+    beacon_unreachable.DETECTOR,
+    beacon_wrong_chain.DETECTOR,
     chain_halt.DETECTOR,
     chain_reorg.DETECTOR,
     node_corrupt_header.DETECTOR,
