@@ -140,10 +140,11 @@ def test_a_frozen_node_lags_and_is_stale(pool: Pool) -> None:
 
 def test_a_corrupt_header_is_confirmed_once_and_stays_until_acknowledged(pool: Pool) -> None:
     pool.answers["n0"] = edited(lambda header: header.update(gasUsed=hex(int(header["gasUsed"], 16) ^ 1)))
-    pool.round()
-    assert pool.alerts == []
+    asked = len(pool.asked)
     pool.round()
     assert fired(pool) == {("node.corrupt_header", "n0", "critical")}
+    assert len(pool.asked) == asked + 1, "it was asked for it once more"
+    assert pool.alerts[0].evidence["last_good"]["verification"] == "match"  # type: ignore[index]
     assert pool.alerts[0].evidence["recomputed_hash"] != pool.alerts[0].evidence["header"]["hash"]  # type: ignore[index]
     pool.answers["n0"] = healthy
     pool.rounds(60)

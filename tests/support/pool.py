@@ -78,6 +78,7 @@ class Pool:
         self.effects: list[Effect] = []
         self.events: list[Event] = []
         self.pending: list[Fetch] = []
+        self.asked: list[Fetch] = []
         self.take(Booted(t_ns=self.now, wall_ns=self.clock.wall_ns(), boot="b0", version="test"))
         self.take(ConfigRevised(t_ns=self.now, settings=self.settings))
 
@@ -96,6 +97,7 @@ class Pool:
                 self.alerts.append(effect.alert)
             elif isinstance(effect, Fetch):
                 self.pending.append(effect)
+                self.asked.append(effect)
 
     def round(self) -> None:
         """One poll of every node, the tick after it, and the answers to what was fetched."""

@@ -258,9 +258,9 @@ def test_future_heads_can_be_left_alone() -> None:
 def test_a_corrupt_header_is_told_with_what_its_fields_hash_to() -> None:
     corrupt = replace(HEAD, verification=Verification.MISMATCH)
     finding = only(
-        node_corrupt_header(view(at("bad", seen(corrupt=corrupt, corrupt_hash="0xff"))), CorruptHeaderParams())
+        node_corrupt_header(view(at("bad", seen(corrupt=corrupt, corrupt_hash="0xff", is_confirmed=True))), CorruptHeaderParams())
     )
-    assert limits(finding) == {"critical": (1, 2)}
+    assert limits(finding) == {"critical": (1, 1)}
     assert reached(finding) == {"critical"}
     assert finding.limits.latched
     assert finding.evidence["recomputed_hash"] == "0xff"
@@ -269,6 +269,11 @@ def test_a_corrupt_header_is_told_with_what_its_fields_hash_to() -> None:
 
 def test_a_sound_header_is_no_finding() -> None:
     assert not list(node_corrupt_header(view(at("bad")), CorruptHeaderParams()))
+
+
+def test_a_corrupt_header_that_the_node_has_not_confirmed_is_no_finding_yet() -> None:
+    corrupt = replace(HEAD, verification=Verification.MISMATCH)
+    assert not list(node_corrupt_header(view(at("bad", seen(corrupt=corrupt))), CorruptHeaderParams()))
 
 
 # -- node.wrong_chain
@@ -385,7 +390,7 @@ LOUD = {
     "node.stale": (seen(head_since_ns=NOW - 99 * SLOT, outrun_since_ns=NOW - 99 * SLOT), Behind(50), False),
     "node.fork": (seen(), Forked(9, ANCESTOR), False),
     "node.phantom_head": (seen(), Unlinked(10**6), False),
-    "node.corrupt_header": (seen(corrupt=HEAD), Level(), False),
+    "node.corrupt_header": (seen(corrupt=HEAD, is_confirmed=True), Level(), False),
     "node.wrong_chain": (seen(chain_id=5), Level(), False),
     "node.syncing": (seen(syncing=True), Level(), False),
 }

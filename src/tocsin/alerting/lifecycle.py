@@ -10,8 +10,9 @@ counts samples, not ticks: a node that does not answer has no new sample, so not
 of data. An alert keeps the highest severity that it reached until it resolves.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from tocsin.alerting.inhibition import CAP_NS, SOURCES, covers
 from tocsin.ids import fingerprint
@@ -68,12 +69,17 @@ class Moment:
 
 
 def advance(
-    alerts: Alerts, findings: Iterable[Finding], subjects: Mapping[Labels, Subject], moment: Moment
+    alerts: Alerts,
+    findings: Iterable[Finding],
+    subjects: Mapping[Labels, Subject],
+    moment: Moment,
+    beside: Collection[Tracked] = (),
 ) -> tuple[Alerts, tuple[Alert, ...]]:
     """Take one tick's findings; return the new alerts and what is to be published, in order of fingerprint.
 
     `subjects` tells how well each subject is observed: without a finding one that gives data is at rest, of one that
-    gives none nothing is concluded, and alerts about one that is lost become unknown.
+    gives none nothing is concluded, and alerts about one that is lost become unknown. Alerts of another scope
+    `beside` these may mute some of them.
     """
     found = {fingerprint(finding.detector, finding.labels): finding for finding in findings}
     if not found and not alerts.tracked:
@@ -85,7 +91,7 @@ def advance(
             tracked.pop(key, None)
         else:
             tracked[key] = current
-    return _transitions(Alerts(tracked=tracked, activations=alerts.activations), found, subjects, moment)
+    return _transitions(replace(alerts, tracked=tracked), found, subjects, moment, beside)
 
 
 def _observe(
@@ -150,14 +156,18 @@ def _count(streak: Streak | None, sample: int, now_ns: int) -> Streak:
 
 
 def _transitions(
-    alerts: Alerts, found: Mapping[str, Finding], subjects: Mapping[Labels, Subject], moment: Moment
+    alerts: Alerts,
+    found: Mapping[str, Finding],
+    subjects: Mapping[Labels, Subject],
+    moment: Moment,
+    beside: Collection[Tracked],
 ) -> tuple[Alerts, tuple[Alert, ...]]:
     tracked, activations = dict(alerts.tracked), dict(alerts.activations)
     out: list[Alert] = []
     for key in sorted(tracked):
         current = tracked[key]
         if current.state is AlertState.PENDING:
-            current = _mute(current, alerts.tracked.values(), moment)
+            current = _mute(current, chain(alerts.tracked.values(), beside), moment)
         changed = _transition(key, current, found.get(key), subjects, activations.get(key, 0), moment)
         if changed is None:
             tracked[key] = current
@@ -217,7 +227,8 @@ def _reached(current: Tracked, now_ns: int) -> Severity | None:
     for severity in _FALLING:
         limit, streak = _limit(current.finding.limits, severity), current.rising.get(severity)
         if limit is not None and streak is not None and streak.reaches(limit.polls, limit.for_ns, now_ns):
-            return severity
+            cap = current.finding.limits.at_most
+            return severity if cap is None or severity.rank < cap.rank else cap
     return None
 
 
@@ -246,7 +257,7 @@ def _say(key: str, current: Tracked, moment: Moment, *, state: AlertState, reaso
     after = replace(current, state=state, count=current.count + 1)
     finding = current.finding
     severity = current.severity or Severity.INFO
-    limit = _limit(finding.limits, severity)
+    limit = _limit(finding.limits, severity) or (finding.limits.critical if finding.limits.at_most else None)
     alert = Alert(
         fingerprint=key,
         activation=current.activation,

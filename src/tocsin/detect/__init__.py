@@ -25,6 +25,8 @@ from tocsin.detect import (
     pool_quorum_lost,
     pool_split,
     self_config,
+    self_detector_suspect,
+    self_illegal_transition,
     self_loop_lag,
 )
 from tocsin.detect.base import ChainDetector, Detector, SelfDetector
@@ -54,7 +56,12 @@ CHAIN_DETECTORS: tuple[ChainDetector, ...] = (
 )
 """In the order in which they run and publish: by id."""
 
-SELF_DETECTORS: tuple[SelfDetector, ...] = (self_config.DETECTOR, self_loop_lag.DETECTOR)
+SELF_DETECTORS: tuple[SelfDetector, ...] = (
+    self_config.DETECTOR,
+    self_detector_suspect.DETECTOR,
+    self_illegal_transition.DETECTOR,
+    self_loop_lag.DETECTOR,
+)
 
 _ALL: tuple[Detector, ...] = (*CHAIN_DETECTORS, *SELF_DETECTORS)
 REGISTRY: Mapping[str, Detector] = {detector.id: detector for detector in _ALL}

@@ -1,7 +1,8 @@
 """A node that serves a header whose fields do not hash to its hash.
 
-No honest, healthy node can do that: it is broken or it lies. The second poll in a row, a fresh fetch, confirms it;
-only a person's `ack` lets it go, because a node that recovered by itself has still to be explained.
+No honest, healthy node can do that: it is broken or it lies. It is said when the node, asked once more by that hash,
+has confirmed it (`tocsin.engine.doubt`); only a person's `ack` lets it go, because a node that recovered by itself has
+still to be explained.
 """
 
 from collections.abc import Iterator
@@ -16,19 +17,19 @@ ID = "node.corrupt_header"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorruptHeaderParams:
-    """In polls that showed a corrupt header. `latched`: resolves only after `ack`."""
+    """In corrupt headers that the node has confirmed. `latched`: resolves only after `ack`."""
 
-    critical: Over | None = Over(over=1, polls=2)
+    critical: Over | None = Over(over=1)
     clear: Under = Under(under=1, polls=3)
     latched: bool = True
 
 
 def node_corrupt_header(view: ChainView, params: CorruptHeaderParams) -> Iterator[Finding]:
-    """Yield one finding per node whose newest header is corrupt; `value` is 1."""
+    """Yield one finding per node whose newest header is corrupt, and confirmed to be; `value` is 1."""
     limits = Limits(critical=params.critical, clear=params.clear, latched=params.latched)
     for node in view.answering:
-        corrupt = node.seen.corrupt
-        if corrupt is not None:
+        corrupt = node.seen.corrupt or node.seen.mismatch
+        if corrupt is not None and node.seen.is_confirmed:
             yield Finding(
                 detector=ID,
                 labels=node.labels,
@@ -43,6 +44,7 @@ def node_corrupt_header(view: ChainView, params: CorruptHeaderParams) -> Iterato
                 evidence={
                     "header": block_evidence(corrupt),
                     "recomputed_hash": node.seen.corrupt_hash,
+                    "last_good": block_evidence(node.seen.head) if node.seen.head is not None else None,
                     "bodies": dict(node.seen.bodies),
                 },
             )

@@ -1,6 +1,8 @@
 """A node of another chain: its chain id, or its block 0, is not the configured one.
 
-Never a matter of degree: one poll is enough, and the node counts for nothing from the same poll on.
+Never a matter of degree: one poll is enough, and the node counts for nothing from the same poll on. A wrong chain id
+may be a mistake of a balancer that heals; a wrong block 0 under the right id is a chain made to look like this one, and
+only a person's `ack` lets that go.
 """
 
 from collections.abc import Iterator
@@ -27,17 +29,20 @@ def mismatch(view: ChainView, node: NodeView) -> str | None:
     settings, seen = view.settings, node.seen
     if seen.chain_id is not None and seen.chain_id != settings.id:
         return f"chain id {seen.chain_id} instead of {settings.id}"
-    if settings.genesis_hash and seen.genesis_hash and seen.genesis_hash != settings.genesis_hash:
+    if has_wrong_genesis(view, node):
         return f"genesis {seen.genesis_hash} instead of {settings.genesis_hash}"
     return None
 
 
+def has_wrong_genesis(view: ChainView, node: NodeView) -> bool:
+    """Tell whether block 0 is known, and another one than is configured."""
+    wanted, shown = view.settings.genesis_hash, node.seen.genesis_hash
+    return wanted is not None and shown is not None and shown != wanted
+
+
 def node_wrong_chain(view: ChainView, params: WrongChainParams) -> Iterator[Finding]:
     """Yield one finding per node of another chain; `value` is 1."""
-    limits = Limits(
-        critical=params.critical,
-        clear=Under(under=1, polls=params.clear_polls, for_ns=params.clear_slots * view.settings.pace_ns),
-    )
+    clear = Under(under=1, polls=params.clear_polls, for_ns=params.clear_slots * view.settings.pace_ns)
     for node in view.answering:
         wrong = mismatch(view, node)
         if wrong is not None:
@@ -46,7 +51,7 @@ def node_wrong_chain(view: ChainView, params: WrongChainParams) -> Iterator[Find
                 labels=node.labels,
                 value=1,
                 unit="mismatch",
-                limits=limits,
+                limits=Limits(critical=params.critical, clear=clear, latched=has_wrong_genesis(view, node)),
                 sample=node.seen.polls,
                 summary=f"{node.settings.name} is a node of another chain: {wrong}",
                 grade=view.head.grade,

@@ -3,14 +3,16 @@
 What cannot apply (a node that is configured no longer, a tick of an unknown chain) changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.alerting.lifecycle import Moment, acknowledge, adopt, advance, resumed, retire, revived
+from tocsin.chain.nodelife import NodeLife, redial
 from tocsin.clock import NS
 from tocsin.detect import REGISTRY, SELF_DETECTORS
-from tocsin.engine import documents, host, pace
+from tocsin.engine import documents, host, maintenance, pace, selfwatch, trust
 from tocsin.engine.labels import chain_labels, node_labels, self_labels
+from tocsin.engine.lives import closed
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.tick import tick
 from tocsin.model.alert import Alert, Finding, Grade, Labels, Limits, Subject, Under
@@ -128,6 +130,7 @@ def _resumed(state: ChainState, t_ns: int, gap_ns: int) -> ChainState:
     return evolve(
         _anew(state, t_ns - watched_ns),
         alerts=resumed(state.alerts, gap_ns),
+        observed=resumed(state.observed, gap_ns),
         split_since_ns=None if split is None else split + gap_ns,
     )
 
@@ -175,6 +178,8 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
         now_ns=event.t_ns,
         loop_lag_ns=event.loop_lag_ns,
         config_problems=state.config_problems,
+        illegal=selfwatch.illegal(state),
+        suspects=selfwatch.suspects(state, settings),
         wall_ns=event.wall_ns,
         host=host.view(state, settings),
         ages=host.ages(state, settings),
@@ -184,7 +189,11 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
         for detector in SELF_DETECTORS
         for finding in detector.run(view, settings.detectors.get(detector.id) or detector.params())
     )
-    subjects = {view.labels: Subject(sample=state.tick), **host.subjects(state, settings)}
+    subjects = {
+        view.labels: Subject(sample=state.tick),
+        **host.subjects(state, settings),
+        **selfwatch.seen_subjects(state),
+    }
     alerts, said = advance(state.alerts, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
     state, effects = _numbered(evolve(state, alerts=alerts), said, event.wall_ns)
     return Step(state=state, findings=findings, effects=effects)
@@ -210,6 +219,8 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
             split_since_ns=None,
             pace=None,  # those who poll are new, too
             alerts=revived(chain.alerts),
+            observed=revived(chain.observed),
+            lives={node: redial(life, "a new start", state.t_ns) for node, life in chain.lives.items()},
         )
         for name, chain in state.chains.items()
     }
@@ -232,12 +243,13 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
 def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
     """Take a new configuration: keep what is still watched, resolve and clear what is not."""
     before = {chain.name: chain.id for chain in state.settings.chains} if state.settings is not None else {}
+    moved = _moved(state.settings, settings)
     moment = Moment(now_ns=t_ns, wall_ns=state.wall_ns)
     said: list[Alert] = []
     chains: dict[str, ChainState] = {}
     for chain in settings.chains:
         old = state.chains.get(chain.name) if before.get(chain.name) == chain.id else None
-        chains[chain.name] = _with_nodes(old or ChainState(started_ns=t_ns), chain)
+        chains[chain.name] = _with_nodes(old or ChainState(started_ns=t_ns), chain, t_ns, moved.get(chain.name, ()))
     # What waits of a chain that goes, or becomes another one, would be taken for news of it later.
     stays = {chain.name for chain in settings.chains if before.get(chain.name) == chain.id}
     inbox = tuple([received for received in state.inbox if received.chain in stays])
@@ -247,8 +259,9 @@ def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
         alerts, resolved = retire(state.chains[name].alerts, subjects, moment)
         said += resolved
         if kept is not None:
-            chains[name] = evolve(kept, alerts=alerts)
-    alerts, resolved = retire(state.alerts, host.own_subjects(settings), moment)
+            observed, _ = retire(kept.observed, subjects, moment)
+            chains[name] = evolve(kept, alerts=alerts, observed=evolve(observed, activations={}))
+    alerts, resolved = retire(state.alerts, (*host.own_subjects(settings), *selfwatch.own_subjects(settings)), moment)
     said += resolved
     state = evolve(
         state,
@@ -279,7 +292,7 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
             alerts, told = adopt(chains[name].alerts, orphan, moment, watched=True, limits=limits)
             chains[name] = evolve(chains[name], alerts=alerts)
         else:
-            watched = orphan.labels in host.own_subjects(settings)
+            watched = orphan.labels in (*host.own_subjects(settings), *selfwatch.own_subjects(settings))
             limits = _limits_of(orphan.detector, settings.detectors)
             own, told = adopt(own, orphan, moment, watched=watched, limits=limits)
         said += told
@@ -294,17 +307,57 @@ def _limits_of(detector: str, configured: Mapping[str, object]) -> Limits:
     return Limits(clear=clear if isinstance(clear, Under) else Under(under=1), latched=latched is True)
 
 
-def _with_nodes(state: ChainState, chain: ChainSettings) -> ChainState:
+def _moved(before: Settings | None, after: Settings) -> dict[str, list[str]]:
+    """Return the nodes of each chain whose address is another one now: what was seen there says nothing of them."""
+    were = {
+        (chain.name, node.name): node.endpoint
+        for chain in (before.chains if before is not None else ())
+        for node in chain.nodes
+    }
+    return {
+        chain.name: [
+            node.name for node in chain.nodes if were.get((chain.name, node.name), node.endpoint) != node.endpoint
+        ]
+        for chain in after.chains
+    }
+
+
+def _with_nodes(state: ChainState, chain: ChainSettings, t_ns: int, moved: Sequence[str]) -> ChainState:
     names = [node.name for node in chain.nodes]
-    fresh = [name for name in names if name not in state.nodes]
+    fresh = [name for name in names if name not in state.nodes or name in moved]
+    gone = {name: life for name, life in state.lives.items() if name not in names}
+    ended = closed(state, gone, t_ns) if gone or state.closed else state.closed
+    redialled = {
+        name: redial(state.lives[name], "it has another address", t_ns) for name in moved if name in state.lives
+    }
     return evolve(
         state,
-        nodes={name: state.nodes.get(name, NodeRecord()) for name in names},
+        nodes={name: _record(state.nodes.get(name), is_moved=name in moved) for name in names},
+        closed={name: life for name, life in ended.items() if name not in names},
+        maintenance={name: window for name, window in state.maintenance.items() if name in names},
+        doubts={name: doubt for name, doubt in state.doubts.items() if name in names and name not in moved},
+        trust=trust.configured(state.trust, chain),
         beacons={one.node.name: state.beacons.get(one.node.name, BeaconRecord()) for one in chain.beacons},
-        lives={name: state.lives[name] for name in names if name in state.lives},
+        lives={
+            name: life
+            for name in names
+            if (life := redialled.get(name) or state.lives.get(name) or _back(ended.get(name), t_ns)) is not None
+        },
         judged_polls={name: state.judged_polls[name] for name in names if name in state.judged_polls},
         awaited=tuple(sorted({*(name for name in state.awaited if name in names), *fresh})),
     )
+
+
+def _record(known: NodeRecord | None, *, is_moved: bool) -> NodeRecord:
+    """Return what is known of a node; of one that moved only how often it was asked, which numbers its samples."""
+    if known is None or not is_moved:
+        return known or NodeRecord()
+    return NodeRecord(polls=known.polls, answers=known.answers)
+
+
+def _back(ended: NodeLife | None, t_ns: int) -> NodeLife | None:
+    """Return the life of a node that was closed lately and is back: a new one, that remembers its relapses."""
+    return NodeLife(since_ns=t_ns, relapses=ended.relapses) if ended is not None and ended.relapses else None
 
 
 def _subjects(settings: Settings, name: str) -> list[Labels]:
@@ -314,12 +367,45 @@ def _subjects(settings: Settings, name: str) -> list[Labels]:
 
 
 def _commanded(state: EngineState, event: Commanded) -> Step:
-    """Carry out a person's command. `ack`: args `fingerprint` and `why`."""
+    """Carry out a person's command: `ack` (args `fingerprint`, `why`) or `maintenance`."""
     state = evolve(state, wall_ns=event.wall_ns)
-    if event.verb != "ack":
+    match event.verb:
+        case "ack":
+            return _acknowledged(state, event)
+        case maintenance.VERB:
+            return _maintained(state, event)
+        case _:
+            return Step(state=state)
+
+
+def _maintained(state: EngineState, event: Commanded) -> Step:
+    """Begin or end the maintenance of a node: see `tocsin.engine.maintenance`."""
+    settings = state.settings
+    # A person is told until when by the wall clock; how long it lasts is counted in engine time, from now.
+    event = evolve(event, t_ns=state.t_ns)
+    wanted = maintenance.window_of(event, settings) if settings is not None else None
+    if settings is None or wanted is None:
         return Step(state=state)
+    chain, node, window = wanted
+    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns)
+    before = state.chains[chain.name]
+    said: tuple[Alert, ...] = ()
+    if window is None:
+        after = maintenance.ended(before, (node.name,))
+    else:
+        after, said = maintenance.begun(before, settings, chain, node, window, moment)
+    if after is before:
+        return Step(state=state)
+    state, effects = _numbered(evolve(state, chains={**state.chains, chain.name: after}), said, event.wall_ns)
+    state, told = documents.changed(state, event.wall_ns, event.t_ns, chain.name)
+    return Step(state=state, effects=(*effects, *told))
+
+
+def _acknowledged(state: EngineState, event: Commanded) -> Step:
     key = dict(event.args).get("fingerprint", "")
     moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns)
+    if state.settings is not None and (own_alert := state.alerts.tracked.get(key)) is not None:
+        state = selfwatch.acknowledged(state, state.settings, own_alert)
     alerts, said = acknowledge(state.alerts, key, event.by, moment)
     state = evolve(state, alerts=alerts)
     for name in sorted(state.chains):

@@ -7,17 +7,19 @@ leaves no trace in what is decided.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tocsin.alerting.lifecycle import Moment, advance
+from tocsin.alerting.lifecycle import Moment
 from tocsin.chain import nodelife
 from tocsin.chain.agreement import Circumstances, Decision, agree, agree_finalized
 from tocsin.chain.tree import BACKFILL, HeaderTree, insert, is_bridgeable, prune, relation
 from tocsin.detect import CHAIN_DETECTORS
-from tocsin.engine import backfill, beacons, capabilities
+from tocsin.engine import backfill, beacons, capabilities, doubt, maintenance
 from tocsin.engine.fold import fetched, fold
 from tocsin.engine.labels import chain_labels, node_labels
+from tocsin.engine.lives import live
 from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState
-from tocsin.model.alert import Alert, AlertState, Finding, Grade, Labels, Subject
+from tocsin.engine.trust import judge
+from tocsin.model.alert import Alert, Finding, Grade, Labels, Subject
 from tocsin.model.block import BlockRef, Header
 from tocsin.model.effect import Fetch
 from tocsin.model.event import BeaconPolled, Fetched, Polled, Ticked
@@ -74,7 +76,8 @@ def tick(
 ) -> Looked:
     """Return the chain after one tick over the news since the last. `request` is the number last used for a fetch."""
     has_news = bool(news)
-    folded = _fold(state, news, chain)
+    state = maintenance.ended(state, maintenance.expired(state.maintenance, event.t_ns))
+    folded = doubt.heard(_fold(state, news, chain), news)
     if not _is_warm(folded, chain, event.t_ns):
         return Looked(chain=folded, request=request, judged=False)
     # Votes change with observations only; what waits for links changes with time too.
@@ -84,9 +87,9 @@ def tick(
     view = _view(placed, relations, settings, chain, event)
     findings = tuple(_run(view, chain))
     subjects = _subjects(view, _unplaced(placed, chain, event.t_ns))
-    alerts, said = advance(placed.alerts, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
-    judged = evolve(placed, alerts=alerts)
-    lived = evolve(judged, lives=_lives(judged, view, chain, event.t_ns))
+    judged = judge(placed, view, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
+    said = judged.alerts
+    lived = live(judged.chain, view, chain)
     asked, fetches = _asked(lived, chain, event.t_ns, request) if has_news else (lived, ())
     return Looked(
         chain=_pruned(asked, len(state.tree.headers)) if has_news else lived,
@@ -99,12 +102,14 @@ def tick(
 
 
 def _asked(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
-    """Return the chain with all that nodes are asked outside their polls: headers that link, and what they can do."""
+    """Return the chain with all that nodes are asked outside their polls: links, doubts, what they can do."""
     sought, links = backfill.plan(state, chain, now_ns, request)
+    state, again = doubt.plan(evolve(state, sought=sought), chain, now_ns, links[-1].request if links else request)
+    asked = (*links, *again)
     if now_ns < state.survey_due_ns:
-        return evolve(state, sought=sought), links
-    surveys, due_ns, trials = capabilities.plan(state, chain, now_ns, links[-1].request if links else request)
-    return evolve(state, sought=sought, surveys=surveys, survey_due_ns=due_ns), (*links, *trials)
+        return state, asked
+    surveys, due_ns, trials = capabilities.plan(state, chain, now_ns, asked[-1].request if asked else request)
+    return evolve(state, surveys=surveys, survey_due_ns=due_ns), (*asked, *trials)
 
 
 def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], chain: ChainSettings) -> ChainState:
@@ -112,6 +117,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
         return evolve(state, tick=state.tick + 1)
     nodes, sought, awaited = dict(state.nodes), state.sought, set(state.awaited)
     headers: list[Header] = []
+    believed = doubt.is_believed(state)
     surveys = state.surveys
     layer = state.beacons
     for event in sorted(news, key=_canonical):
@@ -131,7 +137,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
             continue
         if event.t_ns >= state.started_ns:
             awaited.discard(event.node)
-        nodes[event.node] = after = fold(record, event, chain)
+        nodes[event.node] = after = doubt.settled(record, fold(record, event, chain), believed=believed)
         if after.head is not None and after.head is not record.head:
             headers.append(after.head)
     tree = insert(state.tree, *headers) if headers else state.tree
@@ -174,9 +180,19 @@ def is_sound(record: NodeRecord, chain: ChainSettings, since_ns: int) -> bool:
     )
 
 
+def may_vote(state: ChainState, name: str) -> bool:
+    """Tell whether a node's state leaves it a vote; whether what it shows is one is another question."""
+    life = state.lives.get(name)
+    return name not in state.maintenance and (life is None or life.state not in nodelife.MUTE)
+
+
 def _agree(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
     groups = groups_of(chain)
-    sound = {name: record for name, record in sorted(state.nodes.items()) if is_sound(record, chain, state.started_ns)}
+    sound = {
+        name: record
+        for name, record in sorted(state.nodes.items())
+        if is_sound(record, chain, state.started_ns) and may_vote(state, name)
+    }
     votes = {name: record.head.hash for name, record in sound.items() if record.head is not None}
     unplaced = _unplaced(state, chain, now_ns)
     overdue = {votes[name] for name in state.unlinked if name in votes and name not in unplaced}
@@ -275,10 +291,11 @@ def _view(
             labels=node_labels(settings, chain, node),
             seen=state.nodes[node.name],
             relation=relations[node.name],
-            voting=is_sound(state.nodes[node.name], chain, state.started_ns),
+            voting=is_sound(state.nodes[node.name], chain, state.started_ns) and may_vote(state, node.name),
             severed=_is_severed(state, state.nodes[node.name], relations[node.name]),
         )
         for node in chain.nodes
+        if node.name not in state.maintenance
     )
     block = state.head.block
     layer = beacons.views(state, settings, chain)
@@ -336,25 +353,6 @@ def _subjects(view: ChainView, unplaced: Collection[str]) -> dict[Labels, Subjec
         subjects[beacon.labels] = Subject(sample=sample, lost=beacon.seen.missed >= SILENT_POLLS)
     subjects[view.labels] = Subject(sample=view.tick)
     return subjects
-
-
-def _lives(state: ChainState, view: ChainView, chain: ChainSettings, now_ns: int) -> dict[str, nodelife.NodeLife]:
-    params = nodelife.LifeParams.for_poll(chain.poll_ns)
-    firing: dict[Labels, dict[str, str]] = {}
-    for tracked in state.alerts.tracked.values():
-        if tracked.state is not AlertState.PENDING:
-            firing.setdefault(tracked.finding.labels, {})[tracked.finding.detector] = tracked.finding.summary
-    lives = {}
-    for node in view.nodes:
-        name = node.settings.name
-        life = state.lives.get(name) or nodelife.NodeLife(since_ns=now_ns)
-        if life.state is nodelife.NodeState.HEALTHY and not life.flags and node.labels not in firing:
-            lives[name] = life
-            continue
-        before = state.judged_polls.get(name, 0)
-        polled_ok = node.seen.missed == 0 if node.seen.polls != before else None
-        lives[name] = nodelife.advance(life, firing.get(node.labels, {}), polled_ok, now_ns, params)
-    return lives
 
 
 def _pruned(state: ChainState, before: int) -> ChainState:

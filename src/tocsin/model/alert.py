@@ -75,6 +75,8 @@ class Limits:
     critical: Over | None = None
     clear: Under = Under(under=1)
     latched: bool = False
+    at_most: Severity | None = None
+    """Whatever is reached, no worse is said: the detector is not wholly believed yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,8 @@ class Alert:
     count: int
     """How many events this activation has published, this one included."""
     reason: str
-    """Why it changed: fired, raised, data-missing, data-back, cleared, acked, unconfigured, state-lost."""
+    """Why it changed: fired, raised, data-missing, data-back, cleared, acked, unconfigured, state-lost, maintenance,
+    detector-suspect."""
     acked_by: str | None = None
     previous: AlertState | None = None
     inhibited_by: str | None = None

@@ -87,7 +87,11 @@ class NodeRecord:
     corrupt: Header | None = None
     """The newest header, while its fields do not hash to its hash."""
     corrupt_hash: str | None = None
-    """What the fields of `corrupt` really hash to."""
+    """What the fields of `corrupt` (or `mismatch`) really hash to."""
+    mismatch: Header | None = None
+    """As `corrupt`, where such a header is not held against nodes of this chain, and counts as unverified."""
+    is_confirmed: bool = False
+    """Whether the node, asked once more, has confirmed that it gives such headers."""
     safe: BlockRef | None = None
     finalized: BlockRef | None = None
     syncing: bool | None = None

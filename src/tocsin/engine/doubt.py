@@ -1,0 +1,106 @@
+"""A header that does not hash to its hash accuses its node, so the node is asked for it once more before it is said.
+
+By the header's hash: an answer to that comes fresh from the node, where `latest` said twice may be one wrong copy on
+the way that was served twice. The doubt is confirmed when the node gives the same contradiction again, when the next
+wrong header is another one, or when it goes on showing one header that it gives no better copy of, three times asked.
+
+The last good head is kept beside the bad header all the while; nothing is forgotten for it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from tocsin.clock import NS
+from tocsin.detect.node_corrupt_header import ID
+from tocsin.engine.fold import header_of
+from tocsin.engine.state import ChainState, Doubt
+from tocsin.engine.trust import level
+from tocsin.model.block import Header, Verification
+from tocsin.model.effect import Fetch
+from tocsin.model.event import Event, Fetched
+from tocsin.model.evolve import evolve
+from tocsin.model.observation import by_hash
+from tocsin.model.settings import ChainSettings
+from tocsin.model.trust import Trust
+from tocsin.model.view import NodeRecord
+
+TRIES = 3
+_PATIENCE_POLLS = 3
+_AT_ONCE_NS = -3600 * NS
+"""Asked so long ago that it is time to ask again."""
+
+
+def is_believed(state: ChainState) -> bool:
+    """Tell whether a header that does not hash to its hash is held against the node that showed it."""
+    return level(state.trust, ID) is not Trust.OBSERVE
+
+
+def settled(before: NodeRecord, after: NodeRecord, *, believed: bool) -> NodeRecord:
+    """Return the record after a poll as this chain's trust in header hashes has it.
+
+    Where the check is only observed the header counts as one that cannot be verified; what was found stays noted.
+    """
+    if after.corrupt is None:
+        is_over = after.mismatch is not None or after.is_confirmed
+        if not is_over or after.answers == before.answers:
+            return after
+        return evolve(after, mismatch=None, is_confirmed=False)
+    if believed:
+        return after if after.mismatch is None else evolve(after, mismatch=None)
+    head = evolve(after.corrupt, verification=Verification.CANNOT_VERIFY)
+    is_higher = after.head is None or head.number > after.head.number
+    since_ns = after.last_answer_ns if is_higher else after.head_since_ns
+    return evolve(after, head=head, head_since_ns=since_ns, corrupt=None, mismatch=after.corrupt)
+
+
+def heard(state: ChainState, news: Sequence[Event]) -> ChainState:
+    """Take the answers to what was asked once more."""
+    for event in news if state.doubts else ():
+        if isinstance(event, Fetched):
+            state = _answered(state, event)
+    return state
+
+
+def _answered(state: ChainState, event: Fetched) -> ChainState:
+    doubt, record = state.doubts.get(event.node), state.nodes.get(event.node)
+    if doubt is None or record is None or doubt.request != event.request or _wrong(record) is None:
+        return state
+    result = event.part.result if event.part is not None else None
+    header = header_of(result) if result is not None else None
+    if isinstance(header, Header) and header.hash == doubt.hash and header.verification is Verification.MISMATCH:
+        return _confirmed(state, event.node, record)
+    return evolve(state, doubts={**state.doubts, event.node: evolve(doubt, asked_ns=_AT_ONCE_NS, request=0)})
+
+
+def plan(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
+    """Return what to ask once more, and the state that waits for it; called after every tick with news."""
+    fetches: list[Fetch] = []
+    for name, record in sorted(state.nodes.items()):
+        wrong = _wrong(record)
+        doubt = state.doubts.get(name)
+        if wrong is None or record.is_confirmed:
+            state = state if doubt is None else evolve(state, doubts=_less(state.doubts, name))
+        elif doubt is not None and doubt.hash != wrong.hash:
+            state = _confirmed(state, name, record)
+        elif doubt is None or now_ns - doubt.asked_ns >= _PATIENCE_POLLS * chain.poll_ns:
+            tries = doubt.tries if doubt is not None else 0
+            if tries == TRIES:
+                state = _confirmed(state, name, record)
+                continue
+            request += 1
+            asked = Doubt(hash=wrong.hash, request=request, asked_ns=now_ns, tries=tries + 1)
+            state = evolve(state, doubts={**state.doubts, name: asked})
+            fetches.append(Fetch(request=request, chain=chain.name, node=name, call=by_hash(wrong.hash)))
+    return state, tuple(fetches)
+
+
+def _wrong(record: NodeRecord) -> Header | None:
+    return record.corrupt or record.mismatch
+
+
+def _confirmed(state: ChainState, name: str, record: NodeRecord) -> ChainState:
+    nodes = {**state.nodes, name: evolve(record, is_confirmed=True)}
+    return evolve(state, nodes=nodes, doubts=_less(state.doubts, name))
+
+
+def _less(doubts: Mapping[str, Doubt], name: str) -> dict[str, Doubt]:
+    return {node: doubt for node, doubt in doubts.items() if node != name}
