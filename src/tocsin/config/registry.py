@@ -32,6 +32,9 @@ Registry = Mapping[str, type[Any]]
 SELF = ("self.", "host.", "peer.")
 """Detectors with these prefixes watch the watchdog itself, its host and its peers, and belong to no chain."""
 
+TRUST = "trust"
+"""Key beside the Params of a detector that looks at chains: how far it is believed, instead of earning it."""
+
 _SUFFIX = "_ns"
 _LARGEST = 2**63 - 1
 
@@ -61,6 +64,8 @@ def table_of(params: type[Any]) -> type[BaseModel]:
 
 
 def _build(params: type[Any]) -> type[BaseModel]:
+    if TRUST in (public_key(field.name) for field in dataclasses.fields(params)):
+        raise TypeError(f"{params.__name__}.{TRUST}: the key is taken, by what every detector has beside its Params")
     fields: dict[str, Any] = {
         field.name: (
             _kind(params, field.name, hint),

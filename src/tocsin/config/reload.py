@@ -95,17 +95,17 @@ def _keys(old: Chain | Node, new: Chain | Node) -> tuple[str, ...]:
 
 
 def _detectors(old: Loaded, new: Loaded) -> Iterator[tuple[str, str]]:
-    pairs = [("", old.settings.detectors, new.settings.detectors)]
+    for detector in sorted(_differing(old.settings.detectors, new.settings.detectors)):
+        yield "", detector
     after = {chain.name: chain for chain in new.settings.chains}
-    pairs += [
-        (chain.name, chain.detectors, after[chain.name].detectors)
-        for chain in old.settings.chains
-        if chain.name in after
-    ]
-    for chain_name, before, now in pairs:
-        for detector in sorted({*before, *now}):
-            if before.get(detector) != now.get(detector):
-                yield chain_name, detector
+    for chain in old.settings.chains:
+        if (now := after.get(chain.name)) is not None:
+            limits, trust = _differing(chain.detectors, now.detectors), _differing(chain.trust, now.trust)
+            yield from ((chain.name, detector) for detector in sorted(limits | trust))
+
+
+def _differing(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:
+    return {key for key in {*before, *now} if before.get(key) != now.get(key)}
 
 
 def _restarts(old: Tree, new: Tree) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """From the tree to what the pure core gets: derived defaults, Params of every detector, `Settings` without secrets."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -9,11 +10,12 @@ from pydantic import ValidationError
 from tocsin.config.documents import Document
 from tocsin.config.locate import Path
 from tocsin.config.problems import Problems, suggestion
-from tocsin.config.registry import SELF, Registry, given, table_of
+from tocsin.config.registry import SELF, TRUST, Registry, given, table_of
 from tocsin.config.tree import Chain, Mqtt, Node, Tree
 from tocsin.config.wording import describe_value
 from tocsin.model.block import BlockRef
 from tocsin.model.settings import BaseFeeRule, ChainSettings, NodeSettings, Settings
+from tocsin.model.trust import Trust
 from tocsin.units import DurationNs, duration_ns
 
 SHORTEST_TIMEOUT = duration_ns("250ms")
@@ -89,13 +91,28 @@ class DetectorTables:
         for name, table in tables.items():
             path = (*at, name)
             if name in known:
-                yield name, self._table(known[name], table, path)
+                yield name, self._table(known[name], table, path, earns=not name.startswith(SELF))
             elif name in self._registry:
                 self._error(path, "watches the watchdog itself; write it as [detector], not under a chain")
             else:
                 self._error(path, "unknown detector" + suggestion(str(name), known))
 
-    def _table(self, params: type[Any], table: object, path: Path) -> Mapping[str, Any]:
+    def _table(self, params: type[Any], table: object, path: Path, *, earns: bool) -> Mapping[str, Any]:
+        """Return the fields that a table sets, and its `trust` for a detector that `earns` some."""
+        beside: dict[str, Any] = {}
+        if earns and isinstance(table, Mapping) and TRUST in table:
+            beside = self._trust(table[TRUST], (*path, TRUST))
+            table = {key: value for key, value in table.items() if key != TRUST}
+        return {**self._params(params, table, path, (TRUST,) if earns else ()), **beside}
+
+    def _trust(self, word: object, path: Path) -> dict[str, Any]:
+        words = [each.value for each in Trust]
+        if word in words:
+            return {TRUST: Trust(word)}
+        self._error(path, f"write one of {', '.join(words)}")
+        return {}
+
+    def _params(self, params: type[Any], table: object, path: Path, beside: tuple[str, ...]) -> Mapping[str, Any]:
         try:
             fields = given(table_of(params).model_validate(table))
         except ValidationError as error:
@@ -103,6 +120,7 @@ class DetectorTables:
                 where = (*path, *found["loc"])
                 if found["type"] == "extra_forbidden":
                     known = _keys_at(params, tuple(found["loc"][:-1]))
+                    known += beside if len(found["loc"]) == 1 else ()
                     self._error(where, "unknown key" + suggestion(str(found["loc"][-1]), known))
                 else:
                     self._error(where, describe_value(found, where))
@@ -143,7 +161,10 @@ def settings_of(
         environment=tree.watchdog.environment,
         config_hash="",
         chains=tuple(
-            _chain_settings(chain, resolved(_of_chains(registry), profile, common, specific))
+            replace(
+                _chain_settings(chain, resolved(_of_chains(registry), profile, common, specific)),
+                trust=trusted(profile, common, specific),
+            )
             for chain, (profile, specific) in zip(tree.chains, chains, strict=True)
         ),
         detectors=resolved(own, common),
@@ -157,9 +178,15 @@ def _of_chains(registry: Registry) -> Registry:
 def resolved(registry: Registry, *layers: Overrides) -> Mapping[str, object]:
     """Return Params of every detector in the registry; a later layer goes before an earlier one, key by key."""
     return {
-        name: params(**{key: value for layer in layers for key, value in layer.get(name, {}).items()})
+        name: params(**{key: value for layer in layers for key, value in layer.get(name, {}).items() if key != TRUST})
         for name, params in sorted(registry.items())
     }
+
+
+def trusted(*layers: Overrides) -> Mapping[str, Trust]:
+    """Return how far detectors are believed, as configured; a later layer goes before an earlier one."""
+    found = {name: fields[TRUST] for layer in layers for name, fields in layer.items() if TRUST in fields}
+    return dict(sorted(found.items()))
 
 
 def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSettings:

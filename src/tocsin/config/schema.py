@@ -4,12 +4,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from tocsin.config.registry import SELF, Registry, table_of
+from tocsin.config.registry import SELF, TRUST, Registry, table_of
 from tocsin.config.tree import TABLES, Tree
+from tocsin.model.trust import Trust
 
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+_TRUST: Schema = {
+    "description": "How far it is believed, instead of earning it: counted only, a warning at most, or as it is.",
+    "enum": [each.value for each in Trust],
+}
 
 
 def json_schema(registry: Registry) -> Schema:
@@ -20,6 +27,8 @@ def json_schema(registry: Registry) -> Schema:
         _write_defaults(table, (schema if table is Tree else definitions[table.__name__])["properties"])
     tables = {name: _params(name, registry[name], definitions) for name in sorted(registry)}
     of_chains = {name: table for name, table in tables.items() if not name.startswith(SELF)}
+    for table in of_chains.values():
+        table.setdefault("properties", {})[TRUST] = _TRUST
     schema["properties"]["detector"] |= _closed(tables)
     definitions["Chain"]["properties"]["detector"] |= _closed(of_chains)
     # What a profile can bring need not stand in the file.

@@ -7,30 +7,43 @@ from typing import Any
 import orjson
 
 from tocsin.config.locate import Path
-from tocsin.config.registry import plain
+from tocsin.config.registry import TRUST, plain
 from tocsin.config.tree import TABLES, Tree
 from tocsin.config.wording import tables_of
 from tocsin.model.settings import Settings
+from tocsin.model.trust import Trust
 
 Document = dict[str, Any]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def effective(tree: Tree, settings: Settings, common: Mapping[str, object]) -> Document:
+def effective(
+    tree: Tree, settings: Settings, common: Mapping[str, object], trust: Mapping[str, Trust] | None = None
+) -> Document:
     """Return the document in the shape of the TOML, without `include`: what it brought in stands in its place.
 
-    `common` has the Params that hold where a chain (or its profile) says nothing else; a chain's stand only where they
-    differ.
+    `common` has the Params that hold where a chain (or its profile) says nothing else, `trust` how far detectors are
+    believed there; a chain's stand only where they differ.
     """
+    everywhere = trust or {}
     document: Document = tree.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"include"})
     for table, chain in zip(document["chain"], settings.chains, strict=True):
         table["node"] = [{key: value for key, value in node.items() if value not in ("", {})} for node in table["node"]]
         del table["detector"]
-        if own := {name: plain(params) for name, params in chain.detectors.items() if common[name] != params}:
+        own = {
+            name: _detector(params, chain.trust.get(name))
+            for name, params in chain.detectors.items()
+            if common[name] != params or chain.trust.get(name) != everywhere.get(name)
+        }
+        if own:
             table["detector"] = own
-    document["detector"] = {name: plain(params) for name, params in common.items()}
+    document["detector"] = {name: _detector(params, everywhere.get(name)) for name, params in common.items()}
     return document
+
+
+def _detector(params: object, trust: Trust | None) -> Document:
+    return plain(params) if trust is None else {**plain(params), TRUST: trust.value}
 
 
 def canonical(document: Document, settings: Settings) -> bytes:
