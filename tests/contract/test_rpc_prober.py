@@ -12,6 +12,7 @@ import pytest
 from tests.support.rpcserver import Request, answer, base_clock, endpoint, engine_clock, http, saying, serving, virtual
 
 from tocsin.clock import MS
+from tocsin.model.effect import Pace
 from tocsin.model.event import Polled
 from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, SAFE, SYNCING, FaultKind, RpcErrorKind
 from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
@@ -56,6 +57,7 @@ async def probing(
     lag: LoopLag | None = None,
     slow: tuple[str, ...] = (),
     slow_ms: int = 300,
+    sparse_ms: int = 60_000,
     **changes: Any,
 ) -> AsyncIterator[tuple[Prober, Any]]:
     clock = engine_clock()
@@ -67,6 +69,7 @@ async def probing(
         slot_ns=slot_ms * MS,
         slow_calls=slow,
         slow_ns=slow_ms * MS,
+        sparse_ns=sparse_ms * MS,
     )
     prober = Prober(plan, session, clock=clock, lag=lag or LoopLag(clock))
     events = Events()
@@ -308,3 +311,40 @@ async def test_a_node_that_does_not_answer_its_polls_is_asked_nothing_else() -> 
     async with serving(saying(http(b"", "500 Oops"))) as node, probing(node.url, slow=SLOW, slow_ms=50) as (_, events):
         await events.until(20)
     assert not any(b"web3_" in request.body or b"net_peer" in request.body for request in node.requests)
+
+
+@virtual
+async def test_a_scarce_budget_stretches_the_polls_and_never_beyond_the_floor() -> None:
+    # 3.5 calls a second refill it: every 50 ms would take 67, every second 5, the floor 2.5.
+    async with serving() as node, probing(node.url, budget_per_day=300_000, sparse_ms=2_000) as (_, events):
+        await events.until(2_500)
+        polls = events.got[-60:]
+        starts = [event.started_ns for event in polls]
+        gaps = [later - earlier for earlier, later in pairwise(starts)]
+        assert all(event.fault is None for event in events.got)
+        assert max(gaps) <= 2_050 * MS
+        assert sum(gaps) / len(gaps) > 1_000 * MS
+
+
+@virtual
+async def test_a_closer_look_may_spend_what_routine_may_not() -> None:
+    async with serving() as node, probing(node.url, budget_per_day=5_760, sparse_ms=60_000) as (prober, events):
+        await events.until(55)
+        calm = len(events.got)
+        await asyncio.sleep(3)
+        assert len(events.got) - calm <= 3
+        prober.follow(Pace(chain="test", arrival_ns=None, urgent=("n",)))
+        await asyncio.sleep(3)
+        assert len(events.got) - calm >= 10
+
+
+@virtual
+async def test_a_wake_does_not_break_a_scarce_budget() -> None:
+    async with serving() as node, probing(node.url, budget_per_day=5_760, sparse_ms=60_000) as (prober, events):
+        await events.until(55)
+        await asyncio.sleep(5)
+        calm = len(events.got)
+        for _ in range(100):
+            prober.wake()
+            await asyncio.sleep(0.03)
+        assert len(events.got) - calm <= 3

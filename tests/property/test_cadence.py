@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.clock import MS, NS
-from tocsin.rpc.cadence import Cadence, by_slot, evenly
+from tocsin.engine.cadence import Cadence, by_slot, evenly
 
 polls = st.integers(min_value=50 * MS, max_value=60 * NS)
 slots = st.fractions(min_value=4, max_value=40)

@@ -9,7 +9,7 @@ from tocsin.model.effect import Effect, Pace
 from tocsin.model.event import Event
 from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING
 from tocsin.model.settings import Settings
-from tocsin.rpc.cadence import by_slot, evenly
+from tocsin.engine.cadence import by_slot, evenly
 
 
 def with_slots(settings: Settings) -> Settings:

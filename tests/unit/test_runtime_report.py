@@ -8,10 +8,12 @@ import pytest
 from tests.support.configs import MINIMAL, loaded
 from tests.support.pool import Pool, settings_for
 
+from tocsin.cli import _report
 from tocsin.clock import EngineClock
 from tocsin.engine.state import EngineState
 from tocsin.mqtt.health import Health as BrokerHealth
 from tocsin.mqtt.health import Link, Tally
+from tocsin.rpc.bill import Bill
 from tocsin.runtime import report
 from tocsin.store import Counts, Mode
 from tocsin.store import Health as StoreHealth
@@ -101,3 +103,28 @@ def test_what_is_wrong_with_the_disk_is_named_and_a_warning(tmp_path: Path, chan
 def test_a_task_that_is_late_makes_everything_unknown(tmp_path: Path) -> None:
     said = document(tmp_path, late=("tick",))
     assert (said["level"], said["late"]) == ("unknown", ["tick"])
+
+
+def test_the_bill_sums_what_each_provider_s_nodes_cost(tmp_path: Path) -> None:
+    text = MINIMAL + 'provider = "cheap"\n[[provider]]\nname = "cheap"\nbudget = "1M/day"\n'
+    taken = loaded(tmp_path, text)
+    names = [node.name for node in taken.tree.chains[0].nodes]
+    chain = taken.tree.chains[0].name
+    cost = Bill(calls=1, units=2, forecast_calls=30, forecast_units=40)
+    written = report.document(
+        loaded=taken,
+        loaded_wall_ns=0,
+        started_wall_ns=0,
+        state=AGREED,
+        clock=EngineClock(ManualClock()),
+        broker=WELL,
+        store=SOUND,
+        late=(),
+        bills=[*((chain, name, cost) for name in names), (chain, "gone", cost)],
+    )
+    bill = {row["provider"]: row for row in written["bill"]}
+    assert bill["cheap"]["budget"] == 1_000_000
+    assert sum(row["calls"] for row in bill.values()) == len(names)
+    assert all(row["forecast_units"] == 40 * len(row["nodes"]) for row in bill.values())
+    shown = "\n".join(_report._own_lines(written))
+    assert "cheap about 30 calls a day, 40 of 1.0M units" in shown

@@ -160,6 +160,27 @@ def _own_lines(document: Mapping[str, Any]) -> Iterator[str]:
     store = _table(document, "store")
     if store.get("state") != "ok":
         yield f"store     {_str(store, 'state')}  {_str(store, 'detail')}"
+    if bill := [row for row in rows(document, "bill") if _whole(row.get("forecast_calls"))]:
+        yield f"asks      {'; '.join(_cost(row) for row in bill)}"
+
+
+def _cost(row: Mapping[str, Any]) -> str:
+    """Say what the nodes of one provider cost a day as things go, and what they may."""
+    forecast, units, budget = row.get("forecast_calls"), row.get("forecast_units"), row.get("budget")
+    words = f"{_str(row, 'provider')} about {_short(forecast)} calls a day"
+    if _whole(budget):
+        words += f", {_short(units)} of {_short(budget)} units"
+    return words
+
+
+def _short(count: object) -> str:
+    """Say a number to two digits: 86k, 1.2M."""
+    if not _whole(count):
+        return "?"
+    for unit, size in (("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}" if count < 10 * size else f"{count // size}{unit}"
+    return str(count)
 
 
 def _chain_lines(document: Mapping[str, Any], shift_ns: int, *, colour: bool) -> Iterator[str]:

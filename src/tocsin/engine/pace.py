@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from tocsin.alerting.lifecycle import Alerts
 from tocsin.clock import NS
+from tocsin.engine.cadence import is_by_slot
 from tocsin.engine.state import ChainState
 from tocsin.model.effect import Pace
 from tocsin.model.evolve import evolve
@@ -22,11 +23,6 @@ _FIRST_GUESS = 6
 
 _NOTABLE = 4
 """A shift of a quarter of a poll interval is told; less would change nothing that a poll sees."""
-
-
-def is_by_slot(chain: ChainSettings) -> bool:
-    """Tell whether polls are locked to the slots: there must be a slot clock, and room for fewer polls than evenly."""
-    return chain.genesis_time_s is not None and chain.block_time_ns >= 4 * chain.poll_ns
 
 
 def follow(before: ChainState, after: ChainState, chain: ChainSettings, wall_ahead_ns: int) -> ChainState:

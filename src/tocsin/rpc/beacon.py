@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from tocsin.clock import MS, NS, EngineClock
+from tocsin.engine.cadence import evenly
 from tocsin.model import beacon
 from tocsin.model.event import BeaconPolled, Event
 from tocsin.model.observation import Fault, FaultKind, Part
-from tocsin.rpc.cadence import evenly
 from tocsin.rpc.channel import HttpChannel, Progress
 from tocsin.rpc.discretion import Discretion
 from tocsin.rpc.endpoint import Endpoint

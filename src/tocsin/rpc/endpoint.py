@@ -30,5 +30,7 @@ class Endpoint:
     """Connections to this node at a time."""
     budget_per_day: int | None = None
     """Calls per day; a batch of three is three calls, as providers count."""
+    prices: tuple[tuple[str, int], ...] = ()
+    """What a call of a JSON-RPC method costs in the provider's units, sorted; one unit where it is not named."""
     max_body: int = 8 * 1024 * 1024
     """Bytes of one answer, decompressed."""

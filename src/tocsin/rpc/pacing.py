@@ -6,7 +6,9 @@ seed, so that several watchers behind one key do not come back in step.
 
 import random
 import re
+from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
+from enum import IntEnum
 
 from tocsin.clock import NS
 from tocsin.model.observation import Fault, FaultKind
@@ -36,8 +38,19 @@ def retry_after_ns(value: str | None, wall_ns: int) -> int | None:
     return min(max(0, at_ns - wall_ns), LONGEST_HOLD_NS)
 
 
+class Need(IntEnum):
+    """How much some calls matter, as the quarters of a budget that must be left after them."""
+
+    FLOOR = 0
+    """The rarest poll that is still a watch: nothing is kept back from it."""
+    CLOSER = 1
+    """A closer look, and whatever is asked besides the polls."""
+    ROUTINE = 2
+    """A poll of a node that is well."""
+
+
 class Budget:
-    """A token bucket of calls per day. It starts with an hour's worth and never holds more than that.
+    """A token bucket of calls, or of a provider's units, per day. It starts with an hour's worth and never holds more.
 
     Counted in units of 1/86,400e9 of a call, so that nothing is lost to rounding.
     """
@@ -50,37 +63,69 @@ class Budget:
         self._level = self._capacity
         self._at_ns: int | None = None
 
-    def take(self, calls: int, now_ns: int) -> int:
-        """Take the cost of some calls and return 0, or take nothing and return the ns until there is enough."""
+    def take(self, cost: int, now_ns: int) -> int:
+        """Take a cost and return 0, or take nothing and return the ns until there is enough."""
+        wait = self.wait(cost, now_ns)
+        if not wait:
+            self._level -= min(cost * _DAY_NS, self._capacity)
+        return wait
+
+    def wait(self, cost: int, now_ns: int) -> int:
+        """Return the ns until there is enough for a cost, 0 when there is."""
+        self._refill(now_ns)
+        short = min(cost * _DAY_NS, self._capacity) - self._level
+        if short <= 0:
+            return 0
+        return -(-short // self._per_day) if self._per_day else _DAY_NS
+
+    def affords(self, cost: int, need: Need, now_ns: int) -> bool:
+        """Tell whether a cost would leave what `need` must leave for what matters more."""
+        self._refill(now_ns)
+        return 4 * (self._level - cost * _DAY_NS) >= need * self._capacity
+
+    def _refill(self, now_ns: int) -> None:
         if self._at_ns is not None:
             self._level = min(self._capacity, self._level + max(0, now_ns - self._at_ns) * self._per_day)
         self._at_ns = now_ns
-        need = min(calls * _DAY_NS, self._capacity)
-        if self._level >= need:
-            self._level -= need
-            return 0
-        return -(-(need - self._level) // self._per_day) if self._per_day else _DAY_NS
 
 
 class Pacing:
-    """The holds and the budget of one node."""
+    """The holds of one node, its budget of calls, and its part of the budgets of units that it shares with others."""
 
-    def __init__(self, *, budget_per_day: int | None = None, seed: int | str = 0) -> None:
+    def __init__(
+        self, *, budget_per_day: int | None = None, shared: Sequence[Budget] = (), seed: int | str = 0
+    ) -> None:
         self._budget = None if budget_per_day is None else Budget(budget_per_day)
+        self._shared = tuple(shared)
         self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
         self._until_ns = 0
         self._own_holds = 0
 
-    def check(self, calls: int, now_ns: int) -> Fault | None:
-        """Return why these calls are not to be sent now, or None and take their cost from the budget."""
+    @property
+    def is_bounded(self) -> bool:
+        """Whether any budget holds."""
+        return self._budget is not None or bool(self._shared)
+
+    def affords(self, calls: int, units: int, need: Need, now_ns: int) -> bool:
+        """Tell whether every budget has enough for these calls and for what matters more than they do."""
+        return (self._budget is None or self._budget.affords(calls, need, now_ns)) and all(
+            budget.affords(units, need, now_ns) for budget in self._shared
+        )
+
+    def check(self, calls: int, now_ns: int, units: int = 0) -> Fault | None:
+        """Return why these calls are not to be sent now, or None and take their cost from the budgets."""
         if now_ns < self._until_ns:
             left = self._until_ns - now_ns
             detail = f"not asked: the node limits our rate, {-(-left // NS)} s to go"
             return Fault(kind=FaultKind.RATE_LIMITED, detail=detail, retry_after_ns=left)
-        wait = 0 if self._budget is None else self._budget.take(calls, now_ns)
+        costs = [(budget, units) for budget in self._shared]
+        costs += [] if self._budget is None else [(self._budget, calls)]
+        wait = max((budget.wait(cost, now_ns) for budget, cost in costs), default=0)
         if wait:
             detail = f"not asked: the budget is spent, {-(-wait // NS)} s until it allows {calls} calls"
             return Fault(kind=FaultKind.BUDGET, detail=detail, retry_after_ns=wait)
+        for budget, cost in costs:
+            budget.take(cost, now_ns)
         return None
 
     def limited(self, asked_ns: int | None, now_ns: int) -> int:

@@ -1,6 +1,6 @@
 """Asks one node what its head is, again and again, and reports every answer and every failure once.
 
-All nodes of a chain are polled at the same instants (`tocsin.rpc.cadence`), so that their answers fall into one
+All nodes of a chain are polled at the same instants (`tocsin.engine.cadence`), so that their answers fall into one
 evaluation tick and are compared like with like; a few milliseconds of jitter per node keep the requests from leaving in
 one burst. The prober never retries: every failure is a sample.
 
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tocsin.clock import MS, NS, EngineClock
+from tocsin.engine.cadence import by_slot, evenly
 from tocsin.model.effect import Fetch, Pace
 from tocsin.model.event import Event, Polled
 from tocsin.model.observation import (
@@ -27,8 +28,8 @@ from tocsin.model.observation import (
     Part,
     RpcErrorKind,
 )
-from tocsin.rpc.cadence import by_slot, evenly
 from tocsin.rpc.lag import LoopLag
+from tocsin.rpc.pacing import Need
 from tocsin.rpc.session import Answer, Session
 
 _RECONNECTS = frozenset(
@@ -74,6 +75,8 @@ class PollPlan:
     slow_calls: tuple[str, ...] = ()
     """What is asked one by one, each every `slow_ns`."""
     slow_ns: int = 60 * NS
+    sparse_ns: int = 60 * NS
+    """The longest time between two polls to which a scarce budget may stretch them: the safety floor."""
     floor_ns: int = 0
     """The shortest time between two polls that a wake-up may cause; 0 takes a quarter of `poll_ns`."""
 
@@ -103,6 +106,9 @@ class Prober:
         self._wanted = False
         self._waiter: asyncio.Future[None] | None = None
         self._last_start_ns: int | None = None
+        self._passed_ns: int | None = None
+        """The newest instant that was polled at, or passed over to save."""
+        self._is_urgent = False
         self._late_ns = 0
         self._slot: int | None = None
         self._genesis_due = True
@@ -116,7 +122,8 @@ class Prober:
 
     def follow(self, pace: Pace) -> None:
         """Poll as the engine says from now on."""
-        by_pace = pace.arrival_ns is not None and self.plan.node not in pace.urgent
+        self._is_urgent = self.plan.node in pace.urgent
+        by_pace = pace.arrival_ns is not None and not self._is_urgent
         self._cadence = by_slot(self.plan.poll_ns, self.plan.slot_ns, pace.arrival_ns or 0) if by_pace else self._even
         _release(self._waiter)
 
@@ -124,6 +131,8 @@ class Prober:
         """Poll until cancelled and emit one `Polled` per poll."""
         while True:
             await self._until_due()
+            if self._is_spared():
+                continue
             polled = await self._poll()
             emit(polled)
             if polled.fault is None:
@@ -152,7 +161,7 @@ class Prober:
 
     def _next_instant(self, now: int) -> int:
         """Return the next shared instant; the one just passed when it was spent waiting for the last answer."""
-        last = self._last_start_ns
+        last = self._passed_ns
         if last is None:
             return now  # the first poll does not wait
         shift = self._jitter_ns + self._late_ns
@@ -164,9 +173,17 @@ class Prober:
             upcoming = self._cadence.after(upcoming)
         return upcoming + shift
 
+    def _is_spared(self) -> bool:
+        """Pass over this instant where the budget is scarce, but never over more than `sparse_ns`."""
+        now, last = self._clock.t_ns(), self._last_start_ns
+        self._wanted, self._passed_ns = False, now
+        if last is None or now - last >= self.plan.sparse_ns or not self._session.is_bounded:
+            return False
+        need = Need.CLOSER if self._is_urgent else Need.ROUTINE
+        return not self._session.affords(_EVERY, need)
+
     async def _poll(self) -> Polled:
         now = self._clock.t_ns()
-        self._wanted = False
         self._last_start_ns = now
         slot = now // self.plan.slot_ns
         calls = self._calls(with_slot=slot != self._slot)
@@ -192,7 +209,7 @@ class Prober:
         """Ask the one slow question that is due, if any, until the next poll at most."""
         now = self._clock.t_ns()
         call = self._slow.due(now)
-        if call is None:
+        if call is None or not self._session.affords((call,), Need.ROUTINE):
             return
         left = self._next_instant(now) - now
         if left < _LEAST_NS:

@@ -194,6 +194,7 @@ class Daemon:
             broker=self.publisher.health(),
             store=self.store.health(),
             late=self.supervisor.late(self._mono.monotonic_ns()),
+            bills=self.watch.bills(),
         )
 
     async def _keep(self) -> None:

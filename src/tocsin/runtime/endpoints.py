@@ -4,7 +4,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tocsin.clock import NS
-from tocsin.config.tree import Chain, Journal, Mqtt, Node, Tree, Watchdog
+from tocsin.config.tree import Chain, Journal, Mqtt, Node, Provider, Tree, Watchdog
+from tocsin.engine.cadence import sparsest_ns
+from tocsin.model.observation import FINALIZED, SAFE, SYNCING
 from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
 from tocsin.mqtt.settings import BrokerSettings
 from tocsin.rpc.endpoint import Endpoint
@@ -16,8 +18,8 @@ _OWN = (CLIENT_VERSION, PEERS, TXPOOL)
 _OTHERS = (CLIENT_VERSION,)
 
 
-def endpoint(chain: Chain, node: Node) -> Endpoint:
-    """Return how one node is reached."""
+def endpoint(chain: Chain, node: Node, provider: Provider | None = None) -> Endpoint:
+    """Return how one node is reached, and what its calls cost."""
     return Endpoint(
         chain=chain.name,
         node=node.name,
@@ -30,6 +32,7 @@ def endpoint(chain: Chain, node: Node) -> Endpoint:
         proxy=node.proxy,
         timeout_ns=node.timeout_ns,
         budget_per_day=node.budget,
+        prices=() if provider is None else tuple(sorted(provider.prices.items())),
     )
 
 
@@ -40,7 +43,9 @@ def poll_plan(chain: Chain, node: Node) -> PollPlan:
         node=node.name,
         poll_ns=chain.poll_ns,
         slot_ns=max(chain.block_time_ns, chain.poll_ns),
+        slot_calls=(*(tag for tag in (SAFE, FINALIZED) if tag in chain.tags), SYNCING),
         slow_calls=_OWN if node.own else _OTHERS,
+        sparse_ns=sparsest_ns(chain.block_time_ns, chain.poll_ns),
     )
 
 

@@ -1,5 +1,8 @@
 """The whole status: what the core knows, and what only the runtime knows about configuration, broker and disk."""
 
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+
 from tocsin import __version__
 from tocsin.clock import EngineClock
 from tocsin.config.load import Loaded
@@ -7,6 +10,7 @@ from tocsin.engine.state import EngineState
 from tocsin.engine.status import overall, status
 from tocsin.mqtt.health import Health as BrokerHealth
 from tocsin.mqtt.health import Link
+from tocsin.rpc.bill import Bill
 from tocsin.store import Health as StoreHealth
 from tocsin.store import Mode
 from tocsin.wire.envelope import rfc3339
@@ -25,6 +29,7 @@ def document(
     broker: BrokerHealth,
     store: StoreHealth,
     late: tuple[str, ...],
+    bills: Iterable[tuple[str, str, Bill]] = (),
 ) -> dict[str, object]:
     """Return the status document, schema 1. `late` names critical tasks that make no progress: all else is then old."""
     core = status(state, clock.t_ns())
@@ -41,7 +46,34 @@ def document(
         "config": _config(loaded, state, loaded_wall_ns),
         "broker": _broker(broker, store),
         "store": _store(store),
+        "bill": _bill(loaded, bills),
     }
+
+
+def _bill(loaded: Loaded, bills: Iterable[tuple[str, str, Bill]]) -> list[dict[str, object]]:
+    """Return what each provider's nodes cost: counted over the last 24 hours, and a day at the rate of the last one."""
+    providers = {(chain.name, node.name): node.provider for chain in loaded.tree.chains for node in chain.nodes}
+    budgets = {provider.name: provider.budget for provider in loaded.tree.providers}
+    nodes: dict[str, list[dict[str, object]]] = {}
+    sums: dict[str, list[int]] = {}
+    for chain, node, bill in bills:
+        if (provider := providers.get((chain, node))) is None:
+            continue
+        costs = asdict(bill)
+        nodes.setdefault(provider, []).append({"chain": chain, "node": node, **costs})
+        sums[provider] = [
+            total + cost for total, cost in zip(sums.get(provider, [0] * len(costs)), costs.values(), strict=True)
+        ]
+    keys = [field.name for field in fields(Bill)]
+    return [
+        {
+            "provider": provider,
+            "budget": budgets.get(provider),
+            **dict(zip(keys, sums[provider], strict=True)),
+            "nodes": nodes[provider],
+        }
+        for provider in sorted(nodes)
+    ]
 
 
 def _watchdog(loaded: Loaded, state: EngineState, started_wall_ns: int) -> dict[str, object]:

@@ -5,18 +5,20 @@ the rest alone, connections included.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from tocsin.clock import NS, EngineClock
-from tocsin.config.tree import Chain, Node, Tree
+from tocsin.config.tree import Chain, Node, Provider, Tree
 from tocsin.model.effect import Fetch, Pace, Request
 from tocsin.model.event import Event, Fetched
 from tocsin.model.observation import Fault, FaultKind
+from tocsin.rpc.bill import Bill
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.heads import Heads
 from tocsin.rpc.lag import LoopLag
+from tocsin.rpc.pacing import Budget
 from tocsin.rpc.prober import PollPlan, Prober
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.session import Session
@@ -38,6 +40,7 @@ class _Watched:
     endpoint: Endpoint
     plan: PollPlan
     session: Session
+    shared: Budget | None
     prober: Prober
     tasks: tuple[str, ...]
     waiting: int = 0
@@ -63,11 +66,15 @@ class Watch:
         self._watched: dict[Key, _Watched] = {}
         self._fetches: asyncio.Queue[Fetch] = asyncio.Queue()
         self._paces: dict[str, Pace] = {}
+        self._providers: dict[str, tuple[Provider, Budget]] = {}
         self._generation = 0
 
     async def apply(self, tree: Tree) -> None:
         """Watch what the configuration names, and nothing else."""
         wanted = endpoints.nodes(tree)
+        self._providers = {
+            provider.name: (provider, self._kept(provider) or Budget(provider.budget)) for provider in tree.providers
+        }
         for key in [key for key in self._watched if not self._is_same(key, wanted)]:
             await self._end(key)
         for key, (chain, node) in wanted.items():
@@ -79,6 +86,11 @@ class Watch:
         for watched in self._watched.values():
             await watched.session.close()
         self._watched.clear()
+
+    def bills(self) -> Iterator[tuple[str, str, Bill]]:
+        """Yield chain, node and what the node cost, in order."""
+        for (chain, node), watched in sorted(self._watched.items()):
+            yield chain, node, watched.session.bill()
 
     def take(self, request: Request) -> None:
         """Take what the engine asks: another pace at once, a question to a node for `run_fetches`."""
@@ -126,7 +138,17 @@ class Watch:
         if key not in wanted:
             return False
         watched, (chain, node) = self._watched[key], wanted[key]
-        return watched.endpoint == endpoints.endpoint(chain, node) and watched.plan == endpoints.poll_plan(chain, node)
+        provider, shared = self._providers.get(node.provider, (None, None))
+        return (
+            watched.endpoint == endpoints.endpoint(chain, node, provider)
+            and watched.plan == endpoints.poll_plan(chain, node)
+            and watched.shared is shared
+        )
+
+    def _kept(self, provider: Provider) -> Budget | None:
+        """Return the budget in force if it is the same: a reload must not grant another hour's worth."""
+        before, budget = self._providers.get(provider.name, (None, None))
+        return budget if before is not None and before.budget == provider.budget else None
 
     async def _end(self, key: Key) -> None:
         watched = self._watched.pop(key)
@@ -136,13 +158,16 @@ class Watch:
 
     def _begin(self, key: Key, chain: Chain, node: Node) -> None:
         self._generation += 1
-        where, plan = endpoints.endpoint(chain, node), endpoints.poll_plan(chain, node)
-        session = Session(where, clock=self._clock, resolver=self._resolver)
+        provider, shared = self._providers.get(node.provider, (None, None))
+        where, plan = endpoints.endpoint(chain, node, provider), endpoints.poll_plan(chain, node)
+        budgets = () if shared is None else (shared,)
+        session = Session(where, clock=self._clock, resolver=self._resolver, shared=budgets)
         prober = Prober(plan, session, clock=self._clock, lag=self._lag)
         if chain.name in self._paces:
             prober.follow(self._paces[chain.name])
         name = f"poll {chain.name}/{node.name} #{self._generation}"
-        budget_ns = 3 * (plan.poll_ns + where.timeout_ns) + _SLACK_NS
+        longest_ns = plan.sparse_ns if session.is_bounded else plan.poll_ns
+        budget_ns = 3 * (longest_ns + where.timeout_ns) + _SLACK_NS
 
         def report(event: Event) -> None:
             self._supervisor.beat(name)
@@ -160,4 +185,6 @@ class Watch:
             )
             tasks.append(f"heads {chain.name}/{node.name} #{self._generation}")
             self._supervisor.spawn(tasks[-1], lambda: heads.run(self._emit))
-        self._watched[key] = _Watched(endpoint=where, plan=plan, session=session, prober=prober, tasks=tuple(tasks))
+        self._watched[key] = _Watched(
+            endpoint=where, plan=plan, session=session, shared=shared, prober=prober, tasks=tuple(tasks)
+        )

@@ -77,15 +77,21 @@ def encode(calls: tuple[str, ...], *, batch: bool) -> bytes:
     return orjson.dumps(requests[0])
 
 
+def method_of(call: str) -> str:
+    """Return the JSON-RPC method of a call. Raises ValueError for a call that does not exist."""
+    return _method(call)[0]
+
+
 def _request(position: int, call: str) -> dict[str, object]:
+    method, params = _method(call)
+    return {"jsonrpc": "2.0", "id": position, "method": method, "params": params}
+
+
+def _method(call: str) -> tuple[str, list[object]]:
     block_hash = hash_of(call)
     if block_hash is not None:
-        method, params = "eth_getBlockByHash", [block_hash, False]
-    elif call in _METHODS:
-        method, params = _METHODS[call]
-    else:
-        method, params = _trial(call)
-    return {"jsonrpc": "2.0", "id": position, "method": method, "params": params}
+        return "eth_getBlockByHash", [block_hash, False]
+    return _METHODS[call] if call in _METHODS else _trial(call)
 
 
 def _trial(call: str) -> tuple[str, list[object]]:
@@ -95,15 +101,19 @@ def _trial(call: str) -> tuple[str, list[object]]:
             return "eth_getBlockByNumber", [hex(int(where)), False]
         case (Ability.RECEIPTS, where) if where.isdecimal():
             return "eth_getBlockReceipts", [hex(int(where))]
-        case (Ability.STATE, where) if where.isdecimal():
-            return "eth_getBalance", [_NOBODY, hex(int(where))]
-        case (Ability.PROOFS, where) if where.isdecimal():
-            return "eth_getProof", [_NOBODY, [], hex(int(where))]
+        case (Ability.STATE, where):
+            return "eth_getBalance", [_NOBODY, _height(where)]
+        case (Ability.PROOFS, where):
+            return "eth_getProof", [_NOBODY, [], _height(where)]
         case (Ability.PIN_OBJECT, where):
             return "eth_getBalance", [_NOBODY, {"blockHash": where, "requireCanonical": True}]
         case (Ability.PIN_HASH, where):
             return "eth_getBalance", [_NOBODY, where]
     raise ValueError(f"{call!r} is not a call that a node can be asked")
+
+
+def _height(where: str) -> str:
+    return hex(int(where)) if where.isdecimal() else where
 
 
 def split(body: bytes, calls: Sequence[str]) -> tuple[Part, ...] | Fault:

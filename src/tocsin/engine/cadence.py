@@ -10,9 +10,12 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from tocsin.clock import MS
+from tocsin.model.settings import ChainSettings
 
 _GRID_NS = 50 * MS
 """Chains share these instants: a loop that wakes for each chain alone spends a tenth of its time waking up."""
+
+_FLOOR_PACES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,10 @@ class Cadence:
     period_ns: int
     phase_ns: int
     offsets: tuple[int, ...] = (0,)
+
+    def per(self, span_ns: int) -> int:
+        """Return how many instants fall into a span."""
+        return span_ns * len(self.offsets) // self.period_ns
 
     def at_or_before(self, now_ns: int) -> int:
         """Return the latest instant that is not after `now_ns`."""
@@ -43,6 +50,24 @@ def evenly(chain: str, poll_ns: int) -> Cadence:
     grid = _GRID_NS if poll_ns >= 2 * _GRID_NS else 1
     phase = random.Random(f"{chain}/phase").randrange(poll_ns // grid) * grid  # noqa: S311 - spread, not a secret
     return Cadence(period_ns=poll_ns, phase_ns=phase)
+
+
+def is_by_slot(chain: ChainSettings) -> bool:
+    """Tell whether polls are locked to the slots: there must be a slot clock, and room for fewer polls than evenly."""
+    return chain.genesis_time_s is not None and chain.block_time_ns >= 4 * chain.poll_ns
+
+
+def at_rest(chain: ChainSettings) -> Cadence:
+    """Return the cadence of a chain on which nothing is wrong, but for its phase."""
+    return by_slot(chain.poll_ns, chain.block_time_ns, 0) if is_by_slot(chain) else evenly(chain.name, chain.poll_ns)
+
+
+def sparsest_ns(block_time_ns: int, poll_ns: int) -> int:
+    """Return the longest time between two polls to which a scarce budget may stretch them: the safety floor.
+
+    Five block times, 60 s on Ethereum: what a node then misses is found before the chain is called halted.
+    """
+    return _FLOOR_PACES * max(block_time_ns, poll_ns)
 
 
 def by_slot(poll_ns: int, slot_ns: int, arrival_ns: int) -> Cadence:
