@@ -27,8 +27,8 @@ def json_schema(registry: Registry) -> Schema:
         _write_defaults(table, (schema if table is Tree else definitions[table.__name__])["properties"])
     tables = {name: _params(name, registry[name], definitions) for name in sorted(registry)}
     of_chains = {name: table for name, table in tables.items() if not name.startswith(SELF)}
-    for table in of_chains.values():
-        table.setdefault("properties", {})[TRUST] = _TRUST
+    for params in of_chains.values():
+        params.setdefault("properties", {})[TRUST] = _TRUST
     schema["properties"]["detector"] |= _closed(tables)
     definitions["Chain"]["properties"]["detector"] |= _closed(of_chains)
     # What a profile can bring need not stand in the file.
