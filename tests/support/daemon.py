@@ -89,8 +89,12 @@ def daemon(
     document: Callable[[], Mapping[str, Any]] | None = None,
     *,
     heard: list[Mapping[str, Any]] | None = None,
+    quiet: bool = False,
 ) -> Iterator[StatusFile]:
-    """Serve status, reload, ack and events in `folder` from a thread; requests are appended to `heard`."""
+    """Serve status, reload, ack and events in `folder` from a thread; requests are appended to `heard`.
+
+    A quiet one has no events.
+    """
     make = document or (lambda: status_document(now_wall_ns=SystemClock().wall_ns()))
     log = heard if heard is not None else []
 
@@ -108,7 +112,7 @@ def daemon(
 
     async def events(request: Request, _: Peer) -> AsyncGenerator[Mapping[str, object], None]:
         log.append(request)
-        for number in range(request["n"]):
+        for number in range(0 if quiet else request["n"]):
             yield {
                 "specversion": "1.0",
                 "id": f"host-a:0123456789ab:{number}",

@@ -362,6 +362,14 @@ def test_events_tail_shows_a_line_per_event_or_the_events_themselves(folder: Pat
     assert [(request["n"], request["follow"]) for request in heard] == [(2, False), (3, False)]
 
 
+def test_that_nothing_happened_yet_is_said_beside_the_stream(folder: Path) -> None:
+    with daemon(folder, quiet=True):
+        for words in (("-n", "3"), ("-n", "3", "--json")):
+            done = tocsin("events", "tail", *words, "--runtime-dir", folder)
+            assert (done.returncode, done.stdout) == (0, "")
+            assert done.stderr == "no alert event since the daemon started\n"
+
+
 def test_an_event_of_any_shape_is_one_printable_line() -> None:
     for event in (None, [], {}, {"data": []}, {"data": {"labels": 7, "summary": "a\x1b[2J\nb"}}):
         assert events.line(event).isprintable()

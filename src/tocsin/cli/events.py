@@ -1,6 +1,7 @@
 """`tocsin events`: the stream of alerts, from the running daemon."""
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -27,12 +28,16 @@ def tail(
     config: ConfigFile = None,
     runtime_dir: RuntimeDir = None,
 ) -> None:
-    """Show the latest alert events, the oldest first."""
+    """Show the latest alert events since the daemon started, the oldest first."""
+    said = False
     try:
         for event in _client.stream(daemon_dir(config, runtime_dir), "events", {"n": last, "follow": follow}):
             _fast.print_out((json.dumps(event) if as_json else line(event)) + "\n")
+            said = True
     except KeyboardInterrupt:
         raise typer.Exit(0 if follow else 130) from None
+    if last and not said:  # for a person: a program gets an empty stream
+        sys.stderr.write("no alert event since the daemon started\n")
 
 
 def line(event: Any) -> str:
