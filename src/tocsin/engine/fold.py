@@ -7,7 +7,7 @@ from tocsin.engine import vitals
 from tocsin.engine.quantity import json_of, quantity_of
 from tocsin.ids import digest
 from tocsin.model.block import Header, Verification
-from tocsin.model.event import Polled
+from tocsin.model.event import Fetched, Polled
 from tocsin.model.evolve import evolve
 from tocsin.model.observation import (
     CHAIN_ID,
@@ -103,6 +103,13 @@ def failed(record: NodeRecord, fault: Fault, t_ns: int) -> NodeRecord:
         limited_until_ns=until,
         outcomes=record.outcomes if refused else noted(record.outcomes, failed=True),
     )
+
+
+def fetched(record: NodeRecord, event: Fetched) -> NodeRecord:
+    """Return the record after a question outside the polls: it counts among those that failed or did not."""
+    if event.fault is not None and event.fault.kind in _REFUSALS:
+        return record
+    return evolve(record, outcomes=noted(record.outcomes, failed=event.fault is not None))
 
 
 def noted(outcomes: int, *, failed: bool) -> int:
