@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import os
 import signal
 import socket
 import sys
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiomqtt
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from tests.support.broker import (
@@ -468,6 +471,28 @@ async def test_a_connection_that_breaks_with_a_packet_in_hand_leaves_nothing_in_
     await client.hang_up(with_will=True)
     publishing.cancel()
     await asyncio.wait([publishing])
+    assert mistakes == []
+
+
+async def test_a_broker_that_answers_only_our_goodbye_is_given_up_without_a_complaint() -> None:
+    mistakes: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: mistakes.append(context))
+
+    async def hang_up_on_goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not (await reader.read(1000)).startswith(b"\xe0"):
+            pass
+        writer.close()
+
+    async with await asyncio.start_server(hang_up_on_goodbye, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = BrokerSettings(host="127.0.0.1", port=port, client_id="c", connect_timeout_s=0.2)
+        client = CheckedClient(settings, await dial(settings), will=None, on_message=lambda _: None)
+        with pytest.raises(aiomqtt.MqttError):
+            await client.__aenter__()
+        await client.hang_up(with_will=True)
+    gone = weakref.ref(client)
+    del client
+    await eventually(lambda: gc.collect() >= 0 and gone() is None)
     assert mistakes == []
 
 

@@ -202,6 +202,7 @@ class CheckedClient(aiomqtt.Client):
         for future in waiting:
             if not future.done():
                 future.set_exception(error if isinstance(error, aiomqtt.MqttError) else _foreign(error))
+                future.exception()  # aiomqtt gave up on some of them: nobody may be left to take it
 
 
 def properties_of(packet_type: int) -> Properties:
