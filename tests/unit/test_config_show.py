@@ -76,7 +76,14 @@ def test_params_that_differ_on_a_chain_are_shown_there(tmp_path: Path) -> None:
 
 def _prepared_example(folder: Path) -> dict[str, str]:
     """Lay out what the example refers to; return the environment it needs."""
-    for name in ("tls/ca.pem", "tls/client.pem", "tls/client.key", "secrets/alchemy", "credentials/mqtt"):
+    for name in (
+        "tls/ca.pem",
+        "tls/client.pem",
+        "tls/client.key",
+        "secrets/alchemy",
+        "secrets/beacon",
+        "credentials/mqtt",
+    ):
         file = folder / name
         file.parent.mkdir(exist_ok=True)
         file.write_text("-----BEGIN X-----" if name.startswith("tls") else "a-secret-value")
@@ -93,8 +100,10 @@ def test_the_example_loads_without_a_warning(tmp_path: Path) -> None:
 
 def test_the_example_has_every_key_and_a_comment_on_each_line() -> None:
     example = tomllib.loads(EXAMPLE.read_text())
-    nodes = {key for node in example["chain"][0]["node"] for key in node}
-    shown: dict[tuple[str, ...], Any] = {("chain",): example["chain"][0], ("chain", "node"): nodes, (): example}
+    chain = example["chain"][0]
+    shown: dict[tuple[str, ...], Any] = {("chain",): chain, (): example}
+    for kind in ("node", "beacon"):
+        shown["chain", kind] = {key for node in chain[kind] for key in node}
     for path, table in TABLES.items():
         assert set(public_keys(table)) == set(shown.get(path) or example[path[0]]), path
     keys = [line for line in EXAMPLE.read_text().splitlines() if "=" in line and not line.lstrip().startswith("#")]
@@ -110,8 +119,8 @@ def test_the_defaults_that_the_example_names_are_the_defaults(tmp_path: Path) ->
         if "# default" in line and "# default:" not in line:
             key, value = line.partition("#")[0].split("=", 1)
             named[table.partition("#")[0].strip(), key.strip()] = tomllib.loads(f"x = {value}")["x"]
-    document = loaded(tmp_path, MINIMAL + '[mqtt]\nurl = "mqtt://h"\n').document
-    where = {"[watchdog]": document["watchdog"], "[journal]": document["journal"], "[mqtt]": document["mqtt"]}
+    document = loaded(tmp_path, MINIMAL + '[mqtt]\nurl = "mqtt://h"\n[host]\n').document
+    where = {f"[{name}]": document[name] for name in ("watchdog", "journal", "mqtt", "host")}
     where["[[chain]]"] = document["chain"][0]
     assert len(named) > 8
     assert named == {(table, key): where[table][key] for table, key in named}
@@ -184,14 +193,21 @@ def test_each_profile_loads_and_says_where_its_facts_are_from(tmp_path: Path, na
     Profile.model_validate(tomllib.loads(file.read_text()))
     lines = file.read_text().splitlines()
     for number, line in enumerate(lines):
-        if line.startswith(("id", "block_time", "finality_slots")):
+        if line.startswith("["):  # a table's values have the comment above its header
+            assert lines[number - 1].startswith("#"), f"{name}: {line} has no source"
+            break
+        if line and not line.startswith(("#", "schema", "genesis_hash")):
             assert lines[number - 1].startswith("#"), f"{name}: {line} has no source"
     text = MINIMAL.replace('profile = "ethereum"', f'profile = "{name}"')
     assert loaded(tmp_path, text).settings.chains[0].id == tomllib.loads(file.read_text())["id"]
 
 
 def test_profiles_ship_under_the_names_that_the_docs_give() -> None:
-    assert shipped().names() == ["dev", "ethereum", "hoodi", "sepolia"]
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| `profile` |"))
+    chains = ["arbitrum", "avalanche", "base", "bnb", "ethereum", "gnosis", "hoodi", "optimism", "polygon", "sepolia"]
+    assert shipped().names() == sorted([*chains, "dev"])
+    assert [name for name in shipped().names() if f"`{name}`" not in row] == []
 
 
 def test_a_broken_profile_is_told_by_its_own_file_and_line(tmp_path: Path) -> None:

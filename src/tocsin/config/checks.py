@@ -8,13 +8,15 @@ from typing import Any
 from tocsin.chain.groups import group_nodes
 from tocsin.config.documents import Document, Table, read_file, tables
 from tocsin.config.locate import Path
-from tocsin.config.problems import Problems
+from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import public_key
 from tocsin.config.secrets import ConfiguredSecret, ConfiguredUrl, Sources, readable_by_others
-from tocsin.config.tree import Mqtt, Node, Tree
+from tocsin.config.tree import Beacon, Mqtt, Node, Tree
 from tocsin.config.values import budget_text
+from tocsin.engine.cadence import at_rest, sparsest_ns
 from tocsin.model.alert import Over, Under
 from tocsin.model.settings import ChainSettings, Settings
+from tocsin.units import DurationNs, duration_text
 
 DAY_NS = 86_400 * 10**9
 CALLS_PER_POLL = 2
@@ -29,17 +31,32 @@ _SEVERITIES = ("info", "warning", "critical")
 
 def calls_per_day(chain: ChainSettings) -> int:
     """Estimate the JSON-RPC calls that each node of a chain gets a day when nothing is wrong."""
-    polls = DAY_NS // chain.poll_ns
+    polls = at_rest(chain).per(DAY_NS)
     return polls * CALLS_PER_POLL + min(polls, DAY_NS // chain.block_time_ns) * CALLS_PER_SLOT
 
 
 def check_names(document: Document, problems: Problems) -> None:
     """Report names and ids given twice; works on the raw tables, so that one run reports every kind of mistake."""
     chains = tables(document.data.get("chain"))
+    providers = tables(document.data.get("provider"))
+    _unique(document, problems, [(("provider", index), provider) for index, provider in providers], ("name",))
     _unique(document, problems, [(("chain", index), chain) for index, chain in chains], ("name", "id"))
     for index, chain in chains:
-        nodes = tables(chain.get("node"))
-        _unique(document, problems, [(("chain", index, "node", at), node) for at, node in nodes], ("name", "id"))
+        nodes: list[tuple[Path, Table]] = [
+            (("chain", index, kind, at), node) for kind in ("node", "beacon") for at, node in tables(chain.get(kind))
+        ]
+        _unique(document, problems, nodes, ("name", "id"))
+        _drives(document, problems, index, chain)
+
+
+def _drives(document: Document, problems: Problems, index: int, chain: Table) -> None:
+    """Report beacon nodes that drive a node which is not there."""
+    names = [node["name"] for _, node in tables(chain.get("node")) if isinstance(node.get("name"), str)]
+    for at, beacon in tables(chain.get("beacon")):
+        driven = beacon.get("execution")
+        if isinstance(driven, str) and driven not in names:
+            where = ("chain", index, "beacon", at, "execution")
+            problems.error(document.place(where), where, "is no node of this chain" + suggestion(driven, names))
 
 
 def _unique(document: Document, problems: Problems, tables: list[tuple[Path, Table]], keys: tuple[str, ...]) -> None:
@@ -54,6 +71,16 @@ def _unique(document: Document, problems: Problems, tables: list[tuple[Path, Tab
             if earlier != here:
                 message = f"the same {key} is given at {document.place(earlier)}"
                 problems.error(document.place(here), here, message)
+
+
+def check_providers(tree: Tree, document: Document, problems: Problems) -> None:
+    """Report budgets of providers that no node has: what they should bound is spent without a bound."""
+    known = {node.provider for chain in tree.chains for node in chain.nodes}
+    for index, provider in enumerate(tree.providers):
+        if provider.name not in known:
+            where: Path = ("provider", index, "name")
+            message = f"no node has the provider {provider.name}{suggestion(provider.name, sorted(known))}"
+            problems.error(document.place(where), where, message)
 
 
 def check_files(tree: Tree, document: Document, problems: Problems) -> None:
@@ -117,9 +144,14 @@ def _warn_of_node(chain: ChainSettings, node: Node, path: Path, document: Docume
     needed = calls_per_day(chain)
     if node.budget is not None and node.budget < needed:
         where = (*path, "budget")
-        message = (
-            f"{budget_text(node.budget)} is less than the about {needed} calls that polling takes; poll less often"
+        sparsest = sparsest_ns(chain.block_time_ns, chain.poll_ns)
+        floor = DAY_NS // sparsest * (CALLS_PER_POLL + CALLS_PER_SLOT)
+        meanwhile = (
+            f"even the rarest polls take {floor}: it will often not be asked at all"
+            if node.budget < floor
+            else f"it will be asked more rarely, down to every {duration_text(DurationNs(sparsest))}"
         )
+        message = f"{budget_text(node.budget)} is less than the about {needed} calls that polling takes; {meanwhile}"
         problems.warn(document.place(where), where, message)
     for tag in chain.vote_by if node.own else ():
         if not getattr(node, tag):
@@ -150,12 +182,14 @@ def _warn_of_limits(params: Any, path: Path, document: Document, problems: Probl
         problems.warn(document.place(where), where, "clears above the limit that fires: it would flap")
 
 
-def _owners(tree: Tree) -> Iterator[tuple[Path, Mqtt | Node]]:
+def _owners(tree: Tree) -> Iterator[tuple[Path, Mqtt | Node | Beacon]]:
     if tree.mqtt is not None:
         yield ("mqtt",), tree.mqtt
     for index, chain in enumerate(tree.chains):
         for at, node in enumerate(chain.nodes):
             yield ("chain", index, "node", at), node
+        for at, beacon in enumerate(chain.beacons):
+            yield ("chain", index, "beacon", at), beacon
 
 
 def _secrets(tree: Tree) -> Iterator[tuple[Path, ConfiguredSecret]]:

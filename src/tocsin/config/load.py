@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tocsin.config.checks import check_files, check_names, warn_of_pools, warn_of_secrets
+from tocsin.config.checks import check_files, check_names, check_providers, warn_of_pools, warn_of_secrets
 from tocsin.config.documents import Document, read_documents
 from tocsin.config.problems import MOST, Problems
 from tocsin.config.profile import Profiles, apply_profiles, shipped
@@ -71,6 +71,7 @@ def settle(
         raise AssertionError("a tree that failed left no problem")
     tree = complete(tree, sources.folder)
     check_files(tree, document, problems)
+    check_providers(tree, document, problems)
     problems.raise_if_any()
     settings = settings_of(tree, registry, common, layers)
     warn_of_secrets(tree, document, sources, problems)

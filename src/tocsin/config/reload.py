@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tocsin.config.load import Loaded
-from tocsin.config.tree import Chain, Node, Tree
+from tocsin.config.tree import Beacon, Chain, Node, Tree
 
 _RESTART = ("site", "name", "environment", "state_dir", "runtime_dir")
 """Of [watchdog]: topics, labels, files and sockets of a running daemon are named by them."""
@@ -27,6 +27,7 @@ class Changes:
     detectors_changed: tuple[tuple[str, str], ...] = ()
     broker_changed: bool = False
     journal_changed: bool = False
+    host_changed: bool = False
     refused: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -47,6 +48,8 @@ class Changes:
             yield "~ broker"
         if self.journal_changed:
             yield "~ journal"
+        if self.host_changed:
+            yield "~ host"
         yield from (f"! {reason}" for reason in self.refused)
 
 
@@ -69,6 +72,7 @@ def changes(old: Loaded, new: Loaded) -> Changes:
         detectors_changed=tuple(_detectors(old, new)),
         broker_changed=old.tree.mqtt != new.tree.mqtt,
         journal_changed=old.tree.journal != new.tree.journal,
+        host_changed=old.settings.host != new.settings.host,
         refused=(
             *_restarts(old.tree, new.tree),
             *(_other_chain(before[name], after[name]) for name in both if before[name].id != after[name].id),
@@ -80,13 +84,15 @@ def _chains(tree: Tree) -> dict[str, Chain]:
     return {chain.name: chain for chain in tree.chains}
 
 
-def _nodes(tree: Tree) -> dict[tuple[str, str], Node]:
-    return {(chain.name, node.name): node for chain in tree.chains for node in chain.nodes}
+def _nodes(tree: Tree) -> dict[tuple[str, str], Node | Beacon]:
+    return {(chain.name, node.name): node for chain in tree.chains for node in chain.everyone}
 
 
-def _keys(old: Chain | Node, new: Chain | Node) -> tuple[str, ...]:
+def _keys(old: Chain | Node | Beacon, new: Chain | Node | Beacon) -> tuple[str, ...]:
     fields = type(old).model_fields
-    apart = {"nodes", "detectors", "profile"}  # told apart; a profile matters by what it brings
+    if type(old) is not type(new):
+        return ("kind",)
+    apart = {"nodes", "beacons", "detectors", "profile"}  # told apart; a profile matters by what it brings
     return tuple(
         field.alias or name
         for name, field in fields.items()

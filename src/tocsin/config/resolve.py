@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -11,17 +11,22 @@ from tocsin.config.documents import Document
 from tocsin.config.locate import Path
 from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import SELF, TRUST, Registry, given, table_of
-from tocsin.config.tree import Chain, Mqtt, Node, Tree
+from tocsin.config.tree import Beacon, Chain, Mqtt, Node, Tree
 from tocsin.config.wording import describe_value
 from tocsin.model.block import BlockRef
-from tocsin.model.settings import BaseFeeRule, ChainSettings, NodeSettings, Settings
+from tocsin.model.settings import BaseFeeRule, BeaconSettings, ChainSettings, HostSettings, NodeSettings, Settings
 from tocsin.model.trust import Trust
 from tocsin.units import DurationNs, duration_ns
 
 SHORTEST_TIMEOUT = duration_ns("250ms")
 """A fast poll does not make a network fast (the floor of adaptive timeouts in the pool's design)."""
 
+SHORTEST_BEACON_TIMEOUT = duration_ns("1s")
+"""One poll of a beacon node is several requests, and a block may be among the answers."""
+
 SELF_PROVIDER = "self"
+
+Asked = TypeVar("Asked", Node, Beacon)
 
 Overrides = Mapping[str, Mapping[str, Any]]
 """Detector id to the fields that a table sets."""
@@ -34,26 +39,35 @@ def complete(tree: Tree, folder: FilePath) -> Tree:
     )
     chains = tuple(
         chain.model_copy(
-            update={"nodes": tuple(_node(node, chain, tree.watchdog.site, folder) for node in chain.nodes)}
+            update={
+                "nodes": tuple(_node(node, chain, tree.watchdog.site, folder) for node in chain.nodes),
+                "beacons": tuple(
+                    _node(beacon, chain, tree.watchdog.site, folder, SHORTEST_BEACON_TIMEOUT)
+                    for beacon in chain.beacons
+                ),
+            }
         )
         for chain in tree.chains
     )
     mqtt = tree.mqtt and tree.mqtt.model_copy(update=_tls_files(tree.mqtt, folder))
-    return tree.model_copy(update={"watchdog": watchdog, "chains": chains, "mqtt": mqtt})
+    host = tree.host and tree.host.model_copy(
+        update={"disk": tuple(_absolute(path, folder) for path in tree.host.disk)}
+    )
+    return tree.model_copy(update={"watchdog": watchdog, "chains": chains, "mqtt": mqtt, "host": host})
 
 
-def _node(node: Node, chain: Chain, site: str, folder: FilePath) -> Node:
+def _node(node: Asked, chain: Chain, site: str, folder: FilePath, shortest: DurationNs = SHORTEST_TIMEOUT) -> Asked:
     provider = node.provider or (SELF_PROVIDER if node.own else node.url.host or SELF_PROVIDER)
     derived = {
         "provider": provider,
         "operator": node.operator or provider,
         "id": node.id or f"{site}.{node.name}",
-        "timeout_ns": node.timeout_ns or DurationNs(max(chain.poll_ns, SHORTEST_TIMEOUT)),
+        "timeout_ns": node.timeout_ns or DurationNs(max(chain.poll_ns, shortest)),
     }
     return node.model_copy(update={**derived, **_tls_files(node, folder)})
 
 
-def _tls_files(owner: Node | Mqtt, folder: FilePath) -> dict[str, str]:
+def _tls_files(owner: Node | Beacon | Mqtt, folder: FilePath) -> dict[str, str]:
     names = {key: getattr(owner, key) for key in ("ca", "cert", "key")}
     return {key: _absolute(name, folder) for key, name in names.items() if name is not None}
 
@@ -168,6 +182,33 @@ def settings_of(
             for chain, (profile, specific) in zip(tree.chains, chains, strict=True)
         ),
         detectors=resolved(own, common),
+        host=_host_settings(tree),
+    )
+
+
+def tls_endpoints(tree: Tree) -> dict[str, Node | Beacon | Mqtt]:
+    """Return who shows a certificate, by scheme, host and port; what is behind a proxy is not looked at."""
+    found: dict[str, Node | Beacon | Mqtt] = {}
+    for chain in tree.chains:
+        for node in chain.everyone:
+            for url in (node.url, node.ws if isinstance(node, Node) else None):
+                if url is not None and url.scheme in ("https", "wss") and node.proxy is None:
+                    found.setdefault(str(url), node)
+    if tree.mqtt is not None and tree.mqtt.url.scheme == "mqtts":
+        found.setdefault(str(tree.mqtt.url), tree.mqtt)
+    return found
+
+
+def _host_settings(tree: Tree) -> HostSettings | None:
+    host = tree.host
+    if host is None:
+        return None
+    return HostSettings(
+        disks=tuple(dict.fromkeys(host.disk)),
+        units=tuple(dict.fromkeys(host.units)),
+        ntp=tuple(dict.fromkeys(host.ntp)),
+        certificates=tuple(tls_endpoints(tree)) if host.certs else (),
+        period_ns=host.period_ns,
     )
 
 
@@ -198,6 +239,7 @@ def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSetti
         tick_ns=chain.tick_ns,
         vote_by=chain.vote_by,
         nodes=tuple(_node_settings(node) for node in chain.nodes),
+        beacons=tuple(BeaconSettings(node=_node_settings(one), execution=one.execution) for one in chain.beacons),
         detectors=detectors,
         genesis_hash=chain.genesis_hash,
         finality_slots=chain.finality_slots,
@@ -213,7 +255,7 @@ def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSetti
     )
 
 
-def _node_settings(node: Node) -> NodeSettings:
+def _node_settings(node: Node | Beacon) -> NodeSettings:
     return NodeSettings(
         name=node.name,
         id=node.id,
@@ -224,5 +266,5 @@ def _node_settings(node: Node) -> NodeSettings:
         client=node.client,
         region=node.region,
         host=node.host,
-        ws=node.ws is not None,
+        ws=isinstance(node, Node) and node.ws is not None,
     )

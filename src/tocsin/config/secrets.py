@@ -165,6 +165,12 @@ class NodeUrl(ConfiguredUrl):
     schemes = ("http", "https", "ipc")
 
 
+class BeaconUrl(ConfiguredUrl):
+    """Where a beacon node answers the REST interface."""
+
+    __slots__ = ()
+
+
 class WebsocketUrl(ConfiguredUrl):
     """Where a node announces new heads."""
 

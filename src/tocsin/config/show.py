@@ -29,7 +29,10 @@ def effective(
     everywhere = trust or {}
     document: Document = tree.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"include"})
     for table, chain in zip(document["chain"], settings.chains, strict=True):
-        table["node"] = [{key: value for key, value in node.items() if value not in ("", {})} for node in table["node"]]
+        for kind in ("node", "beacon"):
+            table[kind] = [{key: value for key, value in node.items() if value not in ("", {})} for node in table[kind]]
+        if not table["beacon"]:
+            del table["beacon"]
         del table["detector"]
         own = {
             name: _detector(params, chain.trust.get(name))
@@ -48,7 +51,9 @@ def _detector(params: object, trust: Trust | None) -> Document:
 
 def canonical(document: Document, settings: Settings) -> bytes:
     """Return the bytes whose digest identifies a configuration; endpoints too, as a secret URL decides about them."""
-    endpoints = [[node.endpoint for node in chain.nodes] for chain in settings.chains]
+    endpoints = [
+        [node.endpoint for node in (*chain.nodes, *(one.node for one in chain.beacons))] for chain in settings.chains
+    ]
     return orjson.dumps({"document": document, "endpoints": endpoints}, option=orjson.OPT_SORT_KEYS)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tocsin.clock import NS
-from tocsin.config.secrets import BrokerUrl, ConfiguredSecret, NodeUrl, ProxyUrl, WebsocketUrl
+from tocsin.config.secrets import BeaconUrl, BrokerUrl, ConfiguredSecret, NodeUrl, ProxyUrl, WebsocketUrl
 from tocsin.config.values import (
     BlockHash,
     Budget,
@@ -20,11 +20,15 @@ from tocsin.config.values import (
     FileName,
     HeaderName,
     Listed,
+    MethodName,
     Name,
     NodeId,
     Size,
     Slots,
     Tag,
+    TimeServer,
+    UnitName,
+    Units,
     UnixTime,
     Within,
 )
@@ -162,6 +166,65 @@ class Node(_Table):
         return self
 
 
+class Beacon(_Table):
+    """A node of the consensus layer, asked over REST, and held against its execution client and other beacon nodes."""
+
+    name: Name
+    """Unique within the chain, among its nodes too."""
+    url: BeaconUrl
+    """http or https; the paths of the interface go below it."""
+    execution: Name | None = None
+    """The node of this chain that it drives."""
+    headers: Mapping[HeaderName, ConfiguredSecret] = {}
+    """Sent with every request; values are treated as secrets."""
+    ca: FileName | None = None
+    """PEM file of the authority that signed the node's certificate."""
+    cert: FileName | None = None
+    """PEM file of a client certificate."""
+    key: FileName | None = None
+    """PEM file of its key, unencrypted; left out when `cert` holds both."""
+    proxy: ProxyUrl | None = None
+    """HTTP proxy for this node; it resolves the node's name itself."""
+    timeout_ns: Annotated[Duration, Within("50ms", "1m")] = Field(DurationNs(0), alias="timeout")
+    """Deadline of one poll, all its requests together. Default: the chain's poll, 1s at least."""
+    own: bool = False
+    """Run by you: judged by stricter limits."""
+    provider: Tag = ""
+    """Who runs the machine. Default: `self` for own nodes, the URL's host for others."""
+    operator: Tag = ""
+    """Who runs the node. Default: the provider."""
+    client: Tag = ""
+    """The software, such as lighthouse or teku."""
+    region: Tag = ""
+    """Where it stands."""
+    host: Tag = ""
+    """The machine, where nodes share one."""
+    budget: Budget | None = None
+    """Requests that may be spent; past it the node is not asked, which is no reproach to it."""
+    id: NodeId = ""
+    """Global id, equal on every watchdog that watches this node. Default: `<site>.<name>`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Beacon":
+        _check_tls(self.cert, self.key, self.ca, secure=self.url.scheme == "https", scheme="https")
+        return self
+
+
+class Host(_Table):
+    """The host that the watchdog runs on. Without this table nothing of it is watched."""
+
+    disk: Annotated[tuple[FileName, ...], Listed] = ()
+    """Paths whose file systems are watched: space, inodes, and when they will be full."""
+    units: Annotated[tuple[UnitName, ...], Listed] = ()
+    """systemd units that have to run."""
+    ntp: Annotated[tuple[TimeServer, ...], Listed] = ()
+    """Time servers that our clock is held against; three and more find out one that is wrong."""
+    certs: bool = True
+    """Watch the certificates of all https, wss and mqtts endpoints of this configuration, but those behind a proxy."""
+    period_ns: Annotated[Duration, Within("1s", "10m")] = Field(DurationNs(30 * NS), alias="period")
+    """How often disks and units are looked at; time servers every 64s at most, certificates every hour."""
+
+
 class BaseFee(_Table):
     """How the base fee follows from the block before (EIP-1559)."""
 
@@ -222,8 +285,26 @@ class Chain(_Table):
     """Nodes that share any of these tags have one vote together."""
     nodes: Annotated[tuple[Node, ...], Field(min_length=1), Listed] = Field(alias="node")
     """The endpoints."""
+    beacons: Annotated[tuple[Beacon, ...], Listed] = Field((), alias="beacon")
+    """Nodes of the consensus layer, where the chain has one."""
     detectors: DetectorTables = Field({}, alias="detector")
     """Params of detectors on this chain alone; they go before those of [detector]."""
+
+    @property
+    def everyone(self) -> tuple[Node | Beacon, ...]:
+        """All that is asked: nodes and beacon nodes."""
+        return (*self.nodes, *self.beacons)
+
+
+class Provider(_Table):
+    """What all nodes of one provider may cost together, on all chains."""
+
+    name: Tag
+    """The `provider` of its nodes."""
+    budget: Budget
+    """Units that may be spent; as they run short its nodes are asked more rarely, never below the safety floor."""
+    prices: Mapping[MethodName, Units] = {}
+    """Units that a call of a JSON-RPC method costs; one where the method is not named."""
 
 
 class Tree(_Table):
@@ -239,8 +320,12 @@ class Tree(_Table):
     """The MQTT 5 broker; without it alerts are kept, and shown at the shell only."""
     journal: Journal = Journal.model_construct()
     """The record of everything that came in."""
+    host: Host | None = None
+    """The host that the watchdog runs on; without this table nothing of it is watched."""
     chains: Annotated[tuple[Chain, ...], Field(min_length=1), Listed] = Field(alias="chain")
     """The chains that are watched."""
+    providers: Annotated[tuple[Provider, ...], Listed] = Field((), alias="provider")
+    """Budgets that the nodes of a provider share."""
     detectors: DetectorTables = Field({}, alias="detector")
     """Params of detectors on every chain."""
 
@@ -250,8 +335,11 @@ TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("watchdog",): Watchdog,
     ("mqtt",): Mqtt,
     ("journal",): Journal,
+    ("provider",): Provider,
     ("chain",): Chain,
     ("chain", "node"): Node,
+    ("chain", "beacon"): Beacon,
+    ("host",): Host,
 }
 """Every table, by its path without indices."""
 

@@ -7,6 +7,7 @@ is refused.
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, NewType
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -177,6 +178,35 @@ def header_name(value: str) -> str:
     return value
 
 
+def method_name(value: str) -> str:
+    """Check the name of a JSON-RPC method."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*_[A-Za-z0-9_]{1,64}", value):
+        raise ValueError("is not the name of a JSON-RPC method, such as eth_call")
+    return value
+
+
+def unit_name(value: Any) -> str:
+    """Check the name of a systemd unit (systemd.unit(5)), its suffix written out."""
+    if not re.fullmatch(
+        r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@\\-]{0,250}\.(service|socket|timer|mount|target|path)", _text(value)
+    ):
+        raise ValueError("is not the name of a systemd unit; write it with its suffix, such as geth.service")
+    return str(value)
+
+
+def time_server(value: Any) -> str:
+    """Check the address of a time server; the port is 123 unless written."""
+    try:
+        parts = urlsplit(f"//{_text(value)}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or port == 0 or parts.path or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("is not a time server; write a host, or host:port, such as 'ntp.example:123'")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{shown}:{port or 123}"
+
+
 def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -196,6 +226,7 @@ NodeId = Annotated[str, PlainValidator(node_id), _string(r"^[a-z0-9_.-]+$", "ams
 FileName = Annotated[str, PlainValidator(file_name), WithJsonSchema({"type": "string", "minLength": 1})]
 BlockHash = Annotated[str, PlainValidator(block_hash), _string("^0x[0-9a-f]{64}$", "0x" + "0" * 64)]
 HeaderName = Annotated[str, AfterValidator(header_name)]
+MethodName = Annotated[str, AfterValidator(method_name)]
 Duration = Annotated[
     DurationNs,
     PlainValidator(duration),
@@ -220,8 +251,12 @@ ByteSize = Annotated[
     PlainSerializer(size_text, return_type=str),
     _string(r"^[0-9]{1,9}([kMGT]B|[KMGT]iB)$", "2GB"),
 ]
+Units = Annotated[int, Field(ge=0, le=1_000_000)]
+"""What one call costs, as a provider counts."""
 Slots = Annotated[int, Field(ge=1, le=10_000_000)]
 UnixTime = Annotated[int, Field(ge=1, le=2**40)]
 """Seconds since 1970."""
 ChainId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """EIP-155 sets no limit; wallets and this program's JSON keep to 63 bits."""
+UnitName = Annotated[str, PlainValidator(unit_name), _string(r"^.+\.[a-z]+$", "geth.service")]
+TimeServer = Annotated[str, PlainValidator(time_server), _string("^.{1,260}$", "ntp.example:123")]

@@ -23,7 +23,7 @@ ID = "beacon.mismatch"
 class BeaconMismatchParams:
     """Both are asked within a poll of each other, so that a block or two lie between them; a reorg takes a slot."""
 
-    warning: Over | None = Over(over=3, polls=2)
+    apart: Over | None = Over(over=3, polls=2)
     """Blocks between the heads of the two, either way."""
     lasting_slots: int = 2
     """A branch of its own is told when it lasts longer than this."""
@@ -31,7 +31,7 @@ class BeaconMismatchParams:
     """Blocks between what the two call finalized: two epochs of 32."""
     future: Over | None = Over(over=2, polls=2)
     """Slots that a head is ahead of the clock."""
-    critical: Over | None = Over(over=1, polls=2)
+    conflict: Over | None = Over(over=1, polls=2)
     """Different finalized blocks: how many pairs of them."""
     clear: Under = Under(under=1, polls=4)
 
@@ -102,19 +102,15 @@ def _of_pair(
 ) -> Iterator[_Reading]:
     if pairing.final_forked:
         yield _conflict(f"it and its execution client {pairing.node} call different blocks of one height final", params)
-    if pairing.forked and params.warning is not None:
+    if pairing.forked and params.apart is not None:
         warning = Over(over=1, polls=2, for_ns=params.lasting_slots * view.settings.block_time_ns)
         said = f"its execution client {pairing.node} is on another branch than its head"
         yield _Reading(value=1, unit="branches", warning=warning, critical=None, said=said)
     behind = 0 if beacon.seen.syncing else pairing.behind or 0
-    if (
-        params.warning is not None
-        and abs(behind) >= params.warning.over
-        and not _is_told(view, beacon, execution, behind)
-    ):
+    if params.apart is not None and abs(behind) >= params.apart.over and not _is_told(view, beacon, execution, behind):
         way = "behind" if behind > 0 else "ahead of"
         said = f"its execution client {pairing.node} is {blocks(abs(behind))} {way} its head"
-        yield _Reading(value=abs(behind), unit="blocks", warning=params.warning, critical=None, said=said)
+        yield _Reading(value=abs(behind), unit="blocks", warning=params.apart, critical=None, said=said)
     apart = abs(pairing.final_behind or 0)
     if params.final is not None and apart >= params.final.over:
         said = f"what it and its execution client {pairing.node} call final is {blocks(apart)} apart"
@@ -122,7 +118,7 @@ def _of_pair(
 
 
 def _conflict(said: str, params: BeaconMismatchParams) -> _Reading:
-    return _Reading(value=1, unit="conflicts", warning=None, critical=params.critical, said=said)
+    return _Reading(value=1, unit="conflicts", warning=None, critical=params.conflict, said=said)
 
 
 def _is_told(view: ChainView, beacon: BeaconView, execution: NodeView, behind: int) -> bool:
