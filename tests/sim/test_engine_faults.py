@@ -227,10 +227,12 @@ def test_when_nobody_answers_one_alert_says_so(pool: Pool) -> None:
     assert fired(pool) == {("pool.blind", "sim", "critical")}
     assert pool.state.chains["sim"].head.grade is Grade.BLIND
     assert pool.state.chains["sim"].head.block is not None
+    assert {life.state for life in pool.state.chains["sim"].lives.values()} == {NodeState.UNREACHABLE}
     for name in pool.nodes:
         pool.answers[name] = healthy
     pool.rounds(40)
     assert all_resolved(pool)
+    assert {life.state for life in pool.state.chains["sim"].lives.values()} == {NodeState.HEALTHY}
 
 
 def test_losing_the_quorum_is_said_once_and_the_head_is_frozen(pool: Pool) -> None:

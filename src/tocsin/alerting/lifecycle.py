@@ -232,6 +232,12 @@ def _reached(current: Tracked, now_ns: int) -> Severity | None:
     return None
 
 
+def is_held_back(current: Tracked, now_ns: int) -> bool:
+    """Return whether an alert would fire but for a source that mutes it: what it says is so all the same."""
+    is_muted = current.state is AlertState.PENDING and current.muted_since_ns is not None
+    return is_muted and _reached(current, now_ns) is not None
+
+
 def _is_over(current: Tracked, now_ns: int) -> bool:
     clear: Under = current.finding.limits.clear
     if current.falling is None or not current.falling.reaches(clear.polls, clear.for_ns, now_ns):

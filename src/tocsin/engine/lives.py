@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tocsin.alerting.lifecycle import is_held_back
 from tocsin.chain import nodelife
 from tocsin.chain.nodelife import IllegalTransition, LifeParams, NodeLife, NodeState
 from tocsin.engine.state import ChainState
@@ -22,7 +23,7 @@ CLOSED_NS = 86_400 * 10**9
 def live(state: ChainState, view: ChainView, chain: ChainSettings) -> ChainState:
     """Return the chain with the states of its nodes after this tick; what is only observed has no part in it."""
     params = LifeParams.for_poll(chain.poll_ns)
-    firing = _firing(state)
+    firing = _firing(state, view.now_ns)
     lives: dict[str, NodeLife] = {}
     illegal = state.illegal
     for node in view.nodes:
@@ -60,12 +61,18 @@ def closed(state: ChainState, names: Mapping[str, NodeLife], t_ns: int) -> Mappi
     return {name: ended[name] for name in sorted(newest)}
 
 
-def _firing(state: ChainState) -> dict[Labels, dict[str, str]]:
+def _firing(state: ChainState, now_ns: int) -> dict[Labels, dict[str, str]]:
+    """Return what fires, and for who has nothing that does what is held back: of a blind pool no node looks healthy."""
+    tracked = state.alerts.tracked.values()
     firing: dict[Labels, dict[str, str]] = {}
-    for tracked in state.alerts.tracked.values():
-        if tracked.state is not AlertState.PENDING:
-            firing.setdefault(tracked.finding.labels, {})[tracked.finding.detector] = tracked.finding.summary
-    return firing
+    for one in tracked:
+        if one.state is not AlertState.PENDING:
+            firing.setdefault(one.finding.labels, {})[one.finding.detector] = one.finding.summary
+    held: dict[Labels, dict[str, str]] = {}
+    for one in tracked:
+        if one.finding.labels not in firing and is_held_back(one, now_ns):
+            held.setdefault(one.finding.labels, {})[one.finding.detector] = one.finding.summary
+    return {**held, **firing}
 
 
 def _advanced(
