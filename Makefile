@@ -49,7 +49,7 @@ test: lint types imports wheel $(STAMPS)/anvil
 	$(BIN)/pytest -q $(PYTEST_ARGS)
 
 test-slow: $(STAMPS)/tocsin $(STAMPS)/anvil system
-	$(BIN)/pytest -q -m slow --timeout=3600 $(PYTEST_ARGS)
+	$(BIN)/pytest -q -m slow --timeout=3600 -o faulthandler_timeout=3000 $(PYTEST_ARGS)
 
 bench: $(STAMPS)/tocsin $(STAMPS)/anvil system
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json; done

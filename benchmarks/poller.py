@@ -262,6 +262,7 @@ def main() -> None:
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (4_096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     gc.freeze()  # as the daemon does
+    gc.set_threshold(20_000, 20, 20)
     figures = asyncio.run(measure(quick=options.quick))
     if not options.json:
         for name, value in figures.items():
