@@ -65,6 +65,20 @@ _APPENDED: tuple[tuple[str, int], ...] = (
     ("blockAccessListHash", _HASH),  # Amsterdam, EIP-7928
     ("slotNumber", _QUANTITY),  # Amsterdam, EIP-7843
 )
+_AVALANCHE: tuple[tuple[str, int], ...] = (
+    ("extDataHash", _HASH),
+    ("baseFeePerGas", _QUANTITY),  # Apricot 3
+    ("extDataGasUsed", _QUANTITY),  # Apricot 4
+    ("blockGasCost", _QUANTITY),  # Apricot 4
+    ("blobGasUsed", _QUANTITY),  # Etna
+    ("excessBlobGas", _QUANTITY),  # Etna
+    ("parentBeaconBlockRoot", _HASH),  # Etna
+    ("timestampMilliseconds", _QUANTITY),  # Granite
+    ("minDelayExcess", _QUANTITY),  # Granite
+)
+"""What Avalanche's C-Chain has after the nonce (avalanchego, graft/coreth, customtypes, August 2026). It can match, and
+never accuses: its keys are not Ethereum's."""
+
 _SETTLED = frozenset({0, 1, 2, 5, 6})
 """How many appended fields the final forks have: none, London and Paris, Shanghai, Cancun, Prague and Osaka.
 
@@ -207,7 +221,7 @@ def _fields(block: dict[str, object]) -> list[str] | None:
     """
     try:
         fields = [_encoded(block[name], size) for name, size in _BASE]
-        for name, size in _APPENDED:
+        for name, size in _AVALANCHE if "extDataHash" in block else _APPENDED:
             value = block.get(name)
             if value is not None:
                 fields.append(_encoded(value, size))
