@@ -51,9 +51,7 @@ def _detector(params: object, trust: Trust | None) -> Document:
 
 def canonical(document: Document, settings: Settings) -> bytes:
     """Return the bytes whose digest identifies a configuration; endpoints too, as a secret URL decides about them."""
-    endpoints = [
-        [node.endpoint for node in (*chain.nodes, *(one.node for one in chain.beacons))] for chain in settings.chains
-    ]
+    endpoints = [[node.endpoint for node in chain.everyone] for chain in settings.chains]
     return orjson.dumps({"document": document, "endpoints": endpoints}, option=orjson.OPT_SORT_KEYS)
 
 

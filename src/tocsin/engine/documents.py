@@ -6,7 +6,9 @@
 from collections.abc import Mapping
 
 from tocsin.chain.nodelife import NodeLife
+from tocsin.engine import beacondocs
 from tocsin.engine.pool import groups_of
+from tocsin.engine.shown import block, seconds
 from tocsin.engine.state import ChainState, EngineState, Lasting
 from tocsin.model.alert import Json
 from tocsin.model.block import BlockRef
@@ -38,6 +40,11 @@ def changed(state: EngineState, wall_ns: int, t_ns: int, chain: str) -> tuple[En
             fresh[topic] = lasting
             document = _node(node.id, life, record, lag_blocks(now.head, record), settings)
             out.append(StateChanged(topic=topic, kind="node", wall_ns=wall_ns, document=document))
+    for one, lasting, document in beacondocs.told(now, state.settings, settings) if state.settings else ():
+        topic = topics.node(chain, one.node.name)
+        if state.published.get(topic) != lasting:
+            fresh[topic] = lasting
+            out.append(StateChanged(topic=topic, kind="node", wall_ns=wall_ns, document=document))
     return (evolve(state, published={**state.published, **fresh}), tuple(out)) if out else (state, ())
 
 
@@ -66,7 +73,7 @@ def cleared(state: EngineState, wall_ns: int) -> tuple[EngineState, tuple[StateC
     settings = state.settings
     chains = settings.chains if settings is not None else ()
     wanted = {topics.chain_head(chain.name) for chain in chains}
-    wanted |= {topics.node(chain.name, node.name) for chain in chains for node in chain.nodes}
+    wanted |= {topics.node(chain.name, node.name) for chain in chains for node in chain.everyone}
     gone = sorted(state.published.keys() - wanted)
     published = {topic: document for topic, document in state.published.items() if topic in wanted}
     effects = tuple(StateChanged(topic=topic, kind="cleared", wall_ns=wall_ns, document=None) for topic in gone)
@@ -109,13 +116,3 @@ def lag_blocks(head: Agreement, record: NodeRecord) -> int | None:
     if head.block is None or record.head is None:
         return None
     return max(0, head.block.number - record.head.number)
-
-
-def seconds(ns: int) -> float:
-    """Return seconds to the millisecond, for display."""
-    return ns // 10**6 / 1000
-
-
-def block(ref: BlockRef | None) -> dict[str, object] | None:
-    """Return a block as documents show it."""
-    return None if ref is None else {"number": ref.number, "hash": ref.hash}

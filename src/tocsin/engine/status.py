@@ -7,8 +7,10 @@ from collections.abc import Iterable
 
 from tocsin.alerting.lifecycle import Tracked
 from tocsin.chain.nodelife import NodeLife
-from tocsin.engine.documents import block, lag_blocks, seconds
+from tocsin.engine import beacondocs, hostdocs
+from tocsin.engine.documents import lag_blocks
 from tocsin.engine.pool import groups_of
+from tocsin.engine.shown import block, seconds
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.model.alert import AlertState, Grade, Severity
 from tocsin.model.settings import ChainSettings
@@ -30,6 +32,7 @@ def status(state: EngineState, t_ns: int) -> dict[str, object]:
         "level": level,
         "chains": chains,
         "alerts": _alerts(state),
+        "host": hostdocs.host(state),
         "loop_lag_ms": state.loop_lag_ns // 10**6,
     }
 
@@ -62,6 +65,7 @@ def _chain(state: EngineState, settings: ChainSettings, t_ns: int) -> dict[str, 
         "voting_groups": head.voting_groups,
         "groups": head.groups,
         "nodes": [_node(chain, settings, node.name) for node in settings.nodes],
+        "beacons": beacondocs.rows(chain, state.settings, settings) if state.settings is not None else [],
     }
 
 

@@ -362,8 +362,7 @@ def _back(ended: NodeLife | None, t_ns: int) -> NodeLife | None:
 
 def _subjects(settings: Settings, name: str) -> list[Labels]:
     chain = next(each for each in settings.chains if each.name == name)
-    nodes = (*chain.nodes, *(one.node for one in chain.beacons))
-    return [chain_labels(settings, chain), *(node_labels(settings, chain, node) for node in nodes)]
+    return [chain_labels(settings, chain), *(node_labels(settings, chain, node) for node in chain.everyone)]
 
 
 def _commanded(state: EngineState, event: Commanded) -> Step:

@@ -27,20 +27,25 @@ class Verdict:
 
 def agree_on_time(samples: Iterable[ClockSample]) -> Verdict:
     """Return the verdict of all servers that gave a usable time. With one server it is that server's word."""
-    usable = [sample for sample in samples if not sample.problem]
-    if not usable:
+    told = usable(samples)
+    if not told:
         return Verdict(offset_ns=None)
-    low, high, votes = _most_shared(usable)
-    if 2 * votes <= len(usable):
+    low, high, votes = _most_shared(told)
+    if 2 * votes <= len(told):
         return Verdict(offset_ns=None)
-    true = [one for one in usable if _start(one) <= low and high <= _end(one)]
+    true = [one for one in told if _start(one) <= low and high <= _end(one)]
     offsets = sorted(one.offset_ns for one in true)
     middle = len(offsets) // 2
     return Verdict(
         offset_ns=(offsets[middle] + offsets[-middle - 1]) // 2,
         distance_ns=min(_distance(one) for one in true),
-        false=tuple(sorted(one.server for one in usable if one not in true)),
+        false=tuple(sorted(one.server for one in told if one not in true)),
     )
+
+
+def usable(samples: Iterable[ClockSample]) -> list[ClockSample]:
+    """Return the servers that gave a time at all."""
+    return [sample for sample in samples if not sample.problem]
 
 
 def _distance(one: ClockSample) -> int:

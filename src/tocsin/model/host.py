@@ -28,6 +28,16 @@ class DiskSample:
     inodes_free: int = 0
     problem: str = ""
 
+    @property
+    def used_permille(self) -> int:
+        """How much of it is taken or reserved, in thousandths."""
+        return (self.size - self.free) * 1000 // self.size if self.size else 0
+
+    @property
+    def inodes_permille(self) -> int:
+        """How many of its inodes are taken, in thousandths; 0 where it has no fixed number of them."""
+        return (self.inodes - self.inodes_free) * 1000 // self.inodes if self.inodes else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitSample:
@@ -81,6 +91,13 @@ class DiskRecord:
     """Engine ns and bytes used, some minutes apart, oldest first."""
     growth_per_h: int | None = None
     """Bytes per hour: the median slope between points; None while they span too little time."""
+
+    @property
+    def full_in_h(self) -> int | None:
+        """Hours until it is full at this rate; None where it does not fill, or nothing is known of that."""
+        return (
+            self.sample.free // self.growth_per_h if self.growth_per_h is not None and self.growth_per_h > 0 else None
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

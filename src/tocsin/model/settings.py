@@ -96,6 +96,11 @@ class ChainSettings:
     """Nodes of the consensus layer."""
 
     @property
+    def everyone(self) -> tuple[NodeSettings, ...]:
+        """All that is asked: nodes and beacon nodes."""
+        return (*self.nodes, *(one.node for one in self.beacons))
+
+    @property
     def pace_ns(self) -> int:
         """The unit in which silence is counted: a block time, or a poll where blocks come faster than polls."""
         return max(self.block_time_ns, self.poll_ns)

@@ -121,12 +121,19 @@ class DescribedNode(_Strict):
     region: str
 
 
+class DescribedBeacon(DescribedNode):
+    """A beacon node that is watched."""
+
+    execution: Annotated[Name | None, Field(description="The node that it drives.")]
+
+
 class DescribedChain(_Strict):
     """A chain that is watched."""
 
     name: Name
     id: Counter
     nodes: list[DescribedNode]
+    beacons: list[DescribedBeacon] = []
 
 
 class Description(_Strict):
@@ -183,8 +190,24 @@ class Flag(_Strict):
     reason: str
 
 
+class Consensus(_Strict):
+    """What a beacon node says; `finalized` is the execution block of its finalized checkpoint."""
+
+    execution: Annotated[Name | None, Field(description="The node that it drives.")]
+    slot: Counter | None
+    root: str | None
+    finalized_epoch: Counter | None
+    finalized_root: str | None
+    finalized: Block | None
+    syncing: bool | None
+    optimistic: bool | None
+    el_offline: bool | None
+    peers: Counter | None
+    version: str
+
+
 class Node(_Strict):
-    """One node. Lag and latency are as of when this was said."""
+    """One node, or one beacon node. Lag and latency are as of when this was said."""
 
     id: str
     state: NodeState
@@ -194,6 +217,8 @@ class Node(_Strict):
     lag_blocks: Counter | None
     lag_s: float | None
     latency_ms: Counter | None
+    kind: Literal["execution", "beacon"] = "execution"
+    consensus: Annotated[Consensus | None, Field(description="Of a beacon node.")] = None
 
 
 Data = TypeVar("Data", bound=_Strict)

@@ -30,6 +30,7 @@ from tocsin.mqtt.transport import MqttTransport
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.resolver import Resolver
 from tocsin.runtime import endpoints, report
+from tocsin.runtime.beacons import BeaconWatch
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
 from tocsin.runtime.describe import configured_topics, description, heartbeat
@@ -91,6 +92,9 @@ class Daemon:
         self.lag = LoopLag(self.clock)
         self.resolver = Resolver(self._mono)
         self.watch = Watch(self.supervisor, clock=self.clock, resolver=self.resolver, lag=self.lag, emit=self.core.take)
+        self.beacons = BeaconWatch(
+            self.supervisor, clock=self.clock, resolver=self.resolver, lag=self.lag, emit=self.core.take
+        )
         self.publisher = self._new_publisher()
         self._publishers = 0
         runtime_dir = Path(loaded.tree.watchdog.runtime_dir)
@@ -113,6 +117,7 @@ class Daemon:
             await self._remember_own_topics()
             self._begin()
             await self.watch.apply(self.loaded.tree)
+            await self.beacons.apply(self.loaded.tree)
             with self._signals():
                 await self.supervisor.run()
         finally:
@@ -176,6 +181,7 @@ class Daemon:
 
     async def _end(self) -> None:
         await self.watch.close()
+        await self.beacons.close()
         await self.resolver.close()
         with suppress(OSError):
             self._status_file.remove()
@@ -321,6 +327,7 @@ class Daemon:
         self._introduce(self.publisher)
         self.core.take(ConfigRevised(t_ns=self.clock.t_ns(), settings=fresh.settings))
         await self.watch.apply(fresh.tree)
+        await self.beacons.apply(fresh.tree)
         if difference.broker_changed:
             await self._replace_publisher()
         return ()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tocsin import __version__
 from tocsin.detect import REGISTRY
-from tocsin.engine.documents import block
+from tocsin.engine.shown import block
 from tocsin.engine.state import EngineState
 from tocsin.model.settings import Settings
 from tocsin.store import Health
@@ -35,6 +35,20 @@ def description(settings: Settings) -> dict[str, object]:
                     }
                     for node in chain.nodes
                 ],
+                "beacons": [
+                    {
+                        "name": one.node.name,
+                        "id": one.node.id,
+                        "endpoint": one.node.endpoint,
+                        "own": one.node.own,
+                        "provider": one.node.provider,
+                        "operator": one.node.operator,
+                        "client": one.node.client,
+                        "region": one.node.region,
+                        "execution": one.execution,
+                    }
+                    for one in chain.beacons
+                ],
             }
             for chain in settings.chains
         ],
@@ -57,5 +71,5 @@ def heartbeat(state: EngineState, store: Health) -> Mapping[str, object]:
 def configured_topics(settings: Settings) -> list[str]:
     """Return the retained topics of state that this configuration keeps, relative to the root."""
     found = [topics.chain_head(chain.name) for chain in settings.chains]
-    found += [topics.node(chain.name, node.name) for chain in settings.chains for node in chain.nodes]
+    found += [topics.node(chain.name, node.name) for chain in settings.chains for node in chain.everyone]
     return found

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tocsin.clock import NS
-from tocsin.config.tree import Chain, Journal, Mqtt, Node, Provider, Tree, Watchdog
+from tocsin.config.tree import Beacon, Chain, Journal, Mqtt, Node, Provider, Tree, Watchdog
 from tocsin.engine.cadence import sparsest_ns
 from tocsin.model.observation import FINALIZED, SAFE, SYNCING
 from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
@@ -46,6 +46,29 @@ def poll_plan(chain: Chain, node: Node) -> PollPlan:
         slot_calls=(*(tag for tag in (SAFE, FINALIZED) if tag in chain.tags), SYNCING),
         slow_calls=_OWN if node.own else _OTHERS,
         sparse_ns=sparsest_ns(chain.block_time_ns, chain.poll_ns),
+    )
+
+
+def beacon(chain: Chain, one: Beacon) -> Endpoint:
+    """Return how one beacon node is reached."""
+    return Endpoint(
+        chain=chain.name,
+        node=one.name,
+        url=one.url,
+        headers=tuple(one.headers.items()),
+        ca=one.ca,
+        cert=one.cert,
+        key=one.key,
+        proxy=one.proxy,
+        timeout_ns=one.timeout_ns,
+        budget_per_day=one.budget,
+    )
+
+
+def beacon_plan(chain: Chain, one: Beacon) -> PollPlan:
+    """Return when one beacon node is asked."""
+    return PollPlan(
+        chain=chain.name, node=one.name, poll_ns=chain.poll_ns, slot_ns=max(chain.block_time_ns, chain.poll_ns)
     )
 
 
