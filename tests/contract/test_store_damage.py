@@ -225,6 +225,32 @@ async def test_a_database_that_someone_else_writes_to_is_left_alone(
         assert tail
 
 
+async def test_a_number_in_the_outbox_counts_as_used_whatever_the_head_says(opened: Opener, state_dir: Path) -> None:
+    await fill(opened)
+    with closing(sqlite3.connect(state_dir / "tocsin.db")) as db:
+        last = db.execute("SELECT max(seq) FROM outbox").fetchone()[0]
+        db.execute("UPDATE head SET last_seq = 0")
+        db.commit()
+    async with await opened() as store:
+        assert (await store.recover()).last_seq == last > 0
+
+
+async def test_a_file_in_the_place_of_the_journal_is_told_and_nothing_is_touched(
+    opened: Opener, state_dir: Path
+) -> None:
+    await fill(opened)
+    journal = state_dir / "journal"
+    journal.rename(state_dir / "kept")
+    journal.write_bytes(b"")
+    with pytest.raises(StoreError, match=r"/journal: cannot be used: File exists"):
+        await opened()
+    journal.unlink()
+    (state_dir / "kept").rename(journal)
+    async with await opened() as store:
+        assert store.notices == ()
+        assert (await store.counts()).pending == 50
+
+
 async def test_a_database_of_someone_else_is_not_touched_but_set_aside(opened: Opener, state_dir: Path) -> None:
     make_folder(state_dir)
     with closing(sqlite3.connect(state_dir / "tocsin.db")) as db:

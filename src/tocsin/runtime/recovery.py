@@ -51,14 +51,13 @@ async def recover(store: Store) -> Past:
             before = found.snapshot_event_no if found.snapshot is not None else 0
     said = await _published(store)
     published = max((one.seq for one in said), default=0)
-    pending = max((one.row.seq for one in await store.pending(1_000_000)), default=0)
     return Past(
         state=state,
         event_no=found.last_event_no,
         effect_no=found.last_effect_no,
         t_ns=max(found.last_t_ns, state.t_ns),
         wall_ns=found.last_wall_ns,
-        seq=max(state.seq, found.last_seq, published, pending),
+        seq=max(state.seq, found.last_seq, published),
         orphans=tuple((one.fingerprint, one.payload) for one in said if one.is_news_to(state)),
     )
 

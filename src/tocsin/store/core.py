@@ -272,6 +272,8 @@ class Core:
         """Take over a database that opened well; one whose rows make no sense is damaged all the same."""
         try:
             self._adopt(opened)
+        except OSError as error:
+            raise StoreError(f"{self.journal_dir}: cannot be used: {error.strerror}; see what lies there") from error
         except (sqlite3.Error, StoreError, TypeError, ValueError) as error:
             if isinstance(error, sqlite3.Error) and is_unwritable(error):
                 raise StoreFull(f"{self.path}: cannot be written: {error}; free space there") from error

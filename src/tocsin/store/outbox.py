@@ -36,7 +36,9 @@ class Outbox:
             " FROM outbox WHERE sent_wall_ns IS NULL"
         ).fetchone()
         sent = db.execute("SELECT count(*) FROM outbox WHERE sent_wall_ns IS NOT NULL").fetchone()
-        head = db.execute("SELECT last_seq, pruned_seq FROM head").fetchone()
+        head = db.execute(
+            "SELECT max(last_seq, (SELECT coalesce(max(seq), 0) FROM outbox)), pruned_seq FROM head"
+        ).fetchone()
         self._pending, self._bytes, self._critical = int(waiting[0]), int(waiting[1]), int(waiting[2])
         self._sent, self.last_seq, self._pruned_seq = int(sent[0]), int(head[0]), int(head[1])
         self.remember()
