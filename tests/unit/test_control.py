@@ -306,6 +306,31 @@ def test_a_directory_that_is_not_there_is_made_as_the_unit_would(tmp_path: Path)
     assert (tmp_path / "not" / "there").stat().st_mode & 0o777 == 0o755
 
 
+def test_a_path_that_no_socket_can_have_is_refused_at_the_start(tmp_path: Path) -> None:
+    for length, fits in ((107, True), (108, False)):
+        folder = tmp_path / ("r" * (length - len(os.fsencode(tmp_path / "x/control.sock")) + 1))
+        server = ControlServer(folder, HANDLERS)
+        assert len(os.fsencode(server.path)) == length
+        if fits:
+            server.claim()
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(server.path))
+            server.release()
+        else:
+            with pytest.raises(ControlError, match="set a shorter"):
+                server.claim()
+
+
+async def test_what_is_no_socket_in_its_place_is_told_and_survived(tmp_path: Path) -> None:
+    (tmp_path / "control.sock" / "full").mkdir(parents=True)
+    server = ControlServer(tmp_path, HANDLERS)
+    server.claim()
+    with pytest.raises(ControlError, match=r"control\.sock"):
+        await server.serve()
+    server.release()
+    assert (tmp_path / "control.sock" / "full").exists()
+
+
 def test_a_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o750)
     server = ControlServer(tmp_path, HANDLERS)

@@ -50,6 +50,9 @@ PARTING_S: Final = 1.0
 WRITE_S: Final = 10.0
 """How long a peer may leave its answers unread."""
 
+_LONGEST_PATH: Final = 107
+"""Bytes of `sun_path` without its end: unix(7)."""
+
 _SO_PEERGROUPS: Final = 59  # include/uapi/asm-generic/socket.h; the socket module has no name for it
 
 Request = Mapping[str, Any]
@@ -130,6 +133,9 @@ class ControlServer:
 
         Raises ControlError with who has it or what is wrong.
         """
+        if len(os.fsencode(self.path)) > _LONGEST_PATH:
+            said = f"longer than the {_LONGEST_PATH} bytes that the name of a socket may have"
+            raise ControlError(f"{self.path}: {said}; set a shorter [watchdog] runtime_dir")
         try:
             _make(self.path.parent)
             lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -151,7 +157,8 @@ class ControlServer:
     def release(self) -> None:
         """Give the runtime directory back: the socket is removed, the lock let go."""
         if self._lock is not None:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):  # what lies there is no socket of ours
+                self.path.unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
 
