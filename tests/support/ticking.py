@@ -10,7 +10,7 @@ from tocsin.clock import NS
 from tocsin.engine.codec import decode_state, encode_state
 from tocsin.model.alert import Grade
 from tocsin.model.event import Booted, ConfigRevised, Fetched, Orphan
-from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault, FaultKind, Part
+from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault, FaultKind, Part, hash_of
 from tocsin.model.settings import Settings
 
 
@@ -55,7 +55,7 @@ class Ticking(Pool):
     def _answer_fetches(self) -> None:
         for effect in self.pending[:]:
             self.pending.remove(effect)
-            self.fetched += 1
+            self.fetched += hash_of(effect.call) is not None
             if effect.node not in self.hung:
                 event = self._fetch(effect)
                 self.take(self.answers_fetch(event) if self.answers_fetch is not None else event)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.support.chains import header
 
 from tocsin.chain.header import decode_header
-from tocsin.chain.validity import Breach, Rule, breaches, next_base_fee
+from tocsin.chain.validity import breaches, next_base_fee
 from tocsin.clock import NS
-from tocsin.model.block import Header, Verification
+from tocsin.model.block import Breach, Header, Rule, Verification
 from tocsin.model.settings import BaseFeeRule, ChainSettings
 from tocsin.testing import ChainSpec, ManualClock, SimChain
 

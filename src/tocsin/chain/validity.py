@@ -5,31 +5,9 @@ EIP-1559 derives, or its time is not that of a slot, or not after its parent's. 
 parents alone; of any other the node may merely have shown a field in its own way.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
-
 from tocsin.clock import NS
-from tocsin.model.block import Header, Verification
+from tocsin.model.block import Breach, Header, Rule, Verification
 from tocsin.model.settings import BaseFeeRule, ChainSettings
-
-
-class Rule(StrEnum):
-    """What a header may break."""
-
-    BASE_FEE = "base-fee"
-    SLOT = "slot"
-    """The time is no whole number of slots after genesis."""
-    ORDER = "order"
-    """The time is not after the parent's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breach:
-    """A rule that a header breaks: what it shows, and what would have been right (of a time, the least that would)."""
-
-    rule: Rule
-    shown: int
-    right: int
 
 
 def breaches(header: Header, parent: Header | None, chain: ChainSettings) -> tuple[Breach, ...]:

@@ -12,14 +12,14 @@ from tocsin.chain.nodelife import NodeLife
 from tocsin.chain.tree import HeaderTree
 from tocsin.model.alert import Grade
 from tocsin.model.beacon import BeaconRecord
-from tocsin.model.block import BlockRef
+from tocsin.model.block import BlockRef, Breach
 from tocsin.model.effect import Pace
 from tocsin.model.event import BeaconPolled, Fetched, Orphan, Polled
 from tocsin.model.host import HostRecord
 from tocsin.model.settings import Settings
 from tocsin.model.traits import Reach
 from tocsin.model.trust import Standing
-from tocsin.model.view import Agreement, IllegalMove, NodeRecord, Reorg
+from tocsin.model.view import Agreement, Conflict, IllegalMove, Lead, NodeRecord, Reorg
 
 NOTHING_AGREED = Agreement(grade=Grade.BLIND, block=None, since_ns=None, votes=0, voting_groups=0, groups=0)
 
@@ -116,6 +116,19 @@ class ChainState:
     """Since when each node's heads cannot be placed although headers that may be fetched would place them."""
     split_since_ns: int | None = None
     """Since when the grade has been `split` without a break."""
+    ruled_out: Mapping[str, str] = field(default_factory=dict)
+    """Nodes against whom a tie was broken, and by what."""
+    fresh: BlockRef | None = None
+    lead: Lead | None = None
+    lone: Lead | None = None
+    conflicts: tuple[Conflict, ...] = ()
+    breaches: Mapping[str, tuple[Breach, ...]] = field(default_factory=dict)
+    """Rules that headers of the tree break, by hash."""
+    fees: tuple[tuple[int, int], ...] = ()
+    """Base fees of agreed heads: engine ns and wei, at most one in half a minute."""
+    fee_median: int | None = None
+    forgotten: int = 0
+    """Headers that were dropped because there were too many, not because they were old."""
     sought: Mapping[str, Sought] = field(default_factory=dict)
     surveys: Mapping[str, Survey] = field(default_factory=dict)
     survey_due_ns: int = 0

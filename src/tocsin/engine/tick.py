@@ -8,19 +8,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.alerting.lifecycle import Moment
-from tocsin.chain import nodelife
-from tocsin.chain.agreement import Circumstances, Decision, agree, agree_finalized
 from tocsin.chain.tree import BACKFILL, HeaderTree, insert, is_bridgeable, prune, relation
 from tocsin.detect import CHAIN_DETECTORS
-from tocsin.engine import backfill, beacons, capabilities, doubt, maintenance
+from tocsin.engine import backfill, beacons, capabilities, doubt, fees, maintenance, tags, truth
 from tocsin.engine.fold import fetched, fold
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.lives import live
-from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState
 from tocsin.engine.trust import judge
-from tocsin.model.alert import Alert, Finding, Grade, Labels, Subject
-from tocsin.model.block import BlockRef, Header
+from tocsin.engine.truth import SILENT_POLLS, has_answered, is_sound, may_vote, unplaced
+from tocsin.model.alert import Alert, Finding, Labels, Subject
+from tocsin.model.block import Breach, Header
 from tocsin.model.effect import Fetch
 from tocsin.model.event import BeaconPolled, Fetched, Polled, Ticked
 from tocsin.model.evolve import evolve
@@ -34,18 +32,11 @@ from tocsin.model.view import (
     NodeRecord,
     NodeView,
     Relation,
-    Reorg,
     Unlinked,
 )
 
-SILENT_POLLS = 3
-"""A node that missed this many polls in a row is no voter, and its last word is no data any more."""
-
 WARM_UP_POLLS = 3
 """After a start nothing is judged before every node was asked, or for this many polls."""
-
-_LINK_POLLS = 5
-"""How many polls the back-fill gets before a head that does not link counts as a contradiction."""
 
 _PRUNE_BATCH = 64
 """Pruning looks at every header: done once per so many new ones."""
@@ -82,11 +73,12 @@ def tick(
         return Looked(chain=folded, request=request, judged=False)
     # Votes change with observations only; what waits for links changes with time too.
     is_settled = not has_news and not folded.unlinked and folded.head.block is not None
-    agreed = folded if is_settled else _agree(folded, chain, event.t_ns)
+    agreed = folded if is_settled else truth.agreed(folded, settings, chain, event)
     placed, relations = _place(agreed, chain, event.t_ns)
+    placed = _followed(placed, relations, chain, event.t_ns) if has_news else placed
     view = _view(placed, relations, settings, chain, event)
     findings = tuple(_run(view, chain))
-    subjects = _subjects(view, _unplaced(placed, chain, event.t_ns))
+    subjects = _subjects(view, unplaced(placed, chain, event.t_ns))
     judged = judge(placed, view, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
     said = judged.alerts
     lived = live(judged.chain, view, chain)
@@ -137,11 +129,13 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
             continue
         if event.t_ns >= state.started_ns:
             awaited.discard(event.node)
-        nodes[event.node] = after = doubt.settled(record, fold(record, event, chain), believed=believed)
+        after = tags.note(record, fold(record, event, chain), event)
+        nodes[event.node] = after = doubt.settled(record, after, believed=believed)
         if after.head is not None and after.head is not record.head:
             headers.append(after.head)
+    fresh = [header for header in headers if header.hash not in state.tree.headers]
     tree = insert(state.tree, *headers) if headers else state.tree
-    return evolve(
+    folded = evolve(
         state,
         tick=state.tick + 1,
         nodes=nodes,
@@ -152,6 +146,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
         tree=tree,
         awaited=tuple(sorted(awaited)),
     )
+    return truth.judge_headers(folded, fresh, chain)
 
 
 def _canonical(event: Polled | BeaconPolled | Fetched) -> tuple[str, int, int, int]:
@@ -163,99 +158,16 @@ def _is_warm(state: ChainState, chain: ChainSettings, now_ns: int) -> bool:
     return not state.awaited or now_ns - state.started_ns >= WARM_UP_POLLS * chain.poll_ns
 
 
-def has_answered(record: NodeRecord, since_ns: int) -> bool:
-    """Tell whether the node has answered since then; what it said before may be a day old."""
-    return record.last_answer_ns is not None and record.last_answer_ns >= since_ns
-
-
-def is_sound(record: NodeRecord, chain: ChainSettings, since_ns: int) -> bool:
-    """Tell whether the node's head may be a vote: fresh, of this chain, and not disowned by its own hash."""
-    return (
-        record.head is not None
-        and has_answered(record, since_ns)
-        and record.missed < SILENT_POLLS
-        and record.corrupt is None
-        and record.chain_id == chain.id
-        and (chain.genesis_hash is None or record.genesis_hash in (None, chain.genesis_hash))
-    )
-
-
-def may_vote(state: ChainState, name: str) -> bool:
-    """Tell whether a node's state leaves it a vote; whether what it shows is one is another question."""
-    life = state.lives.get(name)
-    return name not in state.maintenance and (life is None or life.state not in nodelife.MUTE)
-
-
-def _agree(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
-    groups = groups_of(chain)
-    sound = {
-        name: record
-        for name, record in sorted(state.nodes.items())
-        if is_sound(record, chain, state.started_ns) and may_vote(state, name)
-    }
-    votes = {name: record.head.hash for name, record in sound.items() if record.head is not None}
-    unplaced = _unplaced(state, chain, now_ns)
-    overdue = {votes[name] for name in state.unlinked if name in votes and name not in unplaced}
-    decision = agree(state.tree, votes, groups, state.head, now_ns, Circumstances(overdue=overdue))
-    finals = {name: record.finalized for name, record in sound.items() if record.finalized is not None}
-    finalized = state.finalized
-    if finals != state.finals:
-        finalized = agree_finalized(state.tree, finals, groups, state.finalized, now_ns).agreement
-    is_split = decision.agreement.grade is Grade.SPLIT
-    agreed = evolve(
-        state,
-        head=decision.agreement,
-        finalized=finalized,
-        finals=finals,
-        branches=decision.branches,
-        unlinked={name: state.unlinked.get(name, now_ns) for name in decision.unlinked},
-        split_since_ns=(state.split_since_ns or now_ns) if is_split else None,
-    )
-    return _note_reorg(agreed, state.head.block, decision, now_ns)
-
-
-def _note_reorg(state: ChainState, old: BlockRef | None, decision: Decision, now_ns: int) -> ChainState:
-    """Remember a reorg with its depth, at once or when the back-fill has joined the branches."""
-    new = state.head.block
-    if decision.reorg is not None and old is not None and new is not None:
-        return _reorged(state, decision.reorg, old, new, now_ns)
-    unjoined = decision.unjoined or state.unjoined
-    if unjoined is None or new is None:
-        return state
-    match relation(state.tree, unjoined, new):
-        case Forked() as parting:
-            return _reorged(state, parting, unjoined, new, now_ns)
-        case Unlinked() if is_bridgeable(state.tree, unjoined, new):
-            return evolve(state, unjoined=unjoined)
-        case _:
-            return evolve(state, unjoined=None)
-
-
-def _reorged(state: ChainState, parting: Forked, old: BlockRef, new: BlockRef, now_ns: int) -> ChainState:
-    number = state.reorg.number + 1 if state.reorg is not None else 1
-    reorg = Reorg(depth=parting.depth, ancestor=parting.ancestor, old=old, new=new, at_ns=now_ns, number=number)
-    return evolve(state, reorg=reorg, unjoined=None)
-
-
-def _unplaced(state: ChainState, chain: ChainSettings, now_ns: int) -> set[str]:
-    """Return the nodes whose head waits for the back-fill: how it stands to the agreed one is not known yet.
-
-    On a chain faster than the polls that is so after every poll. Taken for rest, it would end every fork each time.
-    """
-    return {name for name, since in state.unlinked.items() if now_ns - since <= _LINK_POLLS * chain.poll_ns}
-
-
 def _place(state: ChainState, chain: ChainSettings, now_ns: int) -> tuple[ChainState, dict[str, Relation]]:
     """Say how each node stands to the agreed head, and since when it has been on another branch."""
     relations: dict[str, Relation] = {}
     nodes = dict(state.nodes)
-    unplaced = _unplaced(state, chain, now_ns)
+    waiting = unplaced(state, chain, now_ns) if state.unlinked else set()
     for node in chain.nodes:
         record = nodes[node.name]
         placed = _relation(state.tree, record, state.head)
         relations[node.name] = placed
-        was_forked = record.forked_since_ns is not None and node.name in unplaced
-        forked, outrun = isinstance(placed, Forked) or was_forked, _is_outrun(record, state.head)
+        forked, outrun = _is_forked(state, record, placed, node.name, waiting), _is_outrun(record, state.head)
         if forked != (record.forked_since_ns is not None) or outrun != (record.outrun_since_ns is not None):
             nodes[node.name] = evolve(
                 record,
@@ -263,6 +175,13 @@ def _place(state: ChainState, chain: ChainSettings, now_ns: int) -> tuple[ChainS
                 outrun_since_ns=_since(record.outrun_since_ns, now_ns, holds=outrun),
             )
     return evolve(state, nodes=nodes), relations
+
+
+def _is_forked(state: ChainState, record: NodeRecord, placed: Relation, name: str, waiting: Collection[str]) -> bool:
+    """Tell whether a node is on another branch; while its head waits for links, whether it was so before."""
+    if name in waiting:
+        return record.forked_since_ns is not None
+    return isinstance(placed, Forked) or (name in state.unlinked and isinstance(placed, Unlinked))
 
 
 def _since(since_ns: int | None, now_ns: int, *, holds: bool) -> int | None:
@@ -285,6 +204,7 @@ def _relation(tree: HeaderTree, record: NodeRecord, agreed: Agreement) -> Relati
 def _view(
     state: ChainState, relations: Mapping[str, Relation], settings: Settings, chain: ChainSettings, event: Ticked
 ) -> ChainView:
+    waiting = unplaced(state, chain, event.t_ns) if state.unlinked else ()
     nodes = tuple(
         NodeView(
             settings=node,
@@ -293,6 +213,9 @@ def _view(
             relation=relations[node.name],
             voting=is_sound(state.nodes[node.name], chain, state.started_ns) and may_vote(state, node.name),
             severed=_is_severed(state, state.nodes[node.name], relations[node.name]),
+            withheld=node.name in state.unlinked and node.name not in waiting,
+            ruled_out=state.ruled_out.get(node.name, ""),
+            breaches=_breaches(state, state.nodes[node.name].head),
         )
         for node in chain.nodes
         if node.name not in state.maintenance
@@ -314,10 +237,25 @@ def _view(
         reorg=state.reorg,
         branches=state.branches,
         split_since_ns=state.split_since_ns,
+        fresh=state.fresh,
+        lead=state.lead,
+        lone=state.lone,
+        conflicts=state.conflicts,
+        head_breaches=state.breaches.get(block.hash, ()) if block is not None and state.breaches else (),
+        fee_median=state.fee_median,
         beacons=layer,
         checkpoint=beacons.checkpoint(layer, chain),
         slots=beacons.slot_clock(layer, chain),
     )
+
+
+def _followed(state: ChainState, relations: Mapping[str, Relation], chain: ChainSettings, now_ns: int) -> ChainState:
+    """Note what moves at the head: blocks above it, and its base fee."""
+    return fees.note(truth.follow_leads(state, relations, chain, now_ns), now_ns)
+
+
+def _breaches(state: ChainState, head: Header | None) -> tuple[Breach, ...]:
+    return truth.breach_below(state, head) if state.breaches and head is not None else ()
 
 
 def _is_answering(record: NodeRecord, since_ns: int) -> bool:

@@ -41,3 +41,22 @@ class Header:
     def ref(self) -> BlockRef:
         """Height and hash."""
         return BlockRef(number=self.number, hash=self.hash)
+
+
+class Rule(StrEnum):
+    """What a header may break."""
+
+    BASE_FEE = "base-fee"
+    SLOT = "slot"
+    """The time is no whole number of slots after genesis."""
+    ORDER = "order"
+    """The time is not after the parent's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """A rule that a header breaks: what it shows, and what would have been right (of a time, the least that would)."""
+
+    rule: Rule
+    shown: int
+    right: int

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tocsin.model.alert import Grade, Labels
 from tocsin.model.beacon import BeaconView, SlotClock
-from tocsin.model.block import BlockRef, Header
+from tocsin.model.block import BlockRef, Breach, Header
 from tocsin.model.host import HeadAges, HostView
 from tocsin.model.observation import Fault
 from tocsin.model.settings import ChainSettings, NodeSettings
@@ -98,6 +98,8 @@ class NodeRecord:
     forked_since_ns: int | None = None
     outrun_since_ns: int | None = None
     """Since when the agreed head has been higher than this node's."""
+    tag_fall: int = 0
+    """By how many blocks `safe` or `finalized` were lower, when last asked, than the time before."""
     bodies: tuple[tuple[str, str], ...] = ()
     """Call and digest of the newest answers: where the journal keeps the evidence."""
     outcomes: int = 0
@@ -128,6 +130,12 @@ class NodeView:
     """Whether the head is fresh and sound enough to be a vote."""
     severed: bool = False
     """Whether the head is unlinked although both branches are known as far down as a back-fill goes."""
+    withheld: bool = False
+    """Whether nobody gave the headers that would link the head, although the back-fill had its chance."""
+    ruled_out: str = ""
+    """What broke a tie against this node, empty where nothing did."""
+    breaches: tuple[Breach, ...] = ()
+    """Rules of the chain that the head, or a block that it rests on, breaks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +162,17 @@ class Conflict:
     node: str
     block: BlockRef
     against: BlockRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """A block above the agreed head, while that one stands still. Times are engine ns."""
+
+    block: BlockRef
+    since_ns: int
+    """Since when there has been one."""
+    rose_ns: int | None
+    """When it rose last; None while it is the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +210,18 @@ class ChainView:
     """The heads that voting groups hold, highest first: more than one that conflict is a dispute."""
     split_since_ns: int | None = None
     """Since when the grade has been `split` without a break."""
+    fresh: BlockRef | None = None
+    """The deepest descendant of the agreed head that at least two groups have; None where the agreed head is that."""
+    lead: Lead | None = None
+    """How `fresh` moves while the agreed head stands still."""
+    lone: Lead | None = None
+    """The same of the highest head that is linked above the agreed one, whoever shows it."""
+    conflicts: tuple[Conflict, ...] = ()
+    """Finalized blocks that contradict each other; one without a node is the agreed head that left the finalized one."""
+    head_breaches: tuple[Breach, ...] = ()
+    """Rules of the chain that the agreed head itself breaks."""
+    fee_median: int | None = None
+    """Median base fee in wei of the agreed heads of the last hour, None before there is enough to tell."""
     beacons: tuple[BeaconView, ...] = ()
     checkpoint: BlockRef | None = None
     """The newest finalized execution block that more than half of the beacon groups name."""

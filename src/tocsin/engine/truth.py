@@ -1,0 +1,291 @@
+"""What the nodes of a chain agree on at this tick: votes taken, ties broken, reorgs and contradictions remembered."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+
+from tocsin.chain import nodelife
+from tocsin.chain.agreement import Circumstances, Decision, agree, agree_finalized, break_tie
+from tocsin.chain.count import distinct
+from tocsin.chain.dispute import TIE_BREAKERS, Ruling
+from tocsin.chain.tree import BACKFILL, HeaderTree, Point, is_bridgeable, parent, relation
+from tocsin.chain.validity import breaches
+from tocsin.engine import beacons
+from tocsin.engine.pool import groups_of
+from tocsin.engine.state import ChainState
+from tocsin.model.alert import Grade
+from tocsin.model.block import BlockRef, Breach, Header
+from tocsin.model.event import Ticked
+from tocsin.model.evolve import evolve
+from tocsin.model.settings import ChainSettings, Settings
+from tocsin.model.view import Ahead, Conflict, Forked, Lead, Level, NodeRecord, Relation, Reorg, Unlinked
+
+SILENT_POLLS = 3
+"""A node that missed this many polls in a row is no voter, and its last word is no data any more."""
+
+LINK_POLLS = 5
+"""How many polls the back-fill gets before a head that does not link counts as a contradiction."""
+
+_EPOCH_SLOTS = 32
+"""Of Ethereum; for chains without epochs of their own."""
+
+_FORK_EPOCHS = 2
+"""How long before and after a scheduled fork the quorum is raised: when most wrong majorities came to be."""
+
+_MOST_BREACHES = 256
+"""A node that makes up headers by the thousand is not worth more memory."""
+
+
+def has_answered(record: NodeRecord, since_ns: int) -> bool:
+    """Tell whether the node has answered since then; what it said before may be a day old."""
+    return record.last_answer_ns is not None and record.last_answer_ns >= since_ns
+
+
+def is_sound(record: NodeRecord, chain: ChainSettings, since_ns: int) -> bool:
+    """Tell whether the node's head may be a vote: fresh, of this chain, and not disowned by its own hash."""
+    return (
+        record.head is not None
+        and has_answered(record, since_ns)
+        and record.missed < SILENT_POLLS
+        and record.corrupt is None
+        and record.chain_id == chain.id
+        and (chain.genesis_hash is None or record.genesis_hash in (None, chain.genesis_hash))
+    )
+
+
+def may_vote(state: ChainState, name: str) -> bool:
+    """Tell whether a node's state leaves it a vote; whether what it shows is one is another question."""
+    life = state.lives.get(name)
+    return name not in state.maintenance and (life is None or life.state not in nodelife.MUTE)
+
+
+def voters(state: ChainState, chain: ChainSettings) -> dict[str, NodeRecord]:
+    """Return the nodes whose heads are votes, by rising name."""
+    return {
+        name: record
+        for name, record in sorted(state.nodes.items())
+        if is_sound(record, chain, state.started_ns) and may_vote(state, name)
+    }
+
+
+def unplaced(state: ChainState, chain: ChainSettings, now_ns: int) -> set[str]:
+    """Return the nodes whose head waits for the back-fill: how it stands to the agreed one is not known yet.
+
+    On a chain faster than the polls that is so after every poll. Taken for rest, it would end every fork each time.
+    """
+    return {name for name, since in state.unlinked.items() if now_ns - since <= LINK_POLLS * chain.poll_ns}
+
+
+def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: Ticked) -> ChainState:
+    """Return the chain after a count of heads and finalized blocks."""
+    now_ns = event.t_ns
+    sound = voters(state, chain)
+    votes = {name: record.head.hash for name, record in sound.items() if record.head is not None}
+    waiting = unplaced(state, chain, now_ns)
+    overdue = {votes[name] for name in state.unlinked if name in votes and name not in waiting}
+    circumstances = Circumstances(overdue=overdue, raised=near_fork(chain, event.wall_ns) is not None)
+    decision = _heads(state, settings, chain, sound, votes, circumstances, event)
+    is_split = decision.agreement.grade is Grade.SPLIT
+    counted = evolve(
+        state,
+        head=decision.agreement,
+        branches=decision.branches,
+        fresh=decision.fresh,
+        ruled_out={} if decision.ruling is None else dict.fromkeys(decision.ruling.out, decision.ruling.why),
+        unlinked={name: state.unlinked.get(name, now_ns) for name in decision.unlinked},
+        split_since_ns=(state.split_since_ns or now_ns) if is_split else None,
+    )
+    return _finality(_note_reorg(counted, state.head.block, decision, now_ns), chain, sound, circumstances, now_ns)
+
+
+def near_fork(chain: ChainSettings, wall_ns: int) -> str | None:
+    """Return the name of a scheduled fork within two epochs of now."""
+    span_ns = _FORK_EPOCHS * (chain.epoch_slots or _EPOCH_SLOTS) * chain.block_time_ns
+    return next((name for name, at_s in chain.forks if abs(wall_ns - at_s * 10**9) <= span_ns), None)
+
+
+def _heads(
+    state: ChainState,
+    settings: Settings,
+    chain: ChainSettings,
+    sound: Mapping[str, NodeRecord],
+    votes: Mapping[str, str],
+    circumstances: Circumstances,
+    event: Ticked,
+) -> Decision:
+    """Count the heads; where they contradict each other, look closer: who catches up, and who cannot be right."""
+    groups = groups_of(chain)
+    count = partial(agree, state.tree, votes, groups, state.head, event.t_ns)
+    decision = count(circumstances)
+    if decision.agreement.grade is not Grade.SPLIT:
+        return decision
+    late = _late(chain, sound, event.wall_ns)
+    if late:
+        circumstances = evolve(circumstances, late=late)
+        decision = count(circumstances)
+    if decision.agreement.grade is not Grade.SPLIT:
+        return decision
+    rulings = list(_rulings(state, settings, chain, sound))
+    return break_tie(decision, rulings, state.tree, votes, groups, state.head, event.t_ns, circumstances)
+
+
+def _late(chain: ChainSettings, sound: Mapping[str, NodeRecord], wall_ns: int) -> set[str]:
+    """Return the heads of nodes that catch up: by their own word, or by a timestamp that no back-fill spans."""
+    heads = {name: record.head for name, record in sound.items() if record.head is not None}
+    limit_ns = BACKFILL * chain.pace_ns
+    late = set()
+    for name, head in heads.items():
+        newest = max((other.timestamp for label, other in heads.items() if label != name), default=0)
+        # Our clock may be hours ahead: now is what another node's head bears out.
+        age_ns = min(wall_ns, newest * 10**9) - head.timestamp * 10**9
+        if sound[name].syncing or head.number == 0 or age_ns > limit_ns:
+            late.add(head.hash)
+    return late
+
+
+def _rulings(
+    state: ChainState, settings: Settings, chain: ChainSettings, sound: Mapping[str, NodeRecord]
+) -> Iterator[Ruling]:
+    """Yield what each configured tie-breaker says, in their order."""
+    for by in TIE_BREAKERS:
+        if by not in chain.tie_break:
+            continue
+        match by:
+            case "validity":
+                yield _invalid(state, sound)
+            case "checkpoint":
+                final = beacons.checkpoint(beacons.views(state, settings, chain), chain)
+                yield _without(state.tree, sound, final, by, "the beacon nodes' finalized block")
+            case "trusted":
+                yield _without(state.tree, sound, chain.trusted, by, "the trusted block")
+            case "own":
+                yield _foreign(state.tree, chain, sound)
+
+
+def _invalid(state: ChainState, sound: Mapping[str, NodeRecord]) -> Ruling:
+    out = tuple(name for name, record in sound.items() if record.head and breach_below(state, record.head))
+    return Ruling(by="validity", out=out, why="headers that break the rules of the chain")
+
+
+def breach_below(state: ChainState, head: Point) -> tuple[Breach, ...]:
+    """Return the rules that a head, or a block that it rests on, is known to break."""
+    for name in sorted(state.breaches):
+        header = state.tree.headers.get(name)
+        if header is not None and isinstance(relation(state.tree, head, header), Level | Ahead):
+            return state.breaches[name]
+    return ()
+
+
+def _without(tree: HeaderTree, sound: Mapping[str, NodeRecord], block: BlockRef | None, by: str, what: str) -> Ruling:
+    """Rule out who is on a branch that does not have a block which is known to be final."""
+    if block is None:
+        return Ruling(by=by, out=(), why=what)
+    out = tuple(name for name, record in sound.items() if any(_denies(tree, own, block) for own in _shown(record)))
+    return Ruling(by=by, out=out, why=f"{what} {block.number}")
+
+
+def _shown(record: NodeRecord) -> Iterator[Point]:
+    yield from (block for block in (record.head, record.finalized) if block is not None)
+
+
+def _denies(tree: HeaderTree, own: Point, block: BlockRef) -> bool:
+    if own.number == block.number:
+        return own.hash != block.hash
+    return isinstance(relation(tree, own, block), Forked)
+
+
+def _foreign(tree: HeaderTree, chain: ChainSettings, sound: Mapping[str, NodeRecord]) -> Ruling:
+    """Rule out who contradicts the own nodes, as long as those are of one mind."""
+    own = {node.name for node in chain.nodes if node.own}
+    ours = distinct([record.head for name, record in sound.items() if name in own and record.head is not None])
+    why = "an own node"
+    if any(isinstance(relation(tree, one, other), Forked) for one in ours for other in ours):
+        return Ruling(by="own", out=(), why=why)
+    out = tuple(
+        name
+        for name, record in sound.items()
+        if name not in own
+        and record.head is not None
+        and any(isinstance(relation(tree, record.head, head), Forked) for head in ours)
+    )
+    return Ruling(by="own", out=out, why=why)
+
+
+def _finality(
+    state: ChainState,
+    chain: ChainSettings,
+    sound: Mapping[str, NodeRecord],
+    circumstances: Circumstances,
+    now_ns: int,
+) -> ChainState:
+    """Count the finalized blocks when one changed, and note contradictions, also of the agreed head itself."""
+    finals = {name: record.finalized for name, record in sound.items() if record.finalized is not None}
+    has_reorg = state.reorg is not None and state.reorg.at_ns == now_ns
+    if finals == state.finals and not has_reorg:
+        return state
+    found = agree_finalized(state.tree, finals, groups_of(chain), state.finalized, now_ns, circumstances)
+    head, final = state.head.block, found.agreement.block
+    left: tuple[Conflict, ...] = ()
+    if head is not None and final is not None and isinstance(relation(state.tree, head, final), Forked):
+        left = (Conflict(node="", block=head, against=final),)
+    return evolve(state, finalized=found.agreement, finals=finals, conflicts=(*left, *found.conflicts))
+
+
+def _note_reorg(state: ChainState, old: BlockRef | None, decision: Decision, now_ns: int) -> ChainState:
+    """Remember a reorg with its depth, at once or when the back-fill has joined the branches."""
+    new = state.head.block
+    if decision.reorg is not None and old is not None and new is not None:
+        return _reorged(state, decision.reorg, old, new, now_ns)
+    unjoined = decision.unjoined or state.unjoined
+    if unjoined is None or new is None:
+        return state
+    match relation(state.tree, unjoined, new):
+        case Forked() as parting:
+            return _reorged(state, parting, unjoined, new, now_ns)
+        case Unlinked() if is_bridgeable(state.tree, unjoined, new):
+            return evolve(state, unjoined=unjoined)
+        case _:
+            return evolve(state, unjoined=None)
+
+
+def _reorged(state: ChainState, parting: Forked, old: BlockRef, new: BlockRef, now_ns: int) -> ChainState:
+    number = state.reorg.number + 1 if state.reorg is not None else 1
+    reorg = Reorg(depth=parting.depth, ancestor=parting.ancestor, old=old, new=new, at_ns=now_ns, number=number)
+    return evolve(state, reorg=reorg, unjoined=None)
+
+
+def follow_leads(state: ChainState, relations: Mapping[str, Relation], chain: ChainSettings, now_ns: int) -> ChainState:
+    """Note how long blocks above the agreed head have come while that one stands still."""
+    voting = voters(state, chain) if any(isinstance(found, Ahead) for found in relations.values()) else ()
+    tops = [
+        head.ref
+        for name in voting
+        if isinstance(relations[name], Ahead) and (head := state.nodes[name].head) is not None
+    ]
+    top = max(tops, key=lambda block: (block.number, block.hash), default=None)
+    lead = _led(state.lead, state.fresh, state, now_ns)
+    lone = _led(state.lone, top, state, now_ns)
+    return state if lead is state.lead and lone is state.lone else evolve(state, lead=lead, lone=lone)
+
+
+def _led(before: Lead | None, block: BlockRef | None, state: ChainState, now_ns: int) -> Lead | None:
+    if block is None or state.head.block is None:
+        return None
+    stands_since = max(state.head.since_ns or 0, state.started_ns)
+    if before is None or before.since_ns < stands_since:
+        return Lead(block=block, since_ns=now_ns, rose_ns=None)
+    return evolve(before, block=block, rose_ns=now_ns) if block.number > before.block.number else before
+
+
+def judge_headers(state: ChainState, came: Iterable[Header], chain: ChainSettings) -> ChainState:
+    """Note which of the headers that just came to the tree, or of their children, break a rule of the chain."""
+    names = {header.hash for header in came}
+    if not names:
+        return state
+    judged = [one for one in state.tree.headers.values() if one.hash in names or one.parent_hash in names]
+    broken = {one.hash: breaches(one, parent(state.tree, one), chain) for one in judged}
+    found = {name: rules for name, rules in broken.items() if rules}
+    if not found:
+        return state
+    known = {name: broken for name, broken in state.breaches.items() if name in state.tree.headers} | found
+    kept = sorted(known, key=lambda name: (-state.tree.headers[name].number, name))[:_MOST_BREACHES]
+    return evolve(state, breaches={name: known[name] for name in kept})
