@@ -15,7 +15,7 @@ Version = tuple[int, ...]
 DEVELOPMENT: Final = frozenset({"anvil", "hardhat", "hardhatnetwork", "ganache", "tocsin-sim", "sim"})
 """Tools that make a chain of their own: they have no peers, and nobody runs a pool of them for diversity."""
 
-_FAMILY = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
+_FAMILY = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _VERSION = re.compile(r"v?(\d{1,9}(?:\.\d{1,9}){1,3})(?![\d.])")
 
 
