@@ -7,6 +7,7 @@ import io
 
 from tocsin.clock import NS
 from tocsin.lab.scenario.file import Scenario
+from tocsin.lab.scenario.settings import START_S
 from tocsin.rpc.channel import Progress, Reply
 from tocsin.rpc.faults import BodyCutOff, BodyTooLarge
 from tocsin.testing.clock import ManualClock
@@ -17,14 +18,12 @@ from tocsin.testing.simchain import ChainSpec, SimChain
 from tocsin.testing.simnode import SimNode
 from tocsin.testing.virtualnode import VirtualNode
 
-_START_S = 1_700_000_000
-
 
 def chain_of(scenario: Scenario, clock: ManualClock) -> SimChain:
     """Return the simulated chain, in step with the slots of the profile where it has any."""
     table, settings = scenario.table.chain, scenario.settings.chains[0]
     genesis_s, slot_s = settings.genesis_time_s or 0, max(1, settings.block_time_ns // NS)
-    clock.step_wall(s=_START_S - clock.wall_ns() // NS)
+    clock.step_wall(s=START_S - clock.wall_ns() // NS)
     clock.step_wall(s=-((clock.wall_ns() // NS - genesis_s) % slot_s))
     spec = ChainSpec(
         chain_id=settings.id,

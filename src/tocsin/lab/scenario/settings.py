@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
+from tocsin.clock import NS
 from tocsin.config.documents import Document
 from tocsin.config.load import settle
 from tocsin.config.problems import Problems
@@ -14,6 +15,8 @@ from tocsin.model.settings import Settings
 from tocsin.units import duration_text
 
 SITE: Final = "sim"
+START_S: Final = 1_700_000_000
+"""Unix time at which a scenario starts, in whole slots at or before it."""
 _PLAIN: Final = {"id": 1337, "block_time": "12s", "poll": "2s"}
 """A chain without a profile."""
 
@@ -46,7 +49,10 @@ def _chain(chain: ChainTable) -> dict[str, Any]:
     times = {"block_time": chain.block_time_ns, "poll": chain.poll_ns, "tick": chain.tick_ns}
     said |= {key: duration_text(ns) for key, ns in times.items() if ns is not None}
     plain = {"profile": chain.profile, "id": chain.id, "vote_by": chain.vote_by and list(chain.vote_by)}
-    return said | {key: value for key, value in plain.items() if value is not None}
+    forks = {name: START_S + ns // NS for name, ns in chain.forks.items()}
+    return (
+        said | {key: value for key, value in plain.items() if value is not None} | ({"forks": forks} if forks else {})
+    )
 
 
 def _node(node: NodeTable) -> dict[str, Any]:

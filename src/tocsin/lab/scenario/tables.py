@@ -89,6 +89,8 @@ class ChainTable(_Table):
     """How many blocks the finalized one is below the head."""
     transactions: Annotated[int, Field(ge=0, le=1_000)] = 0
     """Made-up transaction hashes in each block."""
+    forks: Mapping[Name, DurationOrZero] = {}
+    """Network upgrades that the watchdog is told of: when they take effect, from the start."""
 
 
 class NodeTable(_Table):
