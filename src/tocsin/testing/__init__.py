@@ -57,6 +57,7 @@ from tocsin.testing.faults import (
 from tocsin.testing.headers import HEADER_FIELDS, header_hash, keccak256, rehashed, rlp
 from tocsin.testing.loop import VirtualLoop, run_virtual
 from tocsin.testing.servers import Listener
+from tocsin.testing.simbeacon import SimBeacon, beacon_root, serve_beacons
 from tocsin.testing.simblock import SimBlock
 from tocsin.testing.simchain import ChainSpec, SimChain
 from tocsin.testing.simnode import SimNode, serve_nodes
@@ -108,6 +109,7 @@ __all__ = [
     "Reset",
     "RpcFailure",
     "ScaledClock",
+    "SimBeacon",
     "SimBlock",
     "SimChain",
     "SimNode",
@@ -128,11 +130,13 @@ __all__ = [
     "WsGaps",
     "WsRefused",
     "WsSilent",
+    "beacon_root",
     "header_hash",
     "keccak256",
     "parse_fault",
     "rehashed",
     "rlp",
     "run_virtual",
+    "serve_beacons",
     "serve_nodes",
 ]
