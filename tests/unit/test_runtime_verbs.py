@@ -25,13 +25,16 @@ class Asked:
         self.acked: list[tuple[str, str, str]] = []
         self.reloaded: list[str] = []
         self.recorded: list[tuple[Path, int]] = []
+        self.maintained: list[tuple[str, str, int, str, str]] = []
         self.problems: tuple[str, ...] = ()
         self.known = {"f" * 32}
         self.tail = Tail()
         self._store = store
 
     def report(self) -> Mapping[str, object]:
-        return {"level": "ok", "config": {"hash": "abc"}}
+        window = {"by": "root", "reason": "disk", "since_wall_ns": 1, "until_wall_ns": 2}
+        nodes = [{"name": "n0", "maintenance": window}, {"name": "n1", "maintenance": None}]
+        return {"level": "ok", "config": {"hash": "abc"}, "chains": [{"name": "sim", "nodes": nodes}]}
 
     async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
         self.acked.append((fingerprint, why, by))
@@ -47,6 +50,10 @@ class Asked:
             gap = Gap(first_event=2, last_event=3, reason="full")
             return Exported(first_event=1, last_event=9, events=7, gaps=(gap,))
         return await self._store.export(path, from_wall_ns=0, to_wall_ns=2**62)
+
+    async def maintain(self, chain: str, node: str, for_ns: int, why: str, by: str) -> bool:
+        self.maintained.append((chain, node, for_ns, why, by))
+        return (chain, node) == ("sim", "n0")
 
     def events(self, last: int, *, follow: bool) -> AsyncGenerator[bytes, None]:
         return self.tail.read(last, follow=follow)
@@ -84,6 +91,55 @@ async def test_ack_says_who_and_why_and_whether_there_was_such_an_alert(asked: A
     assert asked.acked == [("f" * 32, "seen", PEER.name)]
     with pytest.raises(ControlError, match="tocsin status lists them") as caught:
         await verbs.ack({"fingerprint": "x" * 60_000}, PEER)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"chain": "sim"},
+        {"node": "n0"},
+        {"chain": "sim", "node": "n0"},
+        {"chain": "sim", "node": "n0", "for_s": 0},
+        {"chain": "sim", "node": "n0", "for_s": -1},
+        {"chain": "sim", "node": "n0", "for_s": 1.5},
+        {"chain": "sim", "node": "n0", "for_s": True},
+        {"chain": "sim", "node": "n0", "for_s": 30 * 86_400 + 1},
+        {"chain": "sim", "node": "n0", "for_s": 5, "end": True},
+        {"chain": "sim", "node": "n0", "end": 1},
+        {"chain": "sim", "node": "n0", "for_s": 5, "why": None},
+        {"chain": "sim", "node": "n0", "for_s": 5, "why": "x" * 501},
+        {"chain": ["sim"], "node": "n0", "for_s": 5},
+        {"chain": "sim", "node": 0, "for_s": 5},
+    ],
+)
+async def test_maintenance_takes_a_node_and_a_time_or_an_end(asked: Asked, request_: Mapping[str, object]) -> None:
+    with pytest.raises(UsageError, match="maintenance takes"):
+        await Verbs(asked).maintenance(request_, PEER)
+    assert asked.maintained == []
+
+
+async def test_maintenance_begins_ends_and_lists(asked: Asked) -> None:
+    verbs = Verbs(asked)
+    window = {
+        "chain": "sim",
+        "node": "n0",
+        "by": "root",
+        "reason": "disk",
+        "since_wall_ns": 1,
+        "until_wall_ns": 2,
+    }
+    assert await verbs.maintenance({}, PEER) == {"maintenance": [window]}
+    assert asked.maintained == []
+    request = {"chain": "sim", "node": "n0", "for_s": 7200, "why": "disk"}
+    assert await verbs.maintenance(request, PEER) == {"maintenance": [window]}
+    await verbs.maintenance({"chain": "sim", "node": "n0", "end": True}, PEER)
+    assert asked.maintained == [
+        ("sim", "n0", 7200 * 10**9, "disk", PEER.name),
+        ("sim", "n0", 0, "", PEER.name),
+    ]
+    with pytest.raises(ControlError, match="no node sim/n9 is configured") as caught:
+        await verbs.maintenance({"chain": "sim", "node": "n9" + "x" * 60_000, "end": True}, PEER)
     assert len(str(caught.value)) < 300
 
 

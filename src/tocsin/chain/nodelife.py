@@ -203,6 +203,14 @@ def probation_ns(life: NodeLife, t_ns: int, params: LifeParams) -> int:
     return min(params.probation_ns << recent, max(params.probation_cap_ns, params.probation_ns))
 
 
+def probation_left_ns(life: NodeLife, t_ns: int, params: LifeParams) -> int | None:
+    """Return for how long a node in PROBATION must still be good, if it stays so; None in any other state."""
+    if life.state is not NodeState.PROBATION:
+        return None
+    passed_ns = 0 if life.clean_since_ns is None else t_ns - life.clean_since_ns
+    return max(0, probation_ns(life, t_ns, params) - passed_ns)
+
+
 def _badness(flag: str) -> tuple[int, str]:
     return (_WORST_FIRST.index(flag) if flag in STATE_OF_FLAG else len(_WORST_FIRST), flag)
 

@@ -196,7 +196,26 @@ def _chain_lines(document: Mapping[str, Any], shift_ns: int, *, colour: bool) ->
         parts = [_str(row, "name"), level, height, aged, finalized, _grade(row), votes]
         yield "  ".join(part for part in parts if part)
         yield from table([_NODE_HEAD, *(_node_cells(node) for node in rows(row, "nodes"))])
+        yield from _trial_lines(row)
         yield ""
+
+
+def _trial_lines(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one line about the detectors that are on trial on a chain, if there are any."""
+    trials = rows(row, "detectors")
+    if not trials:
+        return
+    counts = {word: sum(trial.get("trust") == word for trial in trials) for word in ("observe", "warn")}
+    parts = [f"{counts[word]} {said}" for word, said in (("observe", "observed"), ("warn", "warn at most")) if counts[word]]
+    suspects = [_str(trial, "id") for trial in trials if trial.get("suspected_wall_ns") is not None]
+    found = [f"{_str(trial, 'id')} {trial['since_cases']}" for trial in trials if _counts(trial.get("since_cases"))]
+    line = "  detectors on trial: " + ", ".join(parts)
+    line += f"; would have fired: {', '.join(found)}" if found else ""
+    yield line + (f"; suspected: {', '.join(suspects)}" if suspects else "")
+
+
+def _counts(value: object) -> bool:
+    return _whole(value) and value > 0
 
 
 def _grade(row: Mapping[str, Any]) -> str:
@@ -254,15 +273,21 @@ def _gist(document: Mapping[str, Any], chains: list[Mapping[str, Any]], level: s
         config = "" if _table(document, "config").get("ok") is True else "the last reload was refused"
         states = [f"{key} {_str(_table(document, key), 'state')}" for key in ("broker", "store")]
         return ", ".join([part for part in (config, *states) if part])
-    nodes = sum(len(rows(row, "nodes")) for row in chains)
-    return f"{len(chains)} chain{'s' * (len(chains) != 1)}, {nodes} node{'s' * (nodes != 1)}, no alerts"
+    nodes = [node for row in chains for node in rows(row, "nodes")]
+    away = sum(_is_away(node) for node in nodes)
+    counted = f"{len(chains)} chain{'s' * (len(chains) != 1)}, {len(nodes)} node{'s' * (len(nodes) != 1)}"
+    return f"{counted}, no alerts" + (f", {away} in maintenance" if away else "")
+
+
+def _is_away(node: Mapping[str, Any]) -> bool:
+    return node.get("state") == "maintenance"
 
 
 def _perfdata(verdict: Verdict, chains: list[Mapping[str, Any]]) -> Iterator[str]:
     shift_s = (verdict.age_ns or 0) / NS
     for row in chains:
         name = _str(row, "name").translate({ord(c): "_" for c in "'=| "})
-        behind = [node["behind"] for node in rows(row, "nodes") if _whole(node.get("behind"))]
+        behind = [node["behind"] for node in rows(row, "nodes") if _whole(node.get("behind")) and not _is_away(node)]
         age_s = _number(row.get("head_age_s"))
         if age_s is not None:
             yield f"{name}_head_age={age_s + shift_s:.1f}s;;;0"

@@ -24,6 +24,7 @@ COMMANDS = {
     "status": "Show what the daemon sees.",
     "check": "One line for Nagios and its kin.",
     "ack": "Acknowledge an alert.",
+    "maintenance": "Take a node out of judgement while you work on it.",
     "events": "Show the stream of alerts.",
     "record": "Record what nodes answer.",
     "replay": "Run a recording again.",

@@ -6,8 +6,7 @@ Pure: what the core knows. What only the runtime knows (broker, store, configura
 from collections.abc import Iterable
 
 from tocsin.alerting.lifecycle import Tracked
-from tocsin.chain.nodelife import NodeLife
-from tocsin.engine import beacondocs, hostdocs
+from tocsin.engine import beacondocs, hostdocs, standing
 from tocsin.engine.documents import lag_blocks
 from tocsin.engine.pool import groups_of
 from tocsin.engine.shown import block, seconds
@@ -64,7 +63,9 @@ def _chain(state: EngineState, settings: ChainSettings, t_ns: int) -> dict[str, 
         "votes": head.votes,
         "voting_groups": head.voting_groups,
         "groups": head.groups,
-        "nodes": [_node(chain, settings, node.name) for node in settings.nodes],
+        "nodes": [_node(chain, settings, node.name, t_ns) for node in settings.nodes],
+        "closed": standing.closed(chain, t_ns),
+        "detectors": standing.trials(chain),
         "beacons": beacondocs.rows(chain, state.settings, settings) if state.settings is not None else [],
     }
 
@@ -75,13 +76,12 @@ def _level(tracked: Tracked) -> str:
     return "critical" if tracked.severity is Severity.CRITICAL else "warning"
 
 
-def _node(chain: ChainState, settings: ChainSettings, name: str) -> dict[str, object]:
-    record, life = chain.nodes[name], chain.lives.get(name, NodeLife())
+def _node(chain: ChainState, settings: ChainSettings, name: str, t_ns: int) -> dict[str, object]:
+    record = chain.nodes[name]
     behind = lag_blocks(chain.head, record)
     return {
         "name": name,
-        "state": life.state.value,
-        "reasons": [reason for _, reason in life.flags],
+        **standing.life(chain, settings, name, t_ns),
         "head": record.head.number if record.head is not None else None,
         "behind": behind,
         "behind_s": None if behind is None else seconds(behind * settings.block_time_ns),

@@ -342,18 +342,23 @@ class Daemon:
     async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
         """Let the core note that a person has seen an alert; False when no open alert has this fingerprint."""
         before = self.core.state.seq
-        self.core.take(
-            Commanded(
-                t_ns=self.clock.t_ns(),
-                wall_ns=self.clock.wall_ns(),
-                verb="ack",
-                args=(("fingerprint", fingerprint), ("why", why)),
-                by=by,
-            )
-        )
+        self._command("ack", by, fingerprint=fingerprint, why=why)
         has_said = self.core.state.seq > before
         await self.core.drained()
         return has_said
+
+    async def maintain(self, chain: str, node: str, for_ns: int, why: str, by: str) -> bool:
+        """Take a node out of judgement for a time, or with 0 back into it; False when it is not configured."""
+        watched = self.core.state.chains.get(chain)
+        if watched is None or node not in watched.nodes:
+            return False
+        self._command("maintenance", by, chain=chain, node=node, for_ns=str(for_ns), why=why)
+        await self.core.drained()
+        return True
+
+    def _command(self, verb: str, by: str, **args: str) -> None:
+        now, wall = self.clock.t_ns(), self.clock.wall_ns()
+        self.core.take(Commanded(t_ns=now, wall_ns=wall, verb=verb, args=tuple(sorted(args.items())), by=by))
 
     async def record(self, path: Path, seconds: int) -> Exported:
         """Write the newest stretch of the journal to a new file. Raises StoreError."""

@@ -1,17 +1,20 @@
 """What the control socket can be asked, and by whom it was."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
 import orjson
 
+from tocsin.clock import NS
+from tocsin.engine.maintenance import LONGEST_NS
 from tocsin.errors import ControlError, UsageError
 from tocsin.runtime.control import Handler, Peer, Reply, Request, Stream
 from tocsin.store import Exported
 
 _LONGEST_WHY: Final = 500
 _MOST_EVENTS: Final = 10_000
+_LONGEST_S: Final = LONGEST_NS // NS
 
 
 class Asked(Protocol):
@@ -33,9 +36,22 @@ class Asked(Protocol):
         """Write the newest stretch of the journal to a new file."""
         ...
 
+    async def maintain(self, chain: str, node: str, for_ns: int, why: str, by: str) -> bool:
+        """Take a node out of judgement for a time, or with 0 back into it; False when it is not configured."""
+        ...
+
     def events(self, last: int, *, follow: bool) -> AsyncGenerator[bytes, None]:
         """Yield the newest events of the stream, and with `follow` all that come."""
         ...
+
+
+def _windows(report: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    """Yield the nodes of a status document that are in maintenance."""
+    chains = report.get("chains")
+    for chain in chains if isinstance(chains, list) else ():
+        for node in chain["nodes"]:
+            if node["maintenance"] is not None:
+                yield {"chain": chain["name"], "node": node["name"], **node["maintenance"]}
 
 
 class Verbs:
@@ -48,6 +64,7 @@ class Verbs:
             "ack": self.ack,
             "reload": self.reload,
             "record": self.record,
+            "maintenance": self.maintenance,
         }
         self.streams: Mapping[str, Stream] = {"events": self.events}
 
@@ -70,6 +87,22 @@ class Verbs:
         config = self._daemon.report()["config"]
         in_force = config.get("hash") if isinstance(config, Mapping) else None
         return {"ok": not problems, "problems": list(problems), "hash": in_force}
+
+    async def maintenance(self, request: Request, peer: Peer) -> Reply:
+        """Begin the maintenance of `node` of `chain` for `for_s` seconds, or with `end` end it; return all there are."""
+        if "node" in request or "chain" in request:
+            await self._maintain(request, peer)
+        return {"maintenance": list(_windows(self._daemon.report()))}
+
+    async def _maintain(self, request: Request, peer: Peer) -> None:
+        chain, node, why = request.get("chain"), request.get("node"), request.get("why", "")
+        for_s, end = request.get("for_s", 0), request.get("end", False)
+        if not isinstance(chain, str) or not isinstance(node, str) or not isinstance(why, str) or len(why) > _LONGEST_WHY:
+            raise UsageError(f"maintenance takes a chain, a node and a why of at most {_LONGEST_WHY} characters")
+        if type(end) is not bool or type(for_s) is not int or (for_s == 0) is not end or not 0 <= for_s <= _LONGEST_S:
+            raise UsageError(f"maintenance takes for_s from 1 to {_LONGEST_S}, or end")
+        if not await self._daemon.maintain(chain, node, for_s * NS, why, peer.name):
+            raise ControlError(f"no node {chain[:64]}/{node[:64]} is configured; tocsin status lists them")
 
     async def record(self, request: Request, _: Peer) -> Reply:
         """Write the journal of the last `seconds` into a new file at `path`, which must be absolute."""
