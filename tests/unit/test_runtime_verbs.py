@@ -138,7 +138,7 @@ async def test_maintenance_begins_ends_and_lists(asked: Asked) -> None:
         ("sim", "n0", 7200 * 10**9, "disk", PEER.name),
         ("sim", "n0", 0, "", PEER.name),
     ]
-    with pytest.raises(ControlError, match="no node sim/n9 is configured") as caught:
+    with pytest.raises(ControlError, match=r"no node sim/n9x* is configured") as caught:
         await verbs.maintenance({"chain": "sim", "node": "n9" + "x" * 60_000, "end": True}, PEER)
     assert len(str(caught.value)) < 300
 

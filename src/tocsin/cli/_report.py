@@ -206,7 +206,8 @@ def _trial_lines(row: Mapping[str, Any]) -> Iterator[str]:
     if not trials:
         return
     counts = {word: sum(trial.get("trust") == word for trial in trials) for word in ("observe", "warn")}
-    parts = [f"{counts[word]} {said}" for word, said in (("observe", "observed"), ("warn", "warn at most")) if counts[word]]
+    said = {"observe": "observed", "warn": "warn at most"}
+    parts = [f"{count} {said[word]}" for word, count in counts.items() if count]
     suspects = [_str(trial, "id") for trial in trials if trial.get("suspected_wall_ns") is not None]
     found = [f"{_str(trial, 'id')} {trial['since_cases']}" for trial in trials if _counts(trial.get("since_cases"))]
     line = "  detectors on trial: " + ", ".join(parts)

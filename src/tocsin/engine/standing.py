@@ -1,4 +1,4 @@
-"""What `status` tells of nodes beside their heads, and of detectors that are on trial: states, reasons, windows, counts."""
+"""What `status` tells of nodes beside their heads, and of detectors that are on trial."""
 
 from collections.abc import Mapping
 

@@ -89,20 +89,20 @@ class Verbs:
         return {"ok": not problems, "problems": list(problems), "hash": in_force}
 
     async def maintenance(self, request: Request, peer: Peer) -> Reply:
-        """Begin the maintenance of `node` of `chain` for `for_s` seconds, or with `end` end it; return all there are."""
+        """Begin or end the maintenance of a node if one is named; return all that there are."""
         if "node" in request or "chain" in request:
             await self._maintain(request, peer)
         return {"maintenance": list(_windows(self._daemon.report()))}
 
     async def _maintain(self, request: Request, peer: Peer) -> None:
-        chain, node, why = request.get("chain"), request.get("node"), request.get("why", "")
+        words = chain, node, why = request.get("chain"), request.get("node"), request.get("why", "")
         for_s, end = request.get("for_s", 0), request.get("end", False)
-        if not isinstance(chain, str) or not isinstance(node, str) or not isinstance(why, str) or len(why) > _LONGEST_WHY:
+        if not all(isinstance(word, str) for word in words) or len(str(why)) > _LONGEST_WHY:
             raise UsageError(f"maintenance takes a chain, a node and a why of at most {_LONGEST_WHY} characters")
         if type(end) is not bool or type(for_s) is not int or (for_s == 0) is not end or not 0 <= for_s <= _LONGEST_S:
             raise UsageError(f"maintenance takes for_s from 1 to {_LONGEST_S}, or end")
-        if not await self._daemon.maintain(chain, node, for_s * NS, why, peer.name):
-            raise ControlError(f"no node {chain[:64]}/{node[:64]} is configured; tocsin status lists them")
+        if not await self._daemon.maintain(str(chain), str(node), for_s * NS, str(why), peer.name):
+            raise ControlError(f"no node {str(chain)[:64]}/{str(node)[:64]} is configured; tocsin status lists them")
 
     async def record(self, request: Request, _: Peer) -> Reply:
         """Write the journal of the last `seconds` into a new file at `path`, which must be absolute."""
