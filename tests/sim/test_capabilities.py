@@ -7,11 +7,13 @@ import pytest
 from tests.support.pool import Pool, settings_for
 
 from tocsin.engine.codec import decode_state, encode_state
-from tocsin.model.effect import Fetch
+from tocsin.engine.status import status
+from tocsin.model.effect import Fetch, StateChanged
 from tocsin.model.event import Event, Fetched, Polled
 from tocsin.model.observation import Fault, FaultKind, hash_of
 from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL, Ability
 from tocsin.model.traits import Capabilities, Reach
+from tocsin.mqtt.models import Node
 from tocsin.testing import ChainSpec
 
 LEARNT_S = 300
@@ -203,3 +205,21 @@ def test_the_first_questions_of_many_nodes_are_spread() -> None:
         for name in pool.trials:
             began.setdefault(name, pool.now)
     assert len(set(began.values())) > 6
+
+
+def test_what_was_learnt_is_published_once_and_shown_in_the_status(pool: Trials) -> None:
+    pool.keep_events = True
+    pool.chain.halt("main")
+    pool.run(LEARNT_S)
+    documents = [effect for effect in pool.effects if isinstance(effect, StateChanged) and effect.topic.endswith("/n0")]
+    shown = [Node.model_validate(effect.document) for effect in documents]
+    assert len(documents) <= 15  # states, the version, and one for each ability
+    newest = shown[-1]
+    assert newest.client == "tocsin-sim/v1.0.0"
+    assert newest.capabilities is not None
+    assert set(newest.capabilities.reach) == {"state", "proofs", "headers", "receipts"}
+    assert newest.capabilities.pins == {"pin-object": True, "pin-hash": False}
+    [chain] = status(pool.state, pool.now)["chains"]  # type: ignore[misc]
+    row = chain["nodes"][0]  # type: ignore[index]
+    assert row["capabilities"]["reach"]["state"]["depth"] in range(112, 128)
+    assert (row["peers"], row["pending"]) == (25, 150)

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 
 from tocsin.chain.nodelife import NodeLife
-from tocsin.engine import beacondocs
+from tocsin.engine import beacondocs, traitdocs
 from tocsin.engine.pool import groups_of
 from tocsin.engine.shown import block, seconds
 from tocsin.engine.state import ChainState, EngineState, Lasting
@@ -61,7 +61,7 @@ def _lasting_head(chain: ChainState) -> Lasting:
 
 def _lasting_node(life: NodeLife, record: NodeRecord) -> Lasting:
     flags = tuple(text for flag in life.flags for text in flag)
-    return (str(life.number), record.head.hash if record.head is not None else "", *flags)
+    return (str(life.number), record.head.hash if record.head is not None else "", *traitdocs.lasting(record), *flags)
 
 
 def _hash(ref: BlockRef | None) -> str:
@@ -108,6 +108,7 @@ def _node(
         "lag_blocks": lag,
         "lag_s": None if lag is None else seconds(lag * chain.block_time_ns),
         "latency_ms": None if record.latency_ns is None else record.latency_ns // 10**6,
+        **traitdocs.traits(record),
     }
 
 

@@ -6,7 +6,7 @@ Pure: what the core knows. What only the runtime knows (broker, store, configura
 from collections.abc import Iterable
 
 from tocsin.alerting.lifecycle import Tracked
-from tocsin.engine import beacondocs, hostdocs, standing
+from tocsin.engine import beacondocs, hostdocs, standing, traitdocs
 from tocsin.engine.documents import lag_blocks
 from tocsin.engine.pool import groups_of
 from tocsin.engine.shown import block, seconds
@@ -87,6 +87,7 @@ def _node(chain: ChainState, settings: ChainSettings, name: str, t_ns: int) -> d
         "behind_s": None if behind is None else seconds(behind * settings.block_time_ns),
         "latency_ms": None if record.latency_ns is None else record.latency_ns // 10**4 / 100,
         "polls": record.polls,
+        **traitdocs.row(record, t_ns),
     }
 
 

@@ -46,6 +46,8 @@ class Reach:
     """Whether it was answered down to the first block."""
     best: int | None = None
     """The deepest that was ever answered: what is lost is measured against it."""
+    lost_ns: int | None = None
+    """Since when it has been noticeably shorter than `best`, engine ns."""
     missing: bool = False
     """Whether the node does not know the method."""
     tries: int = 0

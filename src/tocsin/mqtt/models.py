@@ -206,6 +206,22 @@ class Consensus(_Strict):
     version: str
 
 
+class Reach(_Strict):
+    """How far below its head a node answers one kind of question, as far as was tried."""
+
+    depth: Annotated[Counter | None, Field(description="In blocks; null where nothing was answered.")]
+    whole: Annotated[bool, Field(description="Whether down to the first block.")]
+    missing: Annotated[bool, Field(description="Whether the node does not know the method.")]
+
+
+class Capabilities(_Strict):
+    """What a node has shown that it can answer; what was not tried yet is absent."""
+
+    reach: Annotated[dict[str, Reach], Field(description="By kind: state, proofs, headers, receipts.")]
+    pins: Annotated[dict[str, bool], Field(description="By way, whether state is answered at a block hash.")]
+    offered: Annotated[dict[str, Counter], Field(description="By kind, the oldest block that the node claims to have.")]
+
+
 class Node(_Strict):
     """One node, or one beacon node. Lag and latency are as of when this was said."""
 
@@ -219,6 +235,9 @@ class Node(_Strict):
     latency_ms: Counter | None
     kind: Literal["execution", "beacon"] = "execution"
     consensus: Annotated[Consensus | None, Field(description="Of a beacon node.")] = None
+    client: Annotated[str | None, Field(description="As it names itself.")] = None
+    peers: Counter | None = None
+    capabilities: Annotated[Capabilities | None, Field(description="Of an execution node.")] = None
 
 
 Data = TypeVar("Data", bound=_Strict)
