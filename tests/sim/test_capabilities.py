@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import orjson
 import pytest
 from tests.support.pool import Pool, settings_for
 
@@ -212,7 +213,7 @@ def test_what_was_learnt_is_published_once_and_shown_in_the_status(pool: Trials)
     pool.chain.halt("main")
     pool.run(LEARNT_S)
     documents = [effect for effect in pool.effects if isinstance(effect, StateChanged) and effect.topic.endswith("/n0")]
-    shown = [Node.model_validate(effect.document) for effect in documents]
+    shown = [Node.model_validate_json(orjson.dumps(effect.document)) for effect in documents]
     assert len(documents) <= 15  # states, the version, and one for each ability
     newest = shown[-1]
     assert newest.client == "tocsin-sim/v1.0.0"
