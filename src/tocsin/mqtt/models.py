@@ -76,7 +76,10 @@ class Alert(_Strict):
     previous: AlertState | None
     reason: Annotated[
         str,
-        Field(description="Why: fired, raised, data-missing, data-back, cleared, acked, unconfigured or state-lost."),
+        Field(
+            description="Why: fired, raised, data-missing, data-back, cleared, acked, unconfigured, maintenance, "
+            "detector-suspect or state-lost."
+        ),
     ]
     acked_by: str | None
     durable: Annotated[
