@@ -10,6 +10,7 @@ from tocsin.chain.tree import (
     HeaderTree,
     Missing,
     Window,
+    apart,
     insert,
     is_bridgeable,
     missing,
@@ -219,3 +220,14 @@ def test_clients_that_show_a_field_or_leave_it_out_do_not_contest_each_other() -
     assert one_way == other_way
     assert one_way.contested == ()
     assert insert(HeaderTree(), full, replace(full, parent_hash=name("else"))).contested == (full.hash,)
+
+
+def test_branches_that_do_not_meet_are_known_to_be_apart_as_far_as_both_are_known() -> None:
+    one, other = chain(900, 1000), chain(950, 1002, "other")
+    seen = tree(one, other)
+    assert apart(seen, one[-1], other[-1]) == apart(seen, other[-1], one[-1]) == 51
+    assert apart(seen, one[-1], header(5_000, "far")) == 0
+    assert apart(seen, one[-1], one[-5]) == 0
+    assert apart(tree(MAIN, FORK), at(1004, "fork"), at(1004)) == 0
+    near = tree(one, [header(1000, "lone")])
+    assert apart(near, one[-1], header(1000, "lone")) == 1

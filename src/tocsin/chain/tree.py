@@ -58,6 +58,7 @@ class _Gap:
     left: str | None
     right: str | None
     deep: bool
+    apart: int
 
 
 def insert(tree: HeaderTree, *headers: Header) -> HeaderTree:
@@ -129,6 +130,15 @@ def is_bridgeable(tree: HeaderTree, one: Point, other: Point) -> bool:
     """Whether two blocks are unlinked only because headers lack that may still be asked for."""
     met = _meet(tree, one, other)
     return isinstance(met, _Gap) and not met.deep
+
+
+def apart(tree: HeaderTree, one: Point, other: Point) -> int:
+    """Return for how many blocks two branches that do not meet in the tree are known to run side by side.
+
+    They forked at least so deep, counted from the lower of the two; 0 where nothing below it is known of both.
+    """
+    met = _meet(tree, one, other)
+    return met.apart if isinstance(met, _Gap) else 0
 
 
 def missing(tree: HeaderTree, heads: Iterable[Point]) -> tuple[Missing, ...]:
@@ -231,10 +241,16 @@ def _gap(
     """Say what would have to be fetched where two walks ended, and whether that is too much."""
     ended = [below is None for below in followed]
     lacking = [_lacking(tree, end) if over else None for end, over in zip(ends, ended, strict=True)]
-    apart = abs(ends[0].number - ends[1].number)
-    forked = min(head.number for head in heads) - min(end.number for end in ends)
+    gap = abs(ends[0].number - ends[1].number)
+    lower = min(head.number for head in heads)
+    forked = lower - min(end.number for end in ends)
     hopeless = any(over and name is None for over, name in zip(ended, lacking, strict=True))
-    return _Gap(left=lacking[0], right=lacking[1], deep=hopeless or apart > BACKFILL or forked >= BACKFILL)
+    return _Gap(
+        left=lacking[0],
+        right=lacking[1],
+        deep=hopeless or gap > BACKFILL or forked >= BACKFILL,
+        apart=max(0, lower - max(end.number for end in ends) + 1),
+    )
 
 
 def _lacking(tree: HeaderTree, end: Point) -> str | None:

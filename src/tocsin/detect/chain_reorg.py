@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tocsin.detect.base import ChainDetector, blocks
 from tocsin.model.alert import Finding, Limits, Over
 from tocsin.model.block import BlockRef
-from tocsin.model.view import ChainView
+from tocsin.model.view import ChainView, Reorg
 
 ID = "chain.reorg"
 
@@ -23,8 +23,14 @@ class ReorgParams:
     hold_slots: int = 5
 
 
-def _plain(block: BlockRef) -> dict[str, object]:
-    return {"number": block.number, "hash": block.hash}
+def _plain(block: BlockRef | None) -> dict[str, object] | None:
+    return None if block is None else {"number": block.number, "hash": block.hash}
+
+
+def _words(reorg: Reorg) -> str:
+    if reorg.ancestor is None:
+        return f"at least {blocks(reorg.depth)} below {reorg.old.number}; where the branches part is too deep to tell"
+    return f"{blocks(reorg.depth)} after block {reorg.ancestor.number}"
 
 
 def chain_reorg(view: ChainView, params: ReorgParams) -> Iterator[Finding]:
@@ -39,7 +45,7 @@ def chain_reorg(view: ChainView, params: ReorgParams) -> Iterator[Finding]:
         unit="blocks",
         limits=Limits(warning=params.warning, critical=params.critical),
         sample=reorg.number,
-        summary=f"{view.settings.name} replaced {blocks(reorg.depth)} after block {reorg.ancestor.number}",
+        summary=f"{view.settings.name} replaced {_words(reorg)}",
         grade=view.head.grade,
         block=reorg.new,
         evidence={"ancestor": _plain(reorg.ancestor), "old": _plain(reorg.old), "new": _plain(reorg.new)},

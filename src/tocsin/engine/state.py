@@ -114,6 +114,8 @@ class ChainState:
     branches: tuple[BlockRef, ...] = ()
     unlinked: Mapping[str, int] = field(default_factory=dict)
     """Since when each node's heads cannot be placed although headers that may be fetched would place them."""
+    raised_until_ns: int = 0
+    """Until when the quorum stays raised after a fork, because groups contradicted each other then and since."""
     split_since_ns: int | None = None
     """Since when the grade has been `split` without a break."""
     ruled_out: Mapping[str, str] = field(default_factory=dict)

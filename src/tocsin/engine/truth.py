@@ -7,7 +7,7 @@ from tocsin.chain import nodelife
 from tocsin.chain.agreement import Circumstances, Decision, agree, agree_finalized, break_tie
 from tocsin.chain.count import distinct
 from tocsin.chain.dispute import TIE_BREAKERS, Ruling
-from tocsin.chain.tree import BACKFILL, HeaderTree, Point, is_bridgeable, parent, relation
+from tocsin.chain.tree import BACKFILL, HeaderTree, Point, apart, is_bridgeable, parent, relation
 from tocsin.chain.validity import breaches
 from tocsin.engine import beacons
 from tocsin.engine.pool import groups_of
@@ -82,7 +82,8 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
     votes = {name: record.head.hash for name, record in sound.items() if record.head is not None}
     waiting = unplaced(state, chain, now_ns)
     overdue = {votes[name] for name in state.unlinked if name in votes and name not in waiting}
-    circumstances = Circumstances(overdue=overdue, raised=near_fork(chain, event.wall_ns) is not None)
+    raised = near_fork(chain, event.wall_ns) is not None or now_ns < state.raised_until_ns
+    circumstances = Circumstances(overdue=overdue, raised=raised)
     decision = _heads(state, settings, chain, sound, votes, circumstances, event)
     is_split = decision.agreement.grade is Grade.SPLIT
     counted = evolve(
@@ -93,14 +94,23 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
         ruled_out={} if decision.ruling is None else dict.fromkeys(decision.ruling.out, decision.ruling.why),
         unlinked={name: state.unlinked.get(name, now_ns) for name in decision.unlinked},
         split_since_ns=(state.split_since_ns or now_ns) if is_split else None,
+        raised_until_ns=now_ns + fork_span_ns(chain) if is_split and raised else state.raised_until_ns,
     )
     return _finality(_note_reorg(counted, state.head.block, decision, now_ns), chain, sound, circumstances, now_ns)
 
 
 def near_fork(chain: ChainSettings, wall_ns: int) -> str | None:
     """Return the name of a scheduled fork within two epochs of now."""
-    span_ns = _FORK_EPOCHS * (chain.epoch_slots or _EPOCH_SLOTS) * chain.block_time_ns
+    span_ns = fork_span_ns(chain)
     return next((name for name, at_s in chain.forks if abs(wall_ns - at_s * 10**9) <= span_ns), None)
+
+
+def fork_span_ns(chain: ChainSettings) -> int:
+    """Return for how long before and after a fork, and after the last split that began there, the quorum is raised.
+
+    A wrong majority does not become right by outlasting the fork: on Holesky it did for two weeks.
+    """
+    return _FORK_EPOCHS * (chain.epoch_slots or _EPOCH_SLOTS) * chain.block_time_ns
 
 
 def _heads(
@@ -234,22 +244,27 @@ def _note_reorg(state: ChainState, old: BlockRef | None, decision: Decision, now
     """Remember a reorg with its depth, at once or when the back-fill has joined the branches."""
     new = state.head.block
     if decision.reorg is not None and old is not None and new is not None:
-        return _reorged(state, decision.reorg, old, new, now_ns)
+        return _reorged(state, decision.reorg.depth, decision.reorg.ancestor, old, new, now_ns)
     unjoined = decision.unjoined or state.unjoined
     if unjoined is None or new is None:
         return state
     match relation(state.tree, unjoined, new):
-        case Forked() as parting:
-            return _reorged(state, parting, unjoined, new, now_ns)
+        case Forked(depth=depth, ancestor=ancestor):
+            return _reorged(state, depth, ancestor, unjoined, new, now_ns)
         case Unlinked() if is_bridgeable(state.tree, unjoined, new):
             return evolve(state, unjoined=unjoined)
+        case Unlinked() if (depth := apart(state.tree, unjoined, new)) >= BACKFILL:
+            # As far as anybody looks back the branches do not meet: it is a reorg, and no gap that hides one chain.
+            return _reorged(state, depth, None, unjoined, new, now_ns)
         case _:
             return evolve(state, unjoined=None)
 
 
-def _reorged(state: ChainState, parting: Forked, old: BlockRef, new: BlockRef, now_ns: int) -> ChainState:
+def _reorged(
+    state: ChainState, depth: int, ancestor: BlockRef | None, old: BlockRef, new: BlockRef, now_ns: int
+) -> ChainState:
     number = state.reorg.number + 1 if state.reorg is not None else 1
-    reorg = Reorg(depth=parting.depth, ancestor=parting.ancestor, old=old, new=new, at_ns=now_ns, number=number)
+    reorg = Reorg(depth=depth, ancestor=ancestor, old=old, new=new, at_ns=now_ns, number=number)
     return evolve(state, reorg=reorg, unjoined=None)
 
 

@@ -177,10 +177,13 @@ class Lead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reorg:
-    """The agreed head left its branch: `depth` blocks after `ancestor` were replaced."""
+    """The agreed head left its branch: `depth` blocks after `ancestor` were replaced.
+
+    Without an ancestor it is deeper than a back-fill looks back, and `depth` is what is known of it.
+    """
 
     depth: int
-    ancestor: BlockRef
+    ancestor: BlockRef | None
     old: BlockRef
     new: BlockRef
     at_ns: int
