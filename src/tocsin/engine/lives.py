@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from tocsin.alerting.lifecycle import is_held_back
+from tocsin.alerting.lifecycle import Tracked, is_held_back
 from tocsin.chain import nodelife
 from tocsin.chain.nodelife import IllegalTransition, LifeParams, NodeLife, NodeState
 from tocsin.engine.state import ChainState
 from tocsin.engine.verify import checks
-from tocsin.model.alert import AlertState, Labels
+from tocsin.model.alert import AlertState, Labels, Severity
 from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings
 from tocsin.model.view import ChainView, IllegalMove, NodeView
@@ -66,13 +66,22 @@ def _firing(state: ChainState, now_ns: int) -> dict[Labels, dict[str, str]]:
     tracked = state.alerts.tracked.values()
     firing: dict[Labels, dict[str, str]] = {}
     for one in tracked:
-        if one.state is not AlertState.PENDING:
+        if one.state is not AlertState.PENDING and not _is_remark(one):
             firing.setdefault(one.finding.labels, {})[one.finding.detector] = one.finding.summary
     held: dict[Labels, dict[str, str]] = {}
     for one in tracked:
-        if one.finding.labels not in firing and is_held_back(one, now_ns):
+        if one.finding.labels not in firing and is_held_back(one, now_ns) and not _is_remark(one):
             held.setdefault(one.finding.labels, {})[one.finding.detector] = one.finding.summary
     return {**held, **firing}
+
+
+def _is_remark(one: Tracked) -> bool:
+    """Tell whether an alert is information alone: good to know, and no worse a node for it."""
+    if one.finding.detector in nodelife.STATE_OF_FLAG:
+        return False
+    if one.severity is not None:
+        return one.severity is Severity.INFO
+    return one.finding.limits.warning is None and one.finding.limits.critical is None
 
 
 def _advanced(
