@@ -52,7 +52,7 @@ def test_a_halt_clears_below_three_block_times() -> None:
     assert only(chain_halt(halted(3), HaltParams())).limits.clear.under == 3
 
 
-@pytest.mark.parametrize("grade", [grade for grade in Grade if grade is not Grade.QUORUM])
+@pytest.mark.parametrize("grade", [grade for grade in Grade if grade not in (Grade.QUORUM, Grade.MAJORITY)])
 def test_a_head_that_is_not_agreed_now_is_no_halt(grade: Grade) -> None:
     frozen = agreed(grade, since_ns=NOW - 50 * SLOT)
     assert not list(chain_halt(view(head=frozen), HaltParams()))

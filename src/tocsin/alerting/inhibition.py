@@ -24,6 +24,9 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "beacon.syncing": ("beacon.el_offline",),
     "host.clock": ("self.clock_skew",),
     "chain.halt": ("pool.blind", "pool.split", "pool.quorum_lost"),
+    "chain.finality_stall": ("pool.blind", "pool.split", "pool.quorum_lost", "pool.majority_stalled", "chain.halt"),
+    "chain.basefee": ("node.wrong_chain", "node.corrupt_header"),
+    "node.tag_order": ("node.wrong_chain", "node.corrupt_header", "node.syncing"),
 }
 """Target to the sources that mute it."""
 

@@ -7,7 +7,10 @@ from typing import Any
 from tocsin.model.alert import Finding, Over
 from tocsin.model.block import Header
 from tocsin.model.trust import Trust
-from tocsin.model.view import ChainView, NodeView, SelfView
+from tocsin.model.view import ChainView, Lead, NodeView, SelfView
+
+_MOVING_SLOTS = 4
+"""With 1 % of slots missed a longer gap comes once in months, see `node.stale`."""
 
 
 def _always(_: NodeView) -> bool:
@@ -57,6 +60,13 @@ def seconds(ns: int) -> str:
 def if_counted(limit: Over | None, counted: int) -> Over | None:
     """Return the limit if what counts reaches it: the rest of a value keeps an alert open, and begins none."""
     return limit if limit is not None and counted >= limit.over else None
+
+
+def is_moving(view: ChainView, lead: Lead | None) -> bool:
+    """Tell whether what leads the agreed head has risen, and not long ago: four block times without a block end it."""
+    if lead is None or lead.rose_ns is None:
+        return False
+    return view.now_ns - lead.rose_ns <= _MOVING_SLOTS * view.settings.pace_ns
 
 
 def block_evidence(header: Header) -> dict[str, object]:

@@ -1,13 +1,14 @@
 """The agreed head stands still: the chain has no new block, or those that have one make no quorum.
 
 Counted only while the groups agree; nodes that fell silent, or that contradict each other, are other alerts. Nodes
-with newer blocks are named and mute nothing: most may be stuck while one goes on, and one that lies shows anything.
+with newer blocks are named; one group of them mutes nothing, because one that lies shows anything. Where two groups go
+on together it is not the chain that stands still, see `pool.majority_stalled`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tocsin.detect.base import ChainDetector, block_evidence, if_counted, seconds
+from tocsin.detect.base import ChainDetector, block_evidence, if_counted, is_moving, seconds
 from tocsin.model.alert import Finding, Grade, Limits, Over, Under
 from tocsin.model.view import Ahead, ChainView, NodeView, Unlinked
 
@@ -28,7 +29,7 @@ def is_agreed(view: ChainView) -> bool:
     """Tell whether the head is agreed now, as well as this pool can: a single group has nobody to agree with."""
     if view.head.groups < _TWO_GROUPS:
         return view.head.grade is Grade.UNCORROBORATED
-    return view.head.grade is Grade.QUORUM
+    return view.head.grade in (Grade.QUORUM, Grade.MAJORITY)
 
 
 def is_ahead(node: NodeView) -> bool:
@@ -43,6 +44,8 @@ def chain_halt(view: ChainView, params: HaltParams) -> Iterator[Finding]:
     head, pace_ns = view.head, view.settings.pace_ns
     if not is_agreed(view) or head.since_ns is None or not any(node.voting for node in view.nodes):
         return
+    if is_moving(view, view.lead):
+        return  # two groups go on: the majority stands still and not the chain, see pool.majority_stalled
     slots = (view.now_ns - head.since_ns) // pace_ns
     counted = (view.now_ns - max(head.since_ns, view.started_ns)) // pace_ns
     if slots < params.clear_slots:

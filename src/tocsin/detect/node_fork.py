@@ -1,21 +1,25 @@
 """A node on another branch than the agreed chain.
 
 Branches that part by one block heal within a slot or two all the time; two blocks deep, or one block that lasts,
-is a fork. The agreed chain is the one that had a quorum last: of branches that part above it while the pool is split
-nobody knows which is the fork, and none is called one.
+is a fork. So is a head near the agreed one that nobody gives the ancestors of. The agreed chain is the one that had a
+quorum last: of branches that part above it while the pool is split nobody knows which is the fork, and none is called
+one, unless a tie was broken against it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tocsin.detect.base import ChainDetector, blocks, node_evidence
-from tocsin.model.alert import Finding, Limits, Over, Under
-from tocsin.model.view import ChainView, Forked, NodeView, Unlinked
+from tocsin.model.alert import Finding, Grade, Limits, Over, Under
+from tocsin.model.view import Ahead, ChainView, Forked, NodeView, Unlinked
 
 ID = "node.fork"
 
 _DEEP = 64
 """A branch of its own for as long as a back-fill looks back: deeper than that nothing is measured."""
+
+_AGREED = (Grade.QUORUM, Grade.MAJORITY)
+"""A branch that nobody can place is held against a node only while others know the chain."""
 
 _PHANTOM_FROM = 4
 """Unlinked heads that are this far ahead are called phantoms, see `node.phantom_head`."""
@@ -56,6 +60,10 @@ def node_fork(view: ChainView, params: ForkParams) -> Iterator[Finding]:
                 evidence["ancestor"] = {"number": ancestor.number, "hash": ancestor.hash}
             case Unlinked(ahead=ahead) if node.severed and ahead < _PHANTOM_FROM:
                 depth, how = _DEEP, f"{blocks(_DEEP)} or more"
+            case Unlinked(ahead=ahead) if node.withheld and ahead < _PHANTOM_FROM and view.head.grade in _AGREED:
+                depth, how = 1, "whose headers nobody gives"
+            case Ahead(blocks=depth) if node.ruled_out:
+                how = f"against which a tie was broken by {node.ruled_out}"
             case _:
                 continue
         yield Finding(

@@ -5,7 +5,7 @@ providers by five; a node that froze is caught in 34 s (median) at 2 s polling a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tocsin.detect.base import ChainDetector, blocks, node_evidence, seconds
 from tocsin.model.alert import Finding, Limits, Over, Under
@@ -16,7 +16,10 @@ ID = "node.lag"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LagParams:
-    """In blocks. `provider_warning` holds for nodes that are not your own: they are slower and farther away."""
+    """In blocks, or where blocks come faster than polls in as many as may come in a poll.
+
+    `provider_warning` holds for nodes that are not your own: they are slower and farther away.
+    """
 
     warning: Over | None = Over(over=3, polls=2)
     provider_warning: Over | None = Over(over=5, polls=2)
@@ -35,13 +38,25 @@ def blocks_behind(relation: Relation) -> int:
             return 0
 
 
+def blocks_per_poll(view: ChainView) -> int:
+    """Return how many blocks may come between two polls, at least 1: two honest nodes may be that far apart."""
+    return -(-view.settings.pace_ns // view.settings.block_time_ns)
+
+
+def _scaled(limit: Over | None, per_poll: int) -> Over | None:
+    return limit if limit is None or per_poll == 1 else replace(limit, over=limit.over * per_poll)
+
+
 def node_lag(view: ChainView, params: LagParams) -> Iterator[Finding]:
     """Yield one finding per node that is behind; `value` in blocks. A node never observed yields nothing, not 0."""
-    own = Limits(warning=params.warning, critical=params.critical, clear=params.clear)
-    provider = Limits(warning=params.provider_warning, critical=params.critical, clear=params.clear)
+    per_poll = blocks_per_poll(view)
+    critical = _scaled(params.critical, per_poll)
+    clear = params.clear if per_poll == 1 else replace(params.clear, under=params.clear.under * per_poll)
+    own = Limits(warning=_scaled(params.warning, per_poll), critical=critical, clear=clear)
+    provider = Limits(warning=_scaled(params.provider_warning, per_poll), critical=critical, clear=clear)
     for node in view.answering:
         behind = blocks_behind(node.relation)
-        if not behind or node.severed or node.seen.corrupt is not None:
+        if not behind or node.severed or node.withheld or node.seen.corrupt is not None:
             continue
         late = seconds(behind * view.settings.block_time_ns)
         yield Finding(

@@ -28,6 +28,7 @@ def pool_quorum_lost(view: ChainView, params: QuorumLostParams) -> Iterator[Find
     missing = view.head.groups - view.head.voting_groups
     if missing <= 0:
         return
+    ruled = [node.settings.name for node in view.nodes if node.ruled_out]
     silent = [node.settings.name for node in view.nodes if not node.voting]
     yield Finding(
         detector=ID,
@@ -39,10 +40,11 @@ def pool_quorum_lost(view: ChainView, params: QuorumLostParams) -> Iterator[Find
             clear=Under(under=1, for_ns=params.clear_half_slots * half),
         ),
         sample=view.tick,
-        summary=f"{view.head.voting_groups} of {view.head.groups} groups of {view.settings.name} vote: no quorum",
+        summary=f"{view.head.voting_groups} of {view.head.groups} groups of {view.settings.name} vote: no quorum"
+        + (f"; {view.head.explanation}" if ruled else ""),
         grade=view.head.grade,
         block=view.head.block,
-        evidence={"not_voting": silent},
+        evidence={"not_voting": silent, **({"ruled_out": ruled} if ruled else {})},
     )
 
 

@@ -1,0 +1,61 @@
+"""Most groups stand still while others go on: the agreed head is old because those who make it are stuck.
+
+Nobody is thrown out for being ahead. Two groups that move together on the same chain are taken for the chain that goes
+on; one node alone may have made its blocks up, since headers carry no proof of their own: it warns, and stays
+uncorroborated.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tocsin.detect.base import ChainDetector, blocks, is_moving, seconds
+from tocsin.model.alert import Finding, Grade, Limits, Over, Under
+from tocsin.model.view import ChainView, Lead
+
+ID = "pool.majority_stalled"
+_AGREED = (Grade.QUORUM, Grade.MAJORITY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MajorityStalledParams:
+    """In half block times for which blocks come above an agreed head that stands still: 5 are 30 s at 12 s blocks."""
+
+    critical: Over | None = Over(over=5)
+    """For a lead that at least two groups have."""
+    alone_warning: Over | None = Over(over=5)
+    """For the lead of one node, or of nodes that make no two groups."""
+    clear: Under = Under(under=1)
+
+
+def pool_majority_stalled(view: ChainView, params: MajorityStalledParams) -> Iterator[Finding]:
+    """Yield a finding while others lead; `value` in half block times since they do."""
+    if view.head.block is None or view.head.grade not in _AGREED:
+        return
+    if is_moving(view, view.lead) and view.lead is not None:
+        yield _finding(view, view.lead, Limits(critical=params.critical, clear=params.clear), view.head.grade)
+    elif is_moving(view, view.lone) and view.lone is not None:
+        limits = Limits(warning=params.alone_warning, clear=params.clear)
+        yield _finding(view, view.lone, limits, Grade.UNCORROBORATED)
+
+
+def _finding(view: ChainView, lead: Lead, limits: Limits, grade: Grade) -> Finding:
+    agreed = view.head.block
+    number = agreed.number if agreed is not None else 0
+    ahead = [node.settings.name for node in view.nodes if node.seen.head and node.seen.head.number > number]
+    ahead_by = blocks(lead.block.number - number)
+    return Finding(
+        detector=ID,
+        labels=view.labels,
+        value=(view.now_ns - lead.since_ns) // max(1, view.settings.pace_ns // 2),
+        unit="half block times",
+        limits=limits,
+        sample=view.tick,
+        summary=f"most nodes of {view.settings.name} stand still at block {number}, {', '.join(ahead)} went on "
+        f"by {ahead_by} in {seconds(view.now_ns - lead.since_ns)}",
+        grade=grade,
+        block=lead.block,
+        evidence={"ahead": ahead, "fresh": {"number": lead.block.number, "hash": lead.block.hash}},
+    )
+
+
+DETECTOR = ChainDetector(id=ID, params=MajorityStalledParams, run=pool_majority_stalled)
