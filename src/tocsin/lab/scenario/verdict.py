@@ -9,6 +9,7 @@ from tocsin.lab.scenario.tables import AlertTable, HeadTable
 from tocsin.model.alert import AlertState, Grade, Severity
 from tocsin.model.block import BlockRef
 from tocsin.model.effect import AlertChanged
+from tocsin.model.settings import NodeSettings
 from tocsin.testing.simchain import MAIN
 from tocsin.testing.simworld import SimWorld
 from tocsin.units import duration_text
@@ -78,11 +79,16 @@ class Outcome:
         if self.world is None:
             return
         nodes = self.scenario.settings.chains[0].nodes
-        having = {node.provider for node in nodes if self.world.nodes[node.name].view.has_seen(block.hash)}
-        if len(having) < min(_GROUPS, len({node.provider for node in nodes})):
+        having = {self._witness(node) for node in nodes if self.world.nodes[node.name].view.has_seen(block.hash)}
+        if len(having) < min(_GROUPS, len({self._witness(node) for node in nodes})):
             self.unsupported.append(
                 f"at {_time(at_ns)} block {block.number} was agreed, which only {sorted(having)} had"
             )
+
+    def _witness(self, node: NodeSettings) -> str:
+        """Return who speaks where a node does: its provider, or what own nodes are told apart by."""
+        vote_by = self.scenario.settings.chains[0].vote_by
+        return "/".join(getattr(node, tag) for tag in vote_by) if node.own else node.provider
 
     # -- the comparison
 
