@@ -7,13 +7,19 @@ import pytest
 from tocsin.chain.nodelife import (
     LEGAL,
     STATE_OF_FLAG,
+    Checks,
     IllegalTransition,
     LifeParams,
     NodeLife,
     NodeState,
     _move,
     advance,
+    close,
+    maintain,
+    probation_left_ns,
     probation_ns,
+    redial,
+    release,
 )
 from tocsin.clock import NS
 
@@ -128,3 +134,76 @@ def test_only_verifying_and_probation_lead_to_healthy_and_nothing_to_init() -> N
     assert {old for old in NodeState if NodeState.HEALTHY in LEGAL[old]} == {NodeState.VERIFYING, NodeState.PROBATION}
     assert not any(NodeState.INIT in targets for targets in LEGAL.values())
     assert set(LEGAL) == set(NodeState)
+
+
+# -- verifying, maintenance, the end
+
+
+def test_what_a_node_does_not_show_delays_its_verification_and_is_named_in_the_end() -> None:
+    life, missing = lived(OK), Checks(missing=("genesis", "finalized block"))
+    for at in range(13):
+        life = advance(life, {}, OK, at * POLL, PARAMS, missing)
+        assert life.state is NodeState.VERIFYING
+    life = advance(life, {}, OK, 99 * NS, PARAMS, missing)
+    assert (life.state, life.reason) == (
+        NodeState.HEALTHY,
+        "verified, but for what it does not show: genesis, finalized block",
+    )
+    assert advance(lived(OK), {}, OK, 99 * NS, PARAMS, Checks()).reason == "verified"
+
+
+def test_a_node_that_is_refuted_is_never_verified_and_says_why_once() -> None:
+    life, wrong = lived(OK), Checks(refuted="another finalized block")
+    for at in range(100):
+        life = advance(life, {}, OK, at * POLL, PARAMS, wrong)
+    assert (life.state, life.reason) == (NodeState.VERIFYING, "not verified: another finalized block")
+    assert life.number == lived(OK).number + 1
+    assert lived(OK, life=life).state is NodeState.VERIFYING, "good polls count from then on"
+    assert lived(OK, OK, life=life).state is NodeState.HEALTHY
+
+
+@pytest.mark.parametrize("flag", STATE_OF_FLAG)
+def test_maintenance_ends_in_verification_whatever_was_before(flag: str) -> None:
+    away = maintain(fallen(flag), "disk", 300 * NS)
+    assert (away.state, away.flags, away.reason) == (NodeState.MAINTENANCE, (), "disk")
+    assert advance(away, {flag: "still"}, OK, 301 * NS, PARAMS) is away
+    assert maintain(away, "disk", 302 * NS) == away
+    assert maintain(away, "fan", 302 * NS).number == away.number + 1
+    back = release(away, "over", 400 * NS)
+    assert (back.state, back.reason) == (NodeState.VERIFYING, "over")
+    assert release(back, "over", 400 * NS) is back
+
+
+def test_a_closed_life_has_ended() -> None:
+    ended = close(fallen("node.lag"), "gone", 300 * NS)
+    assert ended.state is NodeState.CLOSED
+    assert advance(ended, {"node.lag": "x"}, OK, 301 * NS, PARAMS) is ended
+    for move in (close, maintain):
+        with pytest.raises(IllegalTransition, match="from closed"):
+            move(ended, "again", 302 * NS)
+
+
+def test_who_may_be_another_process_now_is_verified_again_and_gets_no_discount() -> None:
+    assert redial(healthy(), "a new start", 9).state is NodeState.VERIFYING
+    on_probation = lived(*[OK] * 20, life=advance(fallen("node.lag"), {}, OK, 200 * NS, PARAMS), start_ns=202 * NS)
+    again = redial(on_probation, "a new start", 300 * NS)
+    assert (again.state, again.clean, again.clean_since_ns) == (NodeState.PROBATION, 0, None)
+    assert redial(fallen("node.fork"), "a new start", 300 * NS).state is NodeState.FORKED
+
+
+def test_an_illegal_transition_brings_the_life_that_was_to_be() -> None:
+    with pytest.raises(IllegalTransition) as caught:
+        _move(replace(NodeLife(), state=NodeState.MAINTENANCE), NodeState.HEALTHY, "a defect", 5)
+    assert (caught.value.old, caught.value.life.state, caught.value.life.since_ns) == (
+        NodeState.MAINTENANCE,
+        NodeState.HEALTHY,
+        5,
+    )
+
+
+def test_what_is_left_of_a_probation_is_told() -> None:
+    life = advance(fallen("node.lag"), {}, OK, 200 * NS, PARAMS)
+    assert probation_left_ns(life, 200 * NS, PARAMS) == 60 * NS
+    life = advance(life, {}, OK, 202 * NS, PARAMS)
+    assert probation_left_ns(life, 222 * NS, PARAMS) == 40 * NS
+    assert probation_left_ns(healthy(), 222 * NS, PARAMS) is None
