@@ -62,6 +62,8 @@ class Pool:
     keep_events: bool = False
     late_ticks: int = 1
     """Empty ticks between two polls."""
+    allows_illegal = False
+    """Whether a node's state may change as no rule allows."""
 
     def __post_init__(self) -> None:
         self.clock = ManualClock()
@@ -91,6 +93,8 @@ class Pool:
             self.events.append(event)
         done = step(self.state, event)
         self.state = done.state
+        illegal = [move for chain in done.state.chains.values() for move in chain.illegal]
+        assert self.allows_illegal or not illegal, illegal
         self.effects += done.effects if self.keep_events else ()
         for effect in done.effects:
             if isinstance(effect, AlertChanged):
