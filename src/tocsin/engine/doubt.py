@@ -9,7 +9,6 @@ The last good head is kept beside the bad header all the while; nothing is forgo
 
 from collections.abc import Mapping, Sequence
 
-from tocsin.clock import NS
 from tocsin.detect.node_corrupt_header import ID
 from tocsin.engine.fold import header_of
 from tocsin.engine.state import ChainState, Doubt
@@ -25,8 +24,6 @@ from tocsin.model.view import NodeRecord
 
 TRIES = 3
 _PATIENCE_POLLS = 3
-_AT_ONCE_NS = -3600 * NS
-"""Asked so long ago that it is time to ask again."""
 
 
 def is_believed(state: ChainState) -> bool:
@@ -68,10 +65,10 @@ def _answered(state: ChainState, event: Fetched) -> ChainState:
     header = header_of(result) if result is not None else None
     if isinstance(header, Header) and header.hash == doubt.hash and header.verification is Verification.MISMATCH:
         return _confirmed(state, event.node, record)
-    return evolve(state, doubts={**state.doubts, event.node: evolve(doubt, asked_ns=_AT_ONCE_NS, request=0)})
+    return evolve(state, doubts={**state.doubts, event.node: evolve(doubt, is_answered=True)})
 
 
-def plan(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
+def plan(state: ChainState, chain: ChainSettings, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
     """Return what to ask once more, and the state that waits for it; called after every tick with news."""
     fetches: list[Fetch] = []
     for name, record in sorted(state.nodes.items()):
@@ -81,16 +78,23 @@ def plan(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> 
             state = state if doubt is None else evolve(state, doubts=_less(state.doubts, name))
         elif doubt is not None and doubt.hash != wrong.hash:
             state = _confirmed(state, name, record)
-        elif doubt is None or now_ns - doubt.asked_ns >= _PATIENCE_POLLS * chain.poll_ns:
-            tries = doubt.tries if doubt is not None else 0
-            if tries == TRIES:
-                state = _confirmed(state, name, record)
-                continue
+        elif doubt is not None and not _is_shown_again(doubt, record):
+            continue
+        elif doubt is not None and doubt.tries == TRIES:
+            state = _confirmed(state, name, record)
+        else:
             request += 1
-            asked = Doubt(hash=wrong.hash, request=request, asked_ns=now_ns, tries=tries + 1)
+            tries = doubt.tries + 1 if doubt is not None else 1
+            asked = Doubt(hash=wrong.hash, request=request, polls=record.polls, tries=tries)
             state = evolve(state, doubts={**state.doubts, name: asked})
             fetches.append(Fetch(request=request, chain=chain.name, node=name, call=by_hash(wrong.hash)))
     return state, tuple(fetches)
+
+
+def _is_shown_again(doubt: Doubt, record: NodeRecord) -> bool:
+    """Tell whether a poll after the answer, or so many without one, showed the header still."""
+    since = record.polls - doubt.polls
+    return since >= (1 if doubt.is_answered else _PATIENCE_POLLS)
 
 
 def _wrong(record: NodeRecord) -> Header | None:

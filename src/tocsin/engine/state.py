@@ -39,12 +39,14 @@ class Sought:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """A header that a node was asked for once more, by its hash: by which request, when, and how often so far."""
+    """A header that a node was asked for once more, by its hash: by which request, after which poll, how often."""
 
     hash: str
     request: int
-    asked_ns: int
+    polls: int
     tries: int
+    is_answered: bool = False
+    """Whether the answer has come, and confirmed nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

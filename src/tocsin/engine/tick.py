@@ -96,7 +96,7 @@ def tick(
 def _asked(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
     """Return the chain with all that nodes are asked outside their polls: links, doubts, what they can do."""
     sought, links = backfill.plan(state, chain, now_ns, request)
-    state, again = doubt.plan(evolve(state, sought=sought), chain, now_ns, links[-1].request if links else request)
+    state, again = doubt.plan(evolve(state, sought=sought), chain, links[-1].request if links else request)
     asked = (*links, *again)
     if now_ns < state.survey_due_ns:
         return state, asked
