@@ -166,7 +166,16 @@ def reorg(tree: HeaderTree, old: Point, new: Point) -> Forked | None:
 
 
 def prune(tree: HeaderTree, *, keep: Iterable[str], anchor: int, window: Window | None = None) -> HeaderTree:
-    """Return the tree without what is too old or too much. `anchor` is the agreed height.
+    """Return the tree without what is too old or too much, see `pruned`."""
+    return pruned(tree, keep=keep, anchor=anchor, window=window)[0]
+
+
+def pruned(
+    tree: HeaderTree, *, keep: Iterable[str], anchor: int, window: Window | None = None
+) -> tuple[HeaderTree, int]:
+    """Return the tree without what is too old or too much, and how much went for being too much.
+
+    `anchor` is the agreed height.
 
     Heads in `keep` (agreed, finalized, voting) stay whatever happens; their ancestors stay down to the floor: `depth`
     below the anchor, or the lowest kept head within `reach`. Above the cap goes first what no kept head descends from,
@@ -179,10 +188,12 @@ def prune(tree: HeaderTree, *, keep: Iterable[str], anchor: int, window: Window 
     heads = {head.hash for head in kept}
     left = {name: header for name, header in tree.headers.items() if header.number >= floor or name in heads}
     if len(left) == len(tree.headers) <= window.cap:
-        return tree
-    if len(left) > window.cap:
+        return tree, 0
+    within = len(left)
+    if within > window.cap:
         left = _capped(left, heads, _lineage(tree, kept, floor), anchor, window.cap)
-    return HeaderTree(headers=left, contested=tuple(name for name in tree.contested if name in left))
+    contested = tuple(name for name in tree.contested if name in left)
+    return HeaderTree(headers=left, contested=contested), within - len(left)
 
 
 def _lineage(tree: HeaderTree, heads: Iterable[Header], floor: int) -> set[str]:

@@ -197,6 +197,7 @@ def _chain_lines(document: Mapping[str, Any], shift_ns: int, *, colour: bool) ->
         yield "  ".join(part for part in parts if part)
         yield from table([_NODE_HEAD, *(_node_cells(node) for node in rows(row, "nodes"))])
         yield from _trial_lines(row)
+        yield from _surplus_lines(row)
         yield ""
 
 
@@ -215,6 +216,13 @@ def _trial_lines(row: Mapping[str, Any]) -> Iterator[str]:
     yield line + (f"; suspected: {', '.join(suspects)}" if suspects else "")
 
 
+def _surplus_lines(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one line where nodes show more headers than are kept."""
+    forgotten = _table(row, "tree").get("forgotten")
+    if _counts(forgotten):
+        yield f"  {forgotten} headers dropped unseen: a node shows more than any chain has"
+
+
 def _counts(value: object) -> bool:
     return _whole(value) and value > 0
 
@@ -224,7 +232,8 @@ def _grade(row: Mapping[str, Any]) -> str:
     grade, groups = _str(row, "grade"), row.get("groups")
     if grade == "uncorroborated" and _whole(groups) and groups < _QUORUM_GROUPS:
         return f"{grade} by configuration"
-    return f"{grade} ({_str(row, 'assumption')})" if row.get("assumption") else grade
+    why = "; ".join(_str(row, key) for key in ("explanation", "assumption") if row.get(key))
+    return f"{grade} ({why})" if why else grade
 
 
 _NODE_HEAD = ("node", "state", "head", "behind", "latency", "polls", "reasons")

@@ -56,6 +56,8 @@ def _lasting_head(chain: ChainState) -> Lasting:
         _hash(finalized.block),
         finalized.grade.value,
         f"{head.votes}/{head.voting_groups}/{head.groups}",
+        head.explanation,
+        _hash(chain.fresh),
     )
 
 
@@ -86,7 +88,9 @@ def _head(chain: ChainSettings, state: ChainState, t_ns: int) -> Json:
         "chain": f"eip155:{chain.id}",
         "head": block(head.block),
         "grade": head.grade.value,
+        "explanation": head.explanation or None,
         "assumption": groups_of(chain).assumption,
+        "fresh": block(state.fresh),
         "age_s": seconds(t_ns - head.since_ns) if head.since_ns is not None else None,
         "finalized": block(finalized.block),
         "finalized_grade": finalized.grade.value,

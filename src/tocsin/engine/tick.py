@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.alerting.lifecycle import Moment
-from tocsin.chain.tree import BACKFILL, HeaderTree, insert, is_bridgeable, prune, relation
+from tocsin.chain.tree import BACKFILL, HeaderTree, insert, is_bridgeable, pruned, relation
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.engine import backfill, beacons, capabilities, doubt, fees, maintenance, tags, truth
 from tocsin.engine.fold import fetched, fold
@@ -96,7 +96,7 @@ def tick(
 def _asked(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
     """Return the chain with all that nodes are asked outside their polls: links, doubts, what they can do."""
     sought, links = backfill.plan(state, chain, now_ns, request)
-    state, again = doubt.plan(evolve(state, sought=sought), chain, links[-1].request if links else request)
+    state, again = doubt.plan(evolve(state, sought=sought), chain, now_ns, links[-1].request if links else request)
     asked = (*links, *again)
     if now_ns < state.survey_due_ns:
         return state, asked
@@ -304,4 +304,5 @@ def _pruned(state: ChainState, before: int) -> ChainState:
     anchor = agreed.number if agreed is not None else min(head.number for head in heads)
     keep = [block.hash for block in (agreed, state.finalized.block) if block is not None]
     keep += [head.hash for head in heads]
-    return evolve(state, judged_polls=judged, tree=prune(state.tree, keep=keep, anchor=anchor))
+    tree, surplus = pruned(state.tree, keep=keep, anchor=anchor)
+    return evolve(state, judged_polls=judged, tree=tree, forgotten=state.forgotten + surplus)

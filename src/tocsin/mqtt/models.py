@@ -178,6 +178,13 @@ class Head(_Strict):
         str | None,
         Field(description="What independence rests on, where own nodes do not vote by provider and operator."),
     ]
+    explanation: Annotated[
+        str | None, Field(description="Why the grade is no plain quorum; names what broke a tie, where something did.")
+    ] = None
+    fresh: Annotated[
+        Block | None,
+        Field(description="The freshest descendant of the agreed head that two groups have; null where that is it."),
+    ] = None
     age_s: Annotated[float | None, Field(description="Since the agreed head last advanced, when this was said.")]
     finalized: Block | None
     finalized_grade: Grade
