@@ -241,24 +241,29 @@ def rfc3339(wall_ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
 
 
+_SCALARS = frozenset({str, int, bool, float, type(None)})
+_NESTS = (dict, list, tuple, set, frozenset, Mapping)
+"""The abstract class comes last: nearly nothing has to be asked whether it is one, which is slow."""
+
+
 def plain(value: object, depth: int = 0) -> object:
     """Return a value as JSON can carry it exactly: large integers as decimal strings, bytes as 0x-hex.
 
     Text that is no Unicode and nesting that is too deep come from nodes; both are made harmless, never an error.
     """
-    if isinstance(value, BlockRef):
-        return _block(value)
-    if not isinstance(value, Mapping | list | tuple | set | frozenset):
-        return _scalar(value)
+    if type(value) in _SCALARS or not isinstance(value, _NESTS):
+        return _block(value) if isinstance(value, BlockRef) else _scalar(value)
     if depth == _DEEPEST:
         return "(nested too deeply)"
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         return {_text(str(key)): plain(item, depth + 1) for key, item in value.items()}
     items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
     return [plain(item, depth + 1) for item in items]
 
 
 def _scalar(value: object) -> object:
+    if type(value) is str:
+        return _text(value)
     match value.value if isinstance(value, Enum) else value:
         case None | bool() | float() as same:
             return same
@@ -271,7 +276,7 @@ def _scalar(value: object) -> object:
 
 
 def _text(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _digits(value: int) -> str:
