@@ -9,6 +9,11 @@ def boot_id() -> str:
     return os.urandom(6).hex()
 
 
+def nonce() -> int:
+    """Return a fresh random number below 2^64, by which an answer is known to answer a request."""
+    return int.from_bytes(os.urandom(8))
+
+
 def digest(data: bytes) -> str:
     """Return the content address of bytes: the first 16 bytes of SHA-256, in hex."""
     return hashlib.sha256(data).hexdigest()[:32]

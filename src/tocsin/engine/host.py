@@ -39,6 +39,8 @@ LEAST_SPAN_NS = 3600 * NS
 
 _HOUR_NS = 3600 * NS
 _MOST_RESTARTS = 32
+_RESIZED = 10
+"""A tenth more or less between two samples is another file system, or one that was resized."""
 _MEMORY_NS = 24 * _HOUR_NS
 _LOST = 3
 """Samples in a row without data, after which what was known is worth nothing any more."""
@@ -100,13 +102,20 @@ def _of(record: HostRecord, wanted: HostSettings) -> HostRecord:
 def _disk(old: DiskRecord | None, sample: DiskSample, number: int, t_ns: int) -> DiskRecord:
     if sample.problem:
         return DiskRecord(sample=sample, number=number, missed=1) if old is None else _missed(old, sample)
-    # Another size is another file system, or one that was enlarged: what came before says nothing of it.
-    points = old.points if old is not None and (not old.sample.size or old.sample.size == sample.size) else ()
+    points = old.points if old is not None and _is_same_size(old.sample.size, sample.size) else ()
     growth = old.growth_per_h if points and old is not None else None
     if not points or t_ns - points[-1][0] >= POINT_NS:
-        points = (*points, (t_ns, sample.size - sample.free))[-MOST_POINTS:]
+        points = (*points, (t_ns, sample.free))[-MOST_POINTS:]
         growth = _slope(points)
     return DiskRecord(sample=sample, number=number, points=points, growth_per_h=growth)
+
+
+def _is_same_size(before: int, now: int) -> bool:
+    """Tell whether this is the file system of before: one that grew by much says nothing of how fast it fills.
+
+    Where a pool is shared (ZFS), the size goes down with what others take; and a sample that failed has none.
+    """
+    return not before or abs(now - before) * _RESIZED <= before
 
 
 def _missed(old: DiskRecord, sample: DiskSample) -> DiskRecord:
@@ -118,7 +127,7 @@ def _slope(points: tuple[tuple[int, int], ...]) -> int | None:
     if points[-1][0] - points[0][0] < LEAST_SPAN_NS:
         return None
     slopes = sorted(
-        (later[1] - earlier[1]) * _HOUR_NS // (later[0] - earlier[0])
+        (earlier[1] - later[1]) * _HOUR_NS // (later[0] - earlier[0])
         for at, earlier in enumerate(points)
         for later in points[at + 1 :]
         if later[0] > earlier[0]
@@ -209,7 +218,12 @@ def aged(before: ChainState, after: ChainState, wall_ns: int) -> ChainState:
 def ages(state: EngineState, settings: Settings) -> tuple[HeadAges, ...]:
     """Return the ages of each chain that has enough of them and whose head is agreed now."""
     return tuple(
-        HeadAges(chain=chain.name, ages_ns=known.ages_ns, pace_ns=chain.pace_ns)
+        HeadAges(
+            chain=chain.name,
+            ages_ns=known.ages_ns,
+            pace_ns=chain.pace_ns,
+            by_slot=chain.genesis_time_s is not None,
+        )
         for chain in settings.chains
         if (known := _known(state.chains, chain.name)) is not None
     )

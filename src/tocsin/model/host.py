@@ -88,9 +88,9 @@ class DiskRecord:
     missed: int = 0
     """Samples in a row that told nothing."""
     points: tuple[tuple[int, int], ...] = ()
-    """Engine ns and bytes used, some minutes apart, oldest first."""
+    """Engine ns and bytes free, some minutes apart, oldest first."""
     growth_per_h: int | None = None
-    """Bytes per hour: the median slope between points; None while they span too little time."""
+    """Bytes that go in an hour: the median slope between points; None while they span too little time."""
 
     @property
     def full_in_h(self) -> int | None:
@@ -160,6 +160,8 @@ class HeadAges:
     ages_ns: tuple[int, ...]
     pace_ns: int
     """The longest that a healthy chain's head takes to be seen: a block time, or a poll where that is longer."""
+    by_slot: bool = False
+    """Whether the time of a block is its slot's, and no later."""
 
 
 def labels_of(own: Labels, *pairs: tuple[str, str]) -> Labels:

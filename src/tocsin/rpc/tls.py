@@ -35,3 +35,17 @@ def _context(ca: _File, cert: _File, key: _File) -> ssl.SSLContext:
         # An encrypted key would ask for its passphrase on the terminal; an empty one makes it an error instead.
         context.load_cert_chain(cert[0], keyfile=key[0] if key else None, password="")
     return context
+
+
+def unverified_context_of(endpoint: Endpoint) -> ssl.SSLContext:
+    """Return a context that takes any certificate: to look at one that was refused, never to talk to a node.
+
+    Raises UnusableTlsFile like `context_of`.
+    """
+    context_of(endpoint)  # names the file that is wrong
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if endpoint.cert:
+        context.load_cert_chain(endpoint.cert, keyfile=endpoint.key, password="")
+    return context

@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tocsin.clock import NS
+from tocsin.config.resolve import tls_endpoints
 from tocsin.config.tree import Beacon, Chain, Journal, Mqtt, Node, Provider, Tree, Watchdog
 from tocsin.engine.cadence import sparsest_ns
 from tocsin.model.observation import FINALIZED, SAFE, SYNCING
@@ -11,6 +12,7 @@ from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
 from tocsin.mqtt.settings import BrokerSettings
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.prober import PollPlan
+from tocsin.secret import SecretUrl
 from tocsin.store import Limits
 
 _OWN = (CLIENT_VERSION, PEERS, TXPOOL)
@@ -70,6 +72,16 @@ def beacon_plan(chain: Chain, one: Beacon) -> PollPlan:
     return PollPlan(
         chain=chain.name, node=one.name, poll_ns=chain.poll_ns, slot_ns=max(chain.block_time_ns, chain.poll_ns)
     )
+
+
+def certificates(tree: Tree) -> dict[str, Endpoint]:
+    """Return who shows a certificate, by scheme, host and port, and how it is reached."""
+    return {
+        name: Endpoint(
+            chain="", node=name, url=SecretUrl(name), ca=owner.ca, cert=owner.cert, key=owner.key, timeout_ns=5 * NS
+        )
+        for name, owner in tls_endpoints(tree).items()
+    }
 
 
 def broker(watchdog: Watchdog, mqtt: Mqtt) -> BrokerSettings:
