@@ -156,7 +156,7 @@ def test_a_quorum_is_lost_when_groups_are_missing_and_those_left_are_too_few(
     for finding in found:
         assert limits(finding) == {"warning": (1, 1)}
         assert finding.limits.warning is not None
-        assert finding.limits.warning.for_ns == 5 * SLOT // 2
+        assert finding.limits.warning.for_ns == 3 * SLOT // 2
         assert finding.value == groups - voting
         assert finding.evidence["not_voting"] == ["a"]
 

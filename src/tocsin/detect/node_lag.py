@@ -1,7 +1,8 @@
 """A node whose head stays behind the agreed head.
 
-Simulated over 60,000 slots with lognormal import delays: own nodes lag by three blocks on two polls about never,
-providers by five; a node that froze is caught in 34 s (median) at 2 s polling and 12 s blocks.
+Own nodes lag by three blocks about never, so one poll that says so is enough; providers do, and get five on two polls.
+At 2 s polling and 12 s blocks a frozen own node is told of in 34 s (median); waiting for a second poll takes 36 s
+(simulation: benchmarks/detection.py, docs/explanation/detection.md).
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ class LagParams:
     `provider_warning` holds for nodes that are not your own: they are slower and farther away.
     """
 
-    warning: Over | None = Over(over=3, polls=2)
+    warning: Over | None = Over(over=3)
     provider_warning: Over | None = Over(over=5, polls=2)
     critical: Over | None = Over(over=15, polls=2)
     clear: Under = Under(under=2, polls=3)

@@ -14,9 +14,13 @@ _TWO_GROUPS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuorumLostParams:
-    """In half block times without a quorum: 5 are 30 s on a chain of 12 s."""
+    """In half block times without a quorum: 3 are 18 s on a chain of 12 s.
 
-    half_slots: int = 5
+    Before that a silent node has missed three polls: together a lost quorum is told of within 26 s at 2 s polling, for
+    which 30 s are the limit (simulation: benchmarks/detection.py).
+    """
+
+    half_slots: int = 3
     clear_half_slots: int = 10
 
 

@@ -39,8 +39,9 @@ def evolve(value: T, **changes: object) -> T:
 
     Raises TypeError for a field that does not exist.
     """
+    kind: type[Any] = type(value)
     try:
-        fresh: T = _copier(type(value))(value, changes)
+        fresh: T = _copier(kind)(value, changes)
     except AttributeError as error:
-        raise TypeError(f"{type(value).__name__} has no such field: {error}") from None
+        raise TypeError(f"{kind.__name__} has no such field: {error}") from None
     return fresh

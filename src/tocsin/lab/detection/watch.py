@@ -1,0 +1,151 @@
+"""A simulated pool watched by the real engine, with the shipped configuration, at the daemon's own polls and ticks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from heapq import merge
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
+
+from tocsin import __version__
+from tocsin.clock import MS, NS
+from tocsin.config.documents import Document
+from tocsin.config.load import settle
+from tocsin.config.problems import Problems
+from tocsin.config.registry import registry_of
+from tocsin.config.secrets import Sources
+from tocsin.detect import REGISTRY
+from tocsin.engine.state import EngineState
+from tocsin.engine.step import step
+from tocsin.model.alert import Alert
+from tocsin.model.effect import AlertChanged, Fetch
+from tocsin.model.event import Booted, ConfigRevised, Event, Fetched, Polled, Ticked
+from tocsin.model.observation import Fault, FaultKind, Part, hash_of
+from tocsin.model.settings import Settings
+from tocsin.testing.simstream import SimStream, StreamNode, StreamSpec
+
+CHAIN: Final = "ethereum"
+_START_NS: Final = 10**15
+_FETCH_NS: Final = 60 * MS
+"""A question and its answer."""
+_GONE: Final = Fault(kind=FaultKind.MALFORMED, detail="no such block")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A node of the pool: whose it is, what it runs, how it behaves."""
+
+    node: StreamNode
+    own: bool
+    provider: str
+    client: str
+
+
+def settings_of(members: Sequence[Member], profile: str = CHAIN) -> Settings:
+    """Return the shipped configuration for a pool on a chain with a shipped profile."""
+    nodes = [
+        {
+            "name": member.node.name,
+            "url": f"http://{member.node.name}.invalid",
+            "own": member.own,
+            "provider": member.provider,
+            "client": member.client,
+        }
+        for member in members
+    ]
+    data: dict[str, Any] = {
+        "schema": 1,
+        "watchdog": {"site": "sim", "name": "watchdog", "environment": "sim"},
+        "chain": [{"name": CHAIN, "profile": profile, "node": nodes}],
+    }
+    document = Document(data=data, files=["detection"])
+    sources = Sources(environ={}, folder=Path(), required=False)
+    return settle(document, sources, Problems(), registry=registry_of(REGISTRY)).settings
+
+
+@dataclass(slots=True)
+class Watch:
+    """One pool under the engine. `round` polls every node once; `said` hears of each alert that fires or gets worse."""
+
+    members: Sequence[Member]
+    spec: StreamSpec
+    settings: Settings
+    said: Callable[[int, Alert], None] = lambda _t, _alert: None
+    looked: Callable[["Watch"], None] = lambda _watch: None
+    """Called after every tick of the chain."""
+    stream: SimStream = field(init=False)
+    state: EngineState = field(default_factory=EngineState)
+    now_ns: int = _START_NS
+    polls: int = 0
+    _sought: list[Fetch] = field(default_factory=list)
+    _late: list[Polled | Fetched] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stream = SimStream(self.spec, [member.node for member in self.members], epoch_ns=self.now_ns)
+        self.take(Booted(t_ns=self.now_ns, wall_ns=self.wall_ns, boot="sim", version=__version__))
+        self.take(ConfigRevised(t_ns=self.now_ns, settings=self.settings))
+
+    @property
+    def wall_ns(self) -> int:
+        """Wall time now."""
+        return self.stream.wall_ns(self.now_ns)
+
+    def take(self, event: Event) -> None:
+        """Let the engine decide one event."""
+        done = step(self.state, event)
+        self.state = done.state
+        for effect in done.effects:
+            if isinstance(effect, Fetch):
+                self._sought.append(effect)
+            elif isinstance(effect, AlertChanged) and effect.alert.reason in ("fired", "raised"):
+                self.said(self.now_ns, effect.alert)
+
+    def round(self) -> None:
+        """Poll every node, tick as the daemon does when something came in, and wait for the next poll."""
+        chain = self.settings.chains[0]
+        begin, end = self.now_ns, self.now_ns + chain.poll_ns
+        self.polls += 1
+        with_slot = self.polls % (chain.block_time_ns // chain.poll_ns) == 1
+        answers = sorted(self.stream.poll(begin, self.polls, with_slot=with_slot), key=attrgetter("t_ns"))
+        coming: list[Polled | Fetched] = list(merge(self._late, answers, key=attrgetter("t_ns")))
+        self._late = []
+        self.now_ns = begin
+        ticked = False
+        while self.now_ns < end:
+            self.now_ns += chain.tick_ns
+            at = 0
+            while at < len(coming) and coming[at].t_ns <= self.now_ns:
+                self.take(coming[at])
+                at += 1
+            del coming[:at]
+            if self.state.inbox or (self.now_ns >= end and not ticked):
+                self.take(Ticked(t_ns=self.now_ns, wall_ns=self.wall_ns, chain=CHAIN))
+                self.looked(self)
+                ticked = True
+                coming = sorted([*coming, *self._answered()], key=attrgetter("t_ns"))
+            if (self.now_ns - _START_NS) % NS == 0:
+                self.take(Ticked(t_ns=self.now_ns, wall_ns=self.wall_ns, chain=""))
+        self._late = coming
+
+    def _answered(self) -> Iterator[Fetched]:
+        for effect in self._sought:
+            wanted = hash_of(effect.call)
+            part, node = None, self.stream.nodes[effect.node]
+            if wanted is not None and not node.down and not node.hung:
+                found = self.stream.by_hash(wanted)
+                part = Part(call=effect.call, result=found.latest.result) if found is not None else None
+            yield Fetched(
+                t_ns=self.now_ns + _FETCH_NS,
+                chain=CHAIN,
+                node=effect.node,
+                request=effect.request,
+                call=effect.call,
+                part=part,
+                fault=None if part is not None else _GONE,
+            )
+        self._sought.clear()
+
+
+def subject_of(alert: Alert) -> str:
+    """Return the name of the node that an alert is about; empty for the chain and the watchdog."""
+    return dict(alert.labels).get("node", "").partition(".")[2]
