@@ -25,6 +25,7 @@ from tocsin.engine.step import step
 from tocsin.model.effect import AlertChanged, Fetch, StateChanged
 from tocsin.model.event import Booted, ConfigRevised, Event, Fetched, Polled, Ticked
 from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault, FaultKind
+from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
 from tocsin.store import Group, Origin, Record, RecordingWriter, Snapshot
 from tocsin.testing import ChainSpec, ManualClock, SimChain, SimNode
@@ -102,7 +103,8 @@ class Source:
         out = 40 <= number * 100 // self.rounds < 45
         for at, node in enumerate(self.nodes):
             self.clock.advance(ns=SPREAD_NS // NODES)
-            got = split(node.answer(encode(calls, batch=True)), calls)
+            asked = calls + self._slow(at, number)
+            got = split(node.answer(encode(asked, batch=True)), asked)
             failed = Fault(kind=FaultKind.TIMEOUT, detail="no answer") if out and at == 7 else None
             parts = got if failed is None and isinstance(got, tuple) else ()
             yield Polled(
@@ -127,6 +129,12 @@ class Source:
         for _ in range(POLL_S):
             self.clock.advance(ns=NS - SPREAD_NS // POLL_S)
             yield self._tick("")
+
+    def _slow(self, at: int, number: int) -> tuple[str, ...]:
+        """Return what a node is asked once a minute; an own node is asked more."""
+        if (number + at) % (60 // POLL_S):
+            return ()
+        return (CLIENT_VERSION, PEERS, TXPOOL) if at < NODES // 4 else (CLIENT_VERSION,)
 
     def _tick(self, chain: str) -> Ticked:
         return Ticked(t_ns=self.now(), wall_ns=self.clock.wall_ns(), chain=chain)

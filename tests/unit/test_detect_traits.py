@@ -246,7 +246,8 @@ def test_a_socket_gets_its_time_after_a_start() -> None:
 
 
 def reaching(**reach: Reach) -> NodeView:
-    return at("bad", seen(capabilities=Capabilities(reach=reach)))
+    is_short = any(each.lost_ns is not None for each in reach.values())
+    return at("bad", seen(capabilities=Capabilities(reach=reach, is_short=is_short)))
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ def missing_blocks(reach: Reach, needed: int) -> int:
 def node_depth_lost(view: ChainView, params: DepthLostParams) -> Iterator[Finding]:
     """Yield one finding per node that lost depth; `value` in blocks, of what lost most."""
     for node in view.answering:
-        reaches = node.seen.capabilities.reach
-        if all(reach.lost_ns is None for reach in reaches.values()):
+        if not node.seen.capabilities.is_short:
             continue
+        reaches = node.seen.capabilities.reach
         lost = {name: missing_blocks(reach, getattr(params, name)) for name, reach in reaches.items()}
         if any(lost.values()):
             yield _finding(view, node, params, {name: blocks for name, blocks in sorted(lost.items()) if blocks})

@@ -12,7 +12,7 @@ from functools import lru_cache
 from tocsin.detect.base import ChainDetector
 from tocsin.detect.clients import DEVELOPMENT, client_of
 from tocsin.model.alert import Finding, Limits, Over, Under
-from tocsin.model.view import ChainView, NodeView
+from tocsin.model.view import ChainView
 
 ID = "pool.monoculture"
 
@@ -26,18 +26,13 @@ class MonocultureParams:
     least: int = 3
 
 
-def family(node: NodeView) -> str:
-    """Return the client of a node as it says or, where it says nothing, as it is configured; empty for none."""
-    said = node.seen.vitals.client
-    client = client_of(said) if said is not None else None
-    name = client.family if client is not None else node.settings.client.lower()
-    return "" if name in DEVELOPMENT else name
-
-
 def pool_monoculture(view: ChainView, params: MonocultureParams) -> Iterator[Finding]:
-    """Yield a finding while one client has most of the nodes; `value` in percent."""
-    families = tuple([(family(node), node.settings.own) for node in view.nodes])
-    first, share, known = _first(families, params.least)
+    """Yield a finding while one client has most of the nodes; `value` in percent.
+
+    A node that says nothing is taken for what it is configured to be.
+    """
+    said = tuple([node.seen.vitals.client or node.settings.client for node in view.nodes])
+    first, share, known = _first(said, tuple([node.settings.own for node in view.nodes]), params.least)
     if share < params.clear.under:
         return
     yield Finding(
@@ -49,16 +44,26 @@ def pool_monoculture(view: ChainView, params: MonocultureParams) -> Iterator[Fin
         sample=view.tick,
         summary=f"{share} % of the nodes of {view.settings.name} run {first}",
         grade=view.head.grade,
-        evidence={"clients": {node.settings.name: family(node) for node in view.nodes}, "known": known},
+        evidence={
+            "clients": {node.settings.name: family(text) for node, text in zip(view.nodes, said, strict=True)},
+            "known": known,
+        },
     )
 
 
+def family(said: str) -> str:
+    """Return the client that a text names, empty for none and for tools that make a chain of their own."""
+    client = client_of(said)
+    return "" if client is None or client.family in DEVELOPMENT else client.family
+
+
 @lru_cache(maxsize=256)
-def _first(families: tuple[tuple[str, bool], ...], least: int) -> tuple[str, int, int]:
+def _first(said: tuple[str, ...], is_own: tuple[bool, ...], least: int) -> tuple[str, int, int]:
     """Return the client that most have, its share in percent and how many are known; a share of 0 below `least`."""
+    families = [(family(text), own) for text, own in zip(said, is_own, strict=True)]
     everyone = [name for name, _ in families if name]
-    own = [name for name, is_own in families if name and is_own]
-    known = own if len(own) >= least else everyone
+    ours = [name for name, own in families if name and own]
+    known = ours if len(ours) >= least else everyone
     if len(known) < least:
         return "", 0, len(known)
     name, count = min(Counter(known).items(), key=lambda entry: (-entry[1], entry[0]))

@@ -94,7 +94,7 @@ def plan(
     fetches: list[Fetch] = []
     due_ns = now_ns + _STATE_NS
     for at, node in enumerate(chain.nodes):
-        survey = state.surveys.get(node.name) or Survey(begins_ns=now_ns + _START_NS + at * _APART_NS)
+        survey = state.surveys.get(node.name) or Survey(next_ns=now_ns + _START_NS + at * _APART_NS)
         survey, call, next_ns = _next(survey, state.nodes[node.name], state.lives.get(node.name), now_ns)
         if call is not None and len(fetches) < PER_TICK:
             request += 1
@@ -110,16 +110,15 @@ def _next(survey: Survey, record: NodeRecord, life: NodeLife | None, now_ns: int
     """Return the survey, the question to ask now, if any, and otherwise when to look again."""
     if survey.call and now_ns - survey.asked_ns < _PATIENCE_NS:
         return survey, None, survey.asked_ns + _PATIENCE_NS
-    if now_ns < survey.begins_ns:
-        return survey, None, survey.begins_ns
+    if now_ns < survey.next_ns:
+        return survey, None, survey.next_ns
     if record.head is None or record.head.number <= FIRST_BLOCK or not _is_well(record, life):
         return survey, None, now_ns + _AGAIN_NS
     subject = survey.subject
     if not subject:
-        waits = {name: survey.due.get(name, 0) for name in _PERIODS}
-        subject = next((name for name in _PERIODS if waits[name] <= now_ns), "")
+        subject = next((name for name in _PERIODS if survey.due.get(name, 0) <= now_ns), "")
         if not subject:
-            return survey, None, min(waits.values())
+            return survey, None, now_ns + _AGAIN_NS
         survey = evolve(survey, subject=subject, stage=0, working=record.capabilities.reach.get(subject, Reach()))
     survey = evolve(survey, head=record.head.number)
     return survey, _question(survey, record.head.hash, record.capabilities), now_ns
@@ -234,7 +233,9 @@ def _reached(survey: Survey, record: NodeRecord, event: Fetched) -> tuple[Survey
     period = _CONFIRM_NS if after.lost_ns == event.t_ns else period
     number = known.number + 1 if is_news(after, before) else known.number
     reach = {**known.reach, survey.subject: after}
-    return _rest(survey, event.t_ns, period), evolve(record, capabilities=evolve(known, reach=reach, number=number))
+    is_short = any(each.lost_ns is not None for each in reach.values())
+    known = evolve(known, reach=reach, number=number, is_short=is_short)
+    return _rest(survey, event.t_ns, period), evolve(record, capabilities=known)
 
 
 def _stepped(survey: Survey, working: Reach, verdict: Verdict, t_ns: int) -> Survey:
@@ -256,7 +257,8 @@ def _stepped(survey: Survey, working: Reach, verdict: Verdict, t_ns: int) -> Sur
 def _rest(survey: Survey, t_ns: int, period_ns: int) -> Survey:
     """End the search of one subject until its next time."""
     due = {**survey.due, survey.subject: t_ns + period_ns}
-    return evolve(survey, subject="", stage=0, working=Reach(), due=due)
+    next_ns = min(due.get(name, 0) for name in _PERIODS)
+    return evolve(survey, subject="", stage=0, working=Reach(), due=due, next_ns=next_ns)
 
 
 def judge(part: Part | None, call: str, record: NodeRecord) -> Verdict:

@@ -69,7 +69,8 @@ class Window:
 class Survey:
     """Where the trial of one node's abilities stands (see `tocsin.engine.capabilities`). Times are engine ns."""
 
-    begins_ns: int = 0
+    next_ns: int = 0
+    """Until then there is nothing to ask."""
     call: str = ""
     """The question that is under way, empty for none."""
     request: int = 0

@@ -59,6 +59,8 @@ class Capabilities:
     """What a node has shown that it can answer. `number` counts the changes that are worth telling."""
 
     number: int = 0
+    is_short: bool = False
+    """Whether any reach is shorter than it was."""
     reach: Mapping[str, Reach] = field(default_factory=dict)
     """By the value of `tocsin.model.question.Ability`; a kind that was never tried is absent."""
     pins: Mapping[str, bool] = field(default_factory=dict)
