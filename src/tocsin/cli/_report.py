@@ -160,8 +160,17 @@ def _own_lines(document: Mapping[str, Any]) -> Iterator[str]:
     store = _table(document, "store")
     if store.get("state") != "ok":
         yield f"store     {_str(store, 'state')}  {_str(store, 'detail')}"
+    if peers := rows(document, "peers"):
+        yield f"peers     {'; '.join(_peer(row) for row in peers)}"
     if bill := [row for row in rows(document, "bill") if _whole(row.get("forecast_calls"))]:
         yield f"asks      {'; '.join(_cost(row) for row in bill)}"
+
+
+def _peer(row: Mapping[str, Any]) -> str:
+    """Say how another watchdog stands, and when it spoke last."""
+    words = f"{_str(row, 'name')} {_str(row, 'state')}"
+    heard_s = _number(row.get("heard_s_ago"))
+    return f"{words}, heard {span(int(heard_s * NS))} ago" if heard_s is not None else words
 
 
 def _cost(row: Mapping[str, Any]) -> str:

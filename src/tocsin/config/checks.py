@@ -83,6 +83,21 @@ def check_providers(tree: Tree, document: Document, problems: Problems) -> None:
             problems.error(document.place(where), where, message)
 
 
+def check_peers(tree: Tree, document: Document, problems: Problems) -> None:
+    """Report watchdogs that cannot be watched: this one, one named twice, or all where there is no broker."""
+    own = f"{tree.watchdog.site}/{tree.watchdog.name}"
+    for at, peer in enumerate(tree.watchdog.peers):
+        where: Path = ("watchdog", "peers", at)
+        if peer == own:
+            problems.error(document.place(where), where, "is this watchdog itself; name the others")
+        elif peer in tree.watchdog.peers[:at]:
+            problems.error(document.place(where), where, f"{peer} is named twice")
+    if tree.watchdog.peers and tree.mqtt is None:
+        where = ("watchdog", "peers")
+        message = "are heard over the broker, and there is none; write [mqtt] with the broker that they use too"
+        problems.error(document.place(where), where, message)
+
+
 def check_files(tree: Tree, document: Document, problems: Problems) -> None:
     """Report certificates and keys that cannot be read."""
     for path, owner in _owners(tree):

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tocsin.config.checks import check_files, check_names, check_providers, warn_of_pools, warn_of_secrets
+from tocsin.config.checks import check_files, check_names, check_peers, check_providers, warn_of_pools, warn_of_secrets
 from tocsin.config.documents import Document, read_documents
 from tocsin.config.problems import MOST, Problems
 from tocsin.config.profile import Profiles, apply_profiles, shipped
@@ -72,6 +72,7 @@ def settle(
     tree = complete(tree, sources.folder)
     check_files(tree, document, problems)
     check_providers(tree, document, problems)
+    check_peers(tree, document, problems)
     problems.raise_if_any()
     settings = settings_of(tree, registry, common, layers)
     warn_of_secrets(tree, document, sources, problems)

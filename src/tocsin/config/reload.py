@@ -28,6 +28,7 @@ class Changes:
     broker_changed: bool = False
     journal_changed: bool = False
     host_changed: bool = False
+    peers_changed: bool = False
     refused: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -50,6 +51,8 @@ class Changes:
             yield "~ journal"
         if self.host_changed:
             yield "~ host"
+        if self.peers_changed:
+            yield "~ peers"
         yield from (f"! {reason}" for reason in self.refused)
 
 
@@ -73,6 +76,7 @@ def changes(old: Loaded, new: Loaded) -> Changes:
         broker_changed=old.tree.mqtt != new.tree.mqtt,
         journal_changed=old.tree.journal != new.tree.journal,
         host_changed=old.settings.host != new.settings.host,
+        peers_changed=old.settings.peers != new.settings.peers,
         refused=(
             *_restarts(old.tree, new.tree),
             *(_other_chain(before[name], after[name]) for name in both if before[name].id != after[name].id),

@@ -183,6 +183,7 @@ def settings_of(
         ),
         detectors=resolved(own, common),
         host=_host_settings(tree),
+        peers=tree.watchdog.peers,
     )
 
 

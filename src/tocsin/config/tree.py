@@ -30,6 +30,7 @@ from tocsin.config.values import (
     UnitName,
     Units,
     UnixTime,
+    WatchdogName,
     Within,
 )
 from tocsin.units import DurationNs
@@ -78,6 +79,8 @@ class Watchdog(_Table):
     """Journal, outbox, audit trail and kill latch."""
     runtime_dir: FileName = "/run/tocsin"
     """Control socket (0660) and status.json (0644)."""
+    peers: Annotated[tuple[WatchdogName, ...], Field(max_length=64), Listed] = ()
+    """Other watchdogs on the same broker, as `<site>/<name>`: this one alerts when one of them dies."""
 
 
 class Mqtt(_Table):

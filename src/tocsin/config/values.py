@@ -194,6 +194,13 @@ def unit_name(value: Any) -> str:
     return str(value)
 
 
+def watchdog_name(value: Any) -> str:
+    """Check the name of another watchdog: its site and its own, as its topics have them."""
+    if not re.fullmatch(r"[a-z0-9_-]{1,64}/[a-z0-9_-]{1,64}", _text(value)):
+        raise ValueError("is not a watchdog; write its site and its name, such as 'ams/host-b'")
+    return str(value)
+
+
 def time_server(value: Any) -> str:
     """Check the address of a time server; the port is 123 unless written."""
     try:
@@ -259,4 +266,7 @@ UnixTime = Annotated[int, Field(ge=1, le=2**40)]
 ChainId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """EIP-155 sets no limit; wallets and this program's JSON keep to 63 bits."""
 UnitName = Annotated[str, PlainValidator(unit_name), _string(r"^.+\.[a-z]+$", "geth.service")]
+WatchdogName = Annotated[
+    str, PlainValidator(watchdog_name), _string("^[a-z0-9_-]{1,64}/[a-z0-9_-]{1,64}$", "ams/host-b")
+]
 TimeServer = Annotated[str, PlainValidator(time_server), _string("^.{1,260}$", "ntp.example:123")]

@@ -39,6 +39,7 @@ from tocsin.detect import (
     pool_majority_stalled,
     pool_monoculture,
     pool_quorum_lost,
+    peer_watchdog_dead,
     pool_split,
     self_config,
     self_detector_suspect,
@@ -47,6 +48,7 @@ from tocsin.detect import (
 )
 from tocsin.detect.base import ChainDetector, Detector, SelfDetector
 
+    self_heartbeat,
 CHAIN_DETECTORS: tuple[ChainDetector, ...] = (
     beacon_el_offline.DETECTOR,
     beacon_lag.DETECTOR,
@@ -94,8 +96,15 @@ SELF_DETECTORS: tuple[SelfDetector, ...] = (
     self_illegal_transition.DETECTOR,
     self_loop_lag.DETECTOR,
 )
+    host_cert.DETECTOR,
+    host_clock.DETECTOR,
+    host_disk.DETECTOR,
+    host_unit.DETECTOR,
+    peer_watchdog_dead.DETECTOR,
+    self_clock_skew.DETECTOR,
 
 _ALL: tuple[Detector, ...] = (*CHAIN_DETECTORS, *SELF_DETECTORS)
+    self_heartbeat.DETECTOR,
 REGISTRY: Mapping[str, Detector] = {detector.id: detector for detector in _ALL}
 
 __all__ = ["CHAIN_DETECTORS", "REGISTRY", "SELF_DETECTORS", "ChainDetector", "Detector", "SelfDetector"]

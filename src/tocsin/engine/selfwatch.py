@@ -1,6 +1,7 @@
 """What the watchdog has to say of itself that lies in its chains: suspected detectors, and states no rule allows."""
 
 from tocsin.alerting.lifecycle import Tracked
+from tocsin.clock import NS
 from tocsin.detect import CHAIN_DETECTORS, self_detector_suspect, self_illegal_transition
 from tocsin.engine.labels import chain_labels, self_labels
 from tocsin.engine.state import EngineState
@@ -9,6 +10,9 @@ from tocsin.model.alert import Labels, Subject
 from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings, Settings
 from tocsin.model.view import IllegalMove, Suspect
+
+TICK_NS = NS
+"""Between two looks of the watchdog at itself."""
 
 _DETECTOR = "suspect"
 _CHAIN = "chain"

@@ -17,6 +17,7 @@ from tocsin.model.effect import Pace
 from tocsin.model.event import BeaconPolled, Fetched, Orphan, Polled
 from tocsin.model.host import HostRecord
 from tocsin.model.settings import Settings
+from tocsin.model.peer import PeersRecord
 from tocsin.model.traits import Reach
 from tocsin.model.trust import Standing
 from tocsin.model.view import Agreement, Conflict, IllegalMove, Lead, NodeRecord, Reorg
@@ -181,3 +182,6 @@ class EngineState:
     orphans: tuple[Orphan, ...] = ()
     """Alerts of a lost state, until a configuration tells where they belong."""
     host: HostRecord = field(default_factory=HostRecord)
+    self_ticked_ns: int | None = None
+    """When the watchdog itself was looked at last, in this life."""
+    peers: PeersRecord = field(default_factory=PeersRecord)

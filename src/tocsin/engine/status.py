@@ -6,7 +6,7 @@ Pure: what the core knows. What only the runtime knows (broker, store, configura
 from collections.abc import Iterable
 
 from tocsin.alerting.lifecycle import Tracked
-from tocsin.engine import beacondocs, hostdocs, standing, traitdocs
+from tocsin.engine import beacondocs, hostdocs, peers, standing, traitdocs
 from tocsin.engine.documents import lag_blocks
 from tocsin.engine.pool import groups_of
 from tocsin.engine.shown import block, seconds
@@ -32,6 +32,7 @@ def status(state: EngineState, t_ns: int) -> dict[str, object]:
         "chains": chains,
         "alerts": _alerts(state),
         "host": hostdocs.host(state),
+        "peers": peers.rows(state, t_ns),
         "loop_lag_ms": state.loop_lag_ns // 10**6,
     }
 

@@ -10,7 +10,7 @@ from tocsin.alerting.lifecycle import Moment, acknowledge, adopt, advance, resum
 from tocsin.chain.nodelife import NodeLife, redial
 from tocsin.clock import NS
 from tocsin.detect import REGISTRY, SELF_DETECTORS
-from tocsin.engine import documents, host, maintenance, pace, selfwatch, trust
+from tocsin.engine import documents, host, maintenance, pace, peers, selfwatch, trust
 from tocsin.engine.labels import chain_labels, node_labels, self_labels
 from tocsin.engine.lives import closed
 from tocsin.engine.state import ChainState, EngineState
@@ -27,6 +27,8 @@ from tocsin.model.event import (
     Event,
     Fetched,
     HostSampled,
+    PeerHeard,
+    PeersListened,
     Polled,
     Ticked,
     Woken,
@@ -79,6 +81,8 @@ def step(state: EngineState, event: Event) -> Step:
             return _commanded(state, event)
         case HostSampled():
             return Step(state=host.sampled(state, event))
+        case PeerHeard() | PeersListened():
+            return Step(state=evolve(state, peers=peers.taken(state, event)))
         case Woken():
             return Step(state=_heard(state, event))
 
@@ -169,7 +173,15 @@ def _tick_chain(state: EngineState, event: Ticked) -> Step:
 
 def _tick_self(state: EngineState, event: Ticked) -> Step:
     settings = state.settings
-    state = evolve(state, wall_ns=event.wall_ns, tick=state.tick + 1, loop_lag_ns=event.loop_lag_ns)
+    gap_ns = 0 if state.self_ticked_ns is None else event.t_ns - state.self_ticked_ns
+    state = evolve(
+        state,
+        wall_ns=event.wall_ns,
+        tick=state.tick + 1,
+        loop_lag_ns=event.loop_lag_ns,
+        self_ticked_ns=event.t_ns,
+        peers=peers.resumed(state.peers, event.t_ns, gap_ns) if gap_ns >= STILL_NS else state.peers,
+    )
     if settings is None:
         return Step(state=state)
     view = SelfView(
@@ -181,6 +193,7 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
         illegal=selfwatch.illegal(state),
         suspects=selfwatch.suspects(state, settings),
         wall_ns=event.wall_ns,
+    others = peers.views(state, settings, event.t_ns)
         host=host.view(state, settings),
         ages=host.ages(state, settings),
     )
@@ -192,6 +205,8 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
     subjects = {
         view.labels: Subject(sample=state.tick),
         **host.subjects(state, settings),
+        missed_ticks=max(0, gap_ns // selfwatch.TICK_NS - 1),
+        peers=others,
         **selfwatch.seen_subjects(state),
     }
     alerts, said = advance(state.alerts, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
@@ -202,6 +217,7 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
 def _numbered(
     state: EngineState, alerts: tuple[Alert, ...], wall_ns: int
 ) -> tuple[EngineState, tuple[AlertChanged, ...]]:
+        **peers.subjects(state, others, event.t_ns),
     """Give each change its place in the one stream."""
     effects = tuple(
         AlertChanged(seq=state.seq + at, boot=state.boot, wall_ns=wall_ns, alert=alert)
@@ -243,6 +259,8 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
 def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
     """Take a new configuration: keep what is still watched, resolve and clear what is not."""
     before = {chain.name: chain.id for chain in state.settings.chains} if state.settings is not None else {}
+        self_ticked_ns=None,
+        peers=peers.anew(state.peers, state.t_ns),
     moved = _moved(state.settings, settings)
     moment = Moment(now_ns=t_ns, wall_ns=state.wall_ns)
     said: list[Alert] = []
@@ -261,7 +279,7 @@ def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
         if kept is not None:
             observed, _ = retire(kept.observed, subjects, moment)
             chains[name] = evolve(kept, alerts=alerts, observed=evolve(observed, activations={}))
-    alerts, resolved = retire(state.alerts, (*host.own_subjects(settings), *selfwatch.own_subjects(settings)), moment)
+    alerts, resolved = retire(state.alerts, _own_subjects(settings), moment)
     said += resolved
     state = evolve(
         state,
@@ -280,6 +298,7 @@ def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
 
 
 def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[EngineState, list[Alert]]:
+        peers=peers.kept(state.peers, settings),
     """Take over open alerts whose state was lost: unknown where the subject is still watched, else unconfigured."""
     said: list[Alert] = []
     chains = dict(state.chains)
@@ -292,7 +311,7 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
             alerts, told = adopt(chains[name].alerts, orphan, moment, watched=True, limits=limits)
             chains[name] = evolve(chains[name], alerts=alerts)
         else:
-            watched = orphan.labels in (*host.own_subjects(settings), *selfwatch.own_subjects(settings))
+            watched = orphan.labels in _own_subjects(settings)
             limits = _limits_of(orphan.detector, settings.detectors)
             own, told = adopt(own, orphan, moment, watched=watched, limits=limits)
         said += told
@@ -308,6 +327,11 @@ def _limits_of(detector: str, configured: Mapping[str, object]) -> Limits:
 
 
 def _moved(before: Settings | None, after: Settings) -> dict[str, list[str]]:
+def _own_subjects(settings: Settings) -> list[Labels]:
+    """Return the labels of all that is watched besides chains: the watchdog itself, its host, its peers."""
+    return [*host.own_subjects(settings), *selfwatch.own_subjects(settings), *peers.own_subjects(settings)]
+
+
     """Return the nodes of each chain whose address is another one now: what was seen there says nothing of them."""
     were = {
         (chain.name, node.name): node.endpoint

@@ -129,6 +129,35 @@ class HostSampled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerHeard:
+    """A message of another watchdog came in: its `heartbeat`, or its `status`, which says `state`.
+
+    `kept` says that the broker had it before we subscribed. `period_ns` is 0 where the message names none.
+    """
+
+    t_ns: int
+    peer: str
+    boot: str
+    state: str = ""
+    """Empty for a heartbeat."""
+    period_ns: int = 0
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeersListened:
+    """From now on the broker gives us what these peers say; none while there is no connection (`connected`).
+
+    `unnoticed_ns` is how long a connection that is dead may look alive.
+    """
+
+    t_ns: int
+    connected: bool
+    peers: tuple[str, ...] = ()
+    unnoticed_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked:
     """An evaluation tick: detectors of `chain` run over what came since the last one.
 
@@ -154,5 +183,16 @@ class Commanded:
 
 
 Event = (
-    Booted | ConfigRevised | ConfigRejected | Polled | BeaconPolled | Fetched | Woken | HostSampled | Ticked | Commanded
+    Booted
+    | ConfigRevised
+    | ConfigRejected
+    | Polled
+    | BeaconPolled
+    | Fetched
+    | Woken
+    | HostSampled
+    | PeerHeard
+    | PeersListened
+    | Ticked
+    | Commanded
 )

@@ -119,3 +119,5 @@ class Settings:
     """Params of the detectors that watch the watchdog itself (`self.*`)."""
     host: HostSettings | None = None
     """What of this host is watched; None where nothing is."""
+    peers: tuple[str, ...] = ()
+    """Other watchdogs on the same broker that this one watches, as `<site>/<name>`."""

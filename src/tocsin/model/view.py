@@ -7,6 +7,7 @@ from tocsin.model.beacon import BeaconView, SlotClock
 from tocsin.model.block import BlockRef, Breach, Header
 from tocsin.model.host import HeadAges, HostView
 from tocsin.model.observation import Fault
+from tocsin.model.peer import PeerView
 from tocsin.model.settings import ChainSettings, NodeSettings
 from tocsin.model.traits import Capabilities, Vitals
 from tocsin.model.trust import Suspicion
@@ -270,3 +271,6 @@ class SelfView:
     """None where the host is not watched."""
     ages: tuple[HeadAges, ...] = ()
     """Of each chain whose head is agreed now."""
+    missed_ticks: int = 0
+    """Ticks of the watchdog itself that should have been between this one and the one before."""
+    peers: tuple[PeerView, ...] = ()

@@ -25,7 +25,7 @@ class Tally:
     refused: int = 0
     received: int = 0
     garbage: int = 0
-    """Messages on our own topics that are nothing of ours."""
+    """Messages on our own topics that are nothing of ours, and on those of peers that are nothing of theirs."""
     corrections: int = 0
     """How often `status` said what was not so."""
 

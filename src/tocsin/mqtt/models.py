@@ -162,6 +162,7 @@ class Heartbeat(_Strict):
     seq: Annotated[int, Field(ge=1, description="Counts the heartbeats of this life.")]
     boot_id: Boot
     started: Time
+    period_s: Annotated[int, Field(ge=1, description="The next one comes after so many seconds.")]
     event_seq: Annotated[Counter, Field(description="The last `seq` of the stream.")]
     heads: dict[Name, BeatOfChain]
     loop_lag_ms: Counter

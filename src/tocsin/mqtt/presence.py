@@ -90,7 +90,13 @@ def description(life: Life, document: Mapping[str, object], wall_ns: int) -> Mes
 
 def heartbeat(life: Life, seq: int, beat: Mapping[str, object], period_s: int, wall_ns: int) -> Message:
     """Return one `heartbeat`: QoS 0, not retained, gone after three periods."""
-    data = {**beat, "seq": seq, "boot_id": life.boot, "started": rfc3339(life.started_wall_ns)}
+    data = {
+        **beat,
+        "seq": seq,
+        "boot_id": life.boot,
+        "started": rfc3339(life.started_wall_ns),
+        "period_s": period_s,
+    }
     message = document_message(
         life.origin, life.boot, topic=topics.HEARTBEAT, kind="heartbeat", wall_ns=wall_ns, data=data
     )

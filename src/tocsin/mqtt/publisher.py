@@ -19,6 +19,7 @@ from tocsin.mqtt import presence
 from tocsin.mqtt.client import Received
 from tocsin.mqtt.health import Health, Link, Tally
 from tocsin.mqtt.outbox import Outbox
+from tocsin.mqtt.peers import Ears
 from tocsin.mqtt.presence import Life, Rival, Stale, State
 from tocsin.mqtt.pump import Pump
 from tocsin.mqtt.tasks import first_of
@@ -58,12 +59,14 @@ class Publisher:
         broker: str = "",
         beat: Beat = dict,
         timers: Timers | None = None,
+        ears: Ears | None = None,
     ) -> None:
         self._life = life
         self._transport = transport
         self._outbox = outbox
         self._clock = clock
         self._beat = beat
+        self._ears = ears
         self._timers: Final = timers or Timers()
         self._state = State.INIT
         self._description: Mapping[str, object] | None = None
@@ -116,6 +119,11 @@ class Publisher:
         root = self._life.origin.root
         self._pump.configure(frozenset(root + topic for topic in retained))
 
+    def listen_to(self, peers: Collection[str]) -> None:
+        """Hear these other watchdogs, `<site>/<name>` each."""
+        if self._ears is not None:
+            self._ears.configure(peers)
+
     @property
     def own_rows(self) -> tuple[RetainedRow, ...]:
         """What to commit at the start, so that our own topics are leftovers after a change of name."""
@@ -128,7 +136,7 @@ class Publisher:
             broker=self._broker,
             since_wall_ns=self._since_wall_ns,
             error=self._error,
-            refused=self._pump.holds.refused,
+            refused=(*self._pump.holds.refused, *(self._ears.refused if self._ears is not None else ())),
             rival=self._rival if self._rival_now() else "",
             tally=replace(self._tally),
         )
@@ -216,6 +224,8 @@ class Publisher:
                     group.create_task(self._keep_beating(connection)),
                     group.create_task(self._pump.run(connection)),
                 ]
+                if self._ears is not None:
+                    tasks.append(group.create_task(self._ears.listen(connection)))
                 await self._leaving.wait()
                 await self._farewell(connection)
                 for task in tasks:
@@ -277,6 +287,9 @@ class Publisher:
 
     def _on_message(self, received: Received) -> None:
         self._tally.received += 1
+        if self._ears is not None and self._ears.takes(received.topic):
+            self._tally.garbage += not self._ears.hear(received)
+            return
         match presence.judge(self._life, received):
             case Stale(garbage=garbage):
                 self._tally.garbage += garbage

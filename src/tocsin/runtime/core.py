@@ -19,7 +19,7 @@ from tocsin.engine.state import EngineState
 from tocsin.engine.step import Step, step
 from tocsin.errors import TocsinError
 from tocsin.model.effect import AlertChanged, Effect, Request, StateChanged
-from tocsin.model.event import BeaconPolled, Event, Fetched, Polled, Ticked, Woken
+from tocsin.model.event import BeaconPolled, Event, Fetched, PeerHeard, Polled, Ticked, Woken
 from tocsin.store import Group, OutboxRow, Record, RetainedRow, Snapshot, Store
 from tocsin.wire.envelope import Message, Origin, render
 
@@ -102,7 +102,7 @@ class Core:
         self._effect_no += len(done.effects)
         for effect in done.effects:
             self._note(effect)
-        if not isinstance(event, Polled | BeaconPolled | Fetched | Woken):
+        if not isinstance(event, Polled | BeaconPolled | Fetched | Woken | PeerHeard):
             self.flush()
 
     def _decided(self, event: Event) -> Step:

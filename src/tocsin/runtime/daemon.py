@@ -24,6 +24,7 @@ from tocsin.errors import ConfigError
 from tocsin.ids import boot_id
 from tocsin.model.effect import Request
 from tocsin.model.event import Booted, Commanded, ConfigRejected, ConfigRevised
+from tocsin.mqtt.peers import Ears
 from tocsin.mqtt.presence import Life, State
 from tocsin.mqtt.publisher import Publisher
 from tocsin.mqtt.transport import MqttTransport
@@ -34,6 +35,7 @@ from tocsin.runtime.beacons import BeaconWatch
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
 from tocsin.runtime.describe import configured_topics, description, heartbeat
+from tocsin.runtime.host import HostWatch
 from tocsin.runtime.logs import LoopErrors
 from tocsin.runtime.orphans import orphans
 from tocsin.runtime.recovery import Past, recover
@@ -269,6 +271,7 @@ class Daemon:
         return publisher
 
     def _introduce(self, publisher: Publisher) -> None:
+            ears=Ears(self.clock, self.core.take, keepalive_s=where.keepalive_s) if where is not None else None,
         settings = self.loaded.settings
         publisher.set_config_hash(settings.config_hash)
         publisher.set_description(description(settings))
@@ -278,6 +281,7 @@ class Daemon:
         wall = self.clock.wall_ns()
         await self.store.commit(
             Group(t_ns=self.clock.t_ns(), wall_ns=wall, effect_no=0, retained=self.publisher.own_rows)
+        publisher.listen_to(settings.peers)
         )
 
     def _spawn_publisher(self) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import Final
 
 from tocsin.clock import MS, NS, EngineClock
+from tocsin.engine.selfwatch import TICK_NS
 from tocsin.engine.state import EngineState
 from tocsin.model.event import Event, Ticked
 from tocsin.model.settings import ChainSettings
 from tocsin.rpc.lag import LoopLag
 
-QUIET_NS: Final = NS
+QUIET_NS: Final = TICK_NS
 """Between two ticks of the watchdog itself."""
 
 _LONGEST_QUIET_NS: Final = 5 * NS

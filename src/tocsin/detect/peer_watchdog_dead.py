@@ -1,0 +1,85 @@
+"""Another watchdog fell silent: what only it watched is watched by nobody.
+
+Its last will comes 12 s after its process died, and at most 27 s after its host did; three missed heartbeats tell the
+same where a broker sends no wills (`tocsin.mqtt.settings.BrokerSettings`, docs/explanation/watchers.md).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tocsin.detect.base import SelfDetector
+from tocsin.model.alert import Finding, Grade, Json, Limits, Over
+from tocsin.model.peer import PeerState, PeerView
+from tocsin.model.view import SelfView
+
+ID = "peer.watchdog_dead"
+
+_MINUTE_NS = 60 * 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchdogDeadParams:
+    """`critical` in heartbeats missed in a row; `away`, a warning, in minutes since its goodbye."""
+
+    critical: Over | None = Over(over=3)
+    away: Over | None = Over(over=10)
+
+
+def peer_watchdog_dead(view: SelfView, params: WatchdogDeadParams) -> Iterator[Finding]:
+    """Yield one finding per peer that is missed; `value` in heartbeats, or in minutes for one that said goodbye."""
+    least = params.critical.over if params.critical is not None else 0
+    for peer in view.peers:
+        match peer.state:
+            case PeerState.LOST:
+                yield _dead(view, params, peer, max(peer.missed, least), "is lost: the broker misses it")
+            case PeerState.UNHEARD:
+                said = f"has said nothing for {peer.silent_ns // 10**9} s, since we listen"
+                yield _dead(view, params, peer, max(peer.missed, least), said)
+            case PeerState.SILENT if peer.missed >= least:
+                yield _dead(view, params, peer, peer.missed, f"has been silent for {peer.silent_ns // 10**9} s")
+            case PeerState.AWAY if params.away is not None and peer.away_ns // _MINUTE_NS >= params.away.over:
+                yield _away(view, params, peer)
+            case _:
+                pass
+
+
+def _dead(view: SelfView, params: WatchdogDeadParams, peer: PeerView, missed: int, said: str) -> Finding:
+    return Finding(
+        detector=ID,
+        labels=peer.labels,
+        value=missed,
+        unit="heartbeats",
+        limits=Limits(critical=params.critical),
+        sample=view.tick,
+        summary=f"the watchdog {peer.name} {said}",
+        grade=Grade.UNCORROBORATED,
+        evidence=_evidence(peer),
+    )
+
+
+def _away(view: SelfView, params: WatchdogDeadParams, peer: PeerView) -> Finding:
+    minutes = peer.away_ns // _MINUTE_NS
+    return Finding(
+        detector=ID,
+        labels=peer.labels,
+        value=minutes,
+        unit="minutes",
+        limits=Limits(warning=params.away),
+        sample=view.tick,
+        summary=f"the watchdog {peer.name} said goodbye {minutes} minutes ago and is not back",
+        grade=Grade.UNCORROBORATED,
+        evidence=_evidence(peer),
+    )
+
+
+def _evidence(peer: PeerView) -> Json:
+    return {
+        "state": peer.state.value,
+        "said": peer.seen.said,
+        "boot": peer.seen.boot,
+        "silent_ms": peer.silent_ns // 10**6,
+        "period_ms": peer.period_ns // 10**6,
+    }
+
+
+DETECTOR = SelfDetector(id=ID, params=WatchdogDeadParams, run=peer_watchdog_dead)
