@@ -35,20 +35,20 @@ from tocsin.detect import (
     node_vulnerable,
     node_wrong_chain,
     node_ws_deaf,
+    peer_watchdog_dead,
     pool_blind,
     pool_majority_stalled,
     pool_monoculture,
     pool_quorum_lost,
-    peer_watchdog_dead,
     pool_split,
     self_config,
     self_detector_suspect,
+    self_heartbeat,
     self_illegal_transition,
     self_loop_lag,
 )
 from tocsin.detect.base import ChainDetector, Detector, SelfDetector
 
-    self_heartbeat,
 CHAIN_DETECTORS: tuple[ChainDetector, ...] = (
     beacon_el_offline.DETECTOR,
     beacon_lag.DETECTOR,
@@ -91,20 +91,20 @@ CHAIN_DETECTORS: tuple[ChainDetector, ...] = (
 """In the order in which they run and publish: by id."""
 
 SELF_DETECTORS: tuple[SelfDetector, ...] = (
-    self_config.DETECTOR,
-    self_detector_suspect.DETECTOR,
-    self_illegal_transition.DETECTOR,
-    self_loop_lag.DETECTOR,
-)
     host_cert.DETECTOR,
     host_clock.DETECTOR,
     host_disk.DETECTOR,
     host_unit.DETECTOR,
     peer_watchdog_dead.DETECTOR,
     self_clock_skew.DETECTOR,
+    self_config.DETECTOR,
+    self_detector_suspect.DETECTOR,
+    self_heartbeat.DETECTOR,
+    self_illegal_transition.DETECTOR,
+    self_loop_lag.DETECTOR,
+)
 
 _ALL: tuple[Detector, ...] = (*CHAIN_DETECTORS, *SELF_DETECTORS)
-    self_heartbeat.DETECTOR,
 REGISTRY: Mapping[str, Detector] = {detector.id: detector for detector in _ALL}
 
 __all__ = ["CHAIN_DETECTORS", "REGISTRY", "SELF_DETECTORS", "ChainDetector", "Detector", "SelfDetector"]

@@ -16,8 +16,8 @@ from tocsin.model.block import BlockRef, Breach
 from tocsin.model.effect import Pace
 from tocsin.model.event import BeaconPolled, Fetched, Orphan, Polled
 from tocsin.model.host import HostRecord
-from tocsin.model.settings import Settings
 from tocsin.model.peer import PeersRecord
+from tocsin.model.settings import Settings
 from tocsin.model.traits import Reach
 from tocsin.model.trust import Standing
 from tocsin.model.view import Agreement, Conflict, IllegalMove, Lead, NodeRecord, Reorg

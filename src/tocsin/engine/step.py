@@ -184,6 +184,7 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
     )
     if settings is None:
         return Step(state=state)
+    others = peers.views(state, settings, event.t_ns)
     view = SelfView(
         labels=self_labels(settings),
         tick=state.tick,
@@ -193,9 +194,10 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
         illegal=selfwatch.illegal(state),
         suspects=selfwatch.suspects(state, settings),
         wall_ns=event.wall_ns,
-    others = peers.views(state, settings, event.t_ns)
         host=host.view(state, settings),
         ages=host.ages(state, settings),
+        missed_ticks=max(0, gap_ns // selfwatch.TICK_NS - 1),
+        peers=others,
     )
     findings = tuple(
         finding
@@ -205,9 +207,8 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
     subjects = {
         view.labels: Subject(sample=state.tick),
         **host.subjects(state, settings),
-        missed_ticks=max(0, gap_ns // selfwatch.TICK_NS - 1),
-        peers=others,
         **selfwatch.seen_subjects(state),
+        **peers.subjects(state, others, event.t_ns),
     }
     alerts, said = advance(state.alerts, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
     state, effects = _numbered(evolve(state, alerts=alerts), said, event.wall_ns)
@@ -217,7 +218,6 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
 def _numbered(
     state: EngineState, alerts: tuple[Alert, ...], wall_ns: int
 ) -> tuple[EngineState, tuple[AlertChanged, ...]]:
-        **peers.subjects(state, others, event.t_ns),
     """Give each change its place in the one stream."""
     effects = tuple(
         AlertChanged(seq=state.seq + at, boot=state.boot, wall_ns=wall_ns, alert=alert)
@@ -250,6 +250,8 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
         chains=chains,
         alerts=revived(state.alerts),
         host=host.anew(state.host),
+        self_ticked_ns=None,
+        peers=peers.anew(state.peers, state.t_ns),
         inbox=(),
         seq=seq,
         orphans=tuple(orphans.values()),
@@ -259,8 +261,6 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
 def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
     """Take a new configuration: keep what is still watched, resolve and clear what is not."""
     before = {chain.name: chain.id for chain in state.settings.chains} if state.settings is not None else {}
-        self_ticked_ns=None,
-        peers=peers.anew(state.peers, state.t_ns),
     moved = _moved(state.settings, settings)
     moment = Moment(now_ns=t_ns, wall_ns=state.wall_ns)
     said: list[Alert] = []
@@ -289,6 +289,7 @@ def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
         inbox=inbox,
         config_problems=(),
         host=host.kept(state.host, settings),
+        peers=peers.kept(state.peers, settings),
     )
     state, adopted = _adopted(state, settings, moment)
     said += adopted
@@ -298,7 +299,6 @@ def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
 
 
 def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[EngineState, list[Alert]]:
-        peers=peers.kept(state.peers, settings),
     """Take over open alerts whose state was lost: unknown where the subject is still watched, else unconfigured."""
     said: list[Alert] = []
     chains = dict(state.chains)
@@ -318,6 +318,11 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
     return evolve(state, chains=chains, alerts=own, orphans=()), said
 
 
+def _own_subjects(settings: Settings) -> list[Labels]:
+    """Return the labels of all that is watched besides chains: the watchdog itself, its host, its peers."""
+    return [*host.own_subjects(settings), *selfwatch.own_subjects(settings), *peers.own_subjects(settings)]
+
+
 def _limits_of(detector: str, configured: Mapping[str, object]) -> Limits:
     """Return how an alert of a detector ends, as far as its Params alone tell."""
     known = REGISTRY.get(detector)
@@ -327,11 +332,6 @@ def _limits_of(detector: str, configured: Mapping[str, object]) -> Limits:
 
 
 def _moved(before: Settings | None, after: Settings) -> dict[str, list[str]]:
-def _own_subjects(settings: Settings) -> list[Labels]:
-    """Return the labels of all that is watched besides chains: the watchdog itself, its host, its peers."""
-    return [*host.own_subjects(settings), *selfwatch.own_subjects(settings), *peers.own_subjects(settings)]
-
-
     """Return the nodes of each chain whose address is another one now: what was seen there says nothing of them."""
     were = {
         (chain.name, node.name): node.endpoint

@@ -35,7 +35,6 @@ from tocsin.runtime.beacons import BeaconWatch
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
 from tocsin.runtime.describe import configured_topics, description, heartbeat
-from tocsin.runtime.host import HostWatch
 from tocsin.runtime.logs import LoopErrors
 from tocsin.runtime.orphans import orphans
 from tocsin.runtime.recovery import Past, recover
@@ -266,22 +265,22 @@ class Daemon:
             clock=self._mono,
             broker=where.url if where is not None else "",
             beat=lambda: heartbeat(self.core.state, self.store.health()),
+            ears=Ears(self.clock, self.core.take, keepalive_s=where.keepalive_s) if where is not None else None,
         )
         self._introduce(publisher)
         return publisher
 
     def _introduce(self, publisher: Publisher) -> None:
-            ears=Ears(self.clock, self.core.take, keepalive_s=where.keepalive_s) if where is not None else None,
         settings = self.loaded.settings
         publisher.set_config_hash(settings.config_hash)
         publisher.set_description(description(settings))
         publisher.configure(configured_topics(settings))
+        publisher.listen_to(settings.peers)
 
     async def _remember_own_topics(self) -> None:
         wall = self.clock.wall_ns()
         await self.store.commit(
             Group(t_ns=self.clock.t_ns(), wall_ns=wall, effect_no=0, retained=self.publisher.own_rows)
-        publisher.listen_to(settings.peers)
         )
 
     def _spawn_publisher(self) -> None:
