@@ -91,12 +91,7 @@ CHAIN_DETECTORS: tuple[ChainDetector, ...] = (
 """In the order in which they run and publish: by id."""
 
 SELF_DETECTORS: tuple[SelfDetector, ...] = (
-    host_cert.DETECTOR,
-    host_clock.DETECTOR,
-    host_disk.DETECTOR,
-    host_unit.DETECTOR,
     peer_watchdog_dead.DETECTOR,
-    self_clock_skew.DETECTOR,
     self_config.DETECTOR,
     self_detector_suspect.DETECTOR,
     self_heartbeat.DETECTOR,
