@@ -151,6 +151,50 @@ async def test_a_damaged_segment_of_the_journal_costs_nothing_that_is_open(
     assert await daemon.stop() == 0
 
 
+# -- one that goes away
+
+
+async def test_a_state_directory_that_is_deleted_is_made_anew_and_nothing_that_is_open_is_lost(
+    tmp_path: Path, daemon: Watchdog, heard: Subscriber, nodes: FaultProxy
+) -> None:
+    await with_an_open_alert(daemon, heard, nodes)
+    daemon.state_dir.rename(tmp_path / "trash")
+    await eventually(lambda: "made anew with all that was not sealed" in daemon.log(), "it is noticed")
+    await daemon.until_status(lambda now: now["store"]["state"] == "ok", "all is well")
+    await daemon.kill()
+    daemon.start()
+    await daemon.watching()
+    await heal(nodes)
+    await heard.until_resolved("node.wrong_chain", "a")
+    assert [event.data["reason"] for event in distinct(heard.events)] == ["fired", "cleared"]
+    check_stream(heard.events)
+
+
+async def test_over_another_state_directory_alerts_say_that_they_are_not_kept_until_the_old_one_is_back(
+    tmp_path: Path, daemon: Watchdog, heard: Subscriber, nodes: FaultProxy
+) -> None:
+    daemon.start()
+    await daemon.watching()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "tocsin.db").touch()
+    daemon.state_dir.rename(tmp_path / "kept")
+    (tmp_path / "other").rename(daemon.state_dir)
+    told = await daemon.until_status(lambda now: now["store"]["state"] == "degraded", "status tells")
+    assert (told["level"], "was replaced while in use" in told["store"]["detail"]) == ("warning", True)
+    await eventually(lambda: heard.states()[-1] == "degraded", "the broker is told")
+    assert "store: not-durable" in daemon.log()
+    await strike(nodes, "a")
+    assert (await heard.until_fired("node.wrong_chain", "a")).data["durable"] is False
+    daemon.state_dir.rename(tmp_path / "other")
+    (tmp_path / "kept").rename(daemon.state_dir)
+    await daemon.until_status(lambda now: now["store"]["state"] == "ok", "the store recovers")
+    await heal(nodes)
+    assert "durable" not in (await heard.until_resolved("node.wrong_chain", "a")).data
+    assert await daemon.stop() == 0
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["tocsin.db"]
+    check_stream(heard.events)
+
+
 # -- a full disk
 
 

@@ -2,6 +2,7 @@
 
 python -m tests.support.store_full fill FOLDER [die]      until alerts are not durable; then die, or come back
 python -m tests.support.store_full look FOLDER            what a later start finds
+python -m tests.support.store_full cover FOLDER           a mount comes over the state directory, and goes again
 """
 
 import asyncio
@@ -9,7 +10,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +132,36 @@ async def look(folder: Path) -> dict[str, Any]:
         }
 
 
+async def cover(folder: Path) -> dict[str, Any]:
+    """Commit before, under and after another mount. Needs a mount namespace of its own."""
+    state_dir = folder / "state"
+    async with await Store.open(state_dir, clock=SystemClock(), limits=LIMITS) as store:
+        durable, modes, reasons = [], [], []
+
+        async def commit(seq: int) -> None:
+            made = group(seq, 1, outbox=(row(seq),), snapshot=store.snapshot_wanted, effect_no=seq)
+            durable.append((await store.commit(made)).durable)
+            modes.append(store.health().mode)
+            reasons.append(store.health().reason)
+
+        await commit(1)
+        await _mount("mount", "-t", "tmpfs", "-o", "size=4m", "none", str(state_dir))
+        await commit(2)
+        left = sorted(path.name for path in state_dir.iterdir())
+        (state_dir / "tocsin.db").touch()
+        await commit(3)
+        await _mount("umount", str(state_dir))
+        await store.counts()
+        await commit(4)
+        pending = [item.row.seq for item in await store.pending(10)]
+    return {"durable": durable, "modes": modes, "reasons": reasons, "left_in_the_other": left, "pending": pending}
+
+
+async def _mount(*command: str) -> None:
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0
+
+
 def _swell(ballast: Path) -> None:
     """Take every block that is left on the device."""
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
@@ -138,5 +171,10 @@ def _swell(ballast: Path) -> None:
 
 if __name__ == "__main__":
     what, where = sys.argv[1], Path(sys.argv[2])
-    result = asyncio.run(look(where) if what == "look" else fill(where, die="die" in sys.argv))
+    runs: dict[str, Callable[[Path], Coroutine[Any, Any, dict[str, Any]]]] = {
+        "look": look,
+        "cover": cover,
+        "fill": partial(fill, die="die" in sys.argv),
+    }
+    result = asyncio.run(runs[what](where))
     print(json.dumps(result))  # noqa: T201 - read by the test

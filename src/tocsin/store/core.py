@@ -7,7 +7,8 @@ On a disk that refuses writes it goes down a ladder and comes up again by itself
 3. the reserve is given up for them;
 4. nothing can be written: alerts live in memory, are handed out marked not durable, and are written later.
 
-Where another process holds the database, 4 comes at once. The way back needs free space and a snapshot, since what
+Where another process holds the database, or its files are no longer where they were and cannot be made anew, 4 comes
+at once. The way back needs free space and a snapshot, since what
 follows a gap must not depend on what is missing.
 """
 
@@ -20,10 +21,12 @@ from pathlib import Path
 from tocsin.clock import Clock
 from tocsin.errors import StoreError, StoreFull
 from tocsin.store import files
-from tocsin.store.database import NAME, PATIENCE_MS, Opened, open_database, quarantine
+from tocsin.store.database import NAME, PATIENCE_MS, Opened, open_database, open_sound, quarantine
 from tocsin.store.journal import Journal, save_gap
+from tocsin.store.lock import StateLock
 from tocsin.store.ops import Commit, Failure, Op, Prune
 from tocsin.store.outbox import Outbox
+from tocsin.store.place import Place, Standing, copy_to
 from tocsin.store.position import DAMAGE, read_position
 from tocsin.store.retained import RetainedTopics
 from tocsin.store.space import Reserve, is_damaged, is_held, is_passing, is_unwritable
@@ -37,6 +40,7 @@ from tocsin.store.values import (
     Limits,
     Mode,
     Notice,
+    NoticeKind,
     Origin,
     Pending,
     Position,
@@ -51,7 +55,7 @@ _HURRIED_MS = 100
 class Core:
     """Everything behind the writer thread. Raises StoreError and its kin when the store cannot be opened."""
 
-    def __init__(self, state_dir: Path, *, clock: Clock, limits: Limits, origin: Origin) -> None:
+    def __init__(self, state_dir: Path, *, lock: StateLock, clock: Clock, limits: Limits, origin: Origin) -> None:
         self.path = state_dir / NAME
         self.journal_dir = state_dir / files.FOLDER
         self.clock = clock
@@ -61,6 +65,7 @@ class Core:
         self.mode = Mode.NORMAL
         self.reason = ""
         self.snapshot_due = False
+        self._lock = lock
         self._origin = origin
         self._reserve = Reserve(state_dir, limits.reserve_bytes)
         self.position = self._draft = Position(event_no=0, effect_no=0, t_ns=0, wall_ns=0, gap=None)
@@ -182,6 +187,8 @@ class Core:
             return Failure(error)
 
     def _descend(self, ops: Sequence[Op]) -> list[object]:
+        if not self._has_place():
+            return self._park_all(ops)
         trouble: sqlite3.Error | None = None
         for with_journal in self._rungs(ops):
             try:
@@ -197,6 +204,9 @@ class Core:
             else:
                 self._settle(with_journal=with_journal, trouble=trouble)
                 return results
+        return self._park_all(ops)
+
+    def _park_all(self, ops: Sequence[Op]) -> list[object]:
         self._change(Mode.NOT_DURABLE)
         self._draft = self.position
         return [self._parked(op) for op in ops]
@@ -266,6 +276,34 @@ class Core:
         needed = self.limits.resume_free_bytes + (0 if self._reserve.held else self.limits.reserve_bytes)
         return self._reserve.free_bytes() >= needed
 
+    # Where it lies.
+
+    def is_home(self) -> bool:
+        """Whether the files that are open are those that a later start would find. From any thread."""
+        return self._place.standing() is Standing.SOUND
+
+    def _has_place(self) -> bool:
+        """Whether they are, or could be made anew in their place from what is still open."""
+        trouble = self._place.trouble(self.clock.monotonic_ns(), self._make_anew)
+        if trouble:
+            self.reason, self._next_resume = trouble, 0
+        return not trouble
+
+    def _make_anew(self) -> None:
+        """Write the database again, whole, where it was. What has been sealed is lost with its files."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock.renew()
+        copy_to(self.db, self.path)
+        before = self.position
+        text = f"{self.path.parent}: was deleted or moved away while in use; made anew with all that was not sealed yet"
+        opened = open_sound(self.path)
+        opened.notices.append(Notice(kind=NoticeKind.MADE_ANEW, text=text))
+        self._adopt(opened)
+        self.position = self._draft = before
+        if before.gap is not None or self.mode is not Mode.NORMAL:
+            self.journal.detach()
+        self._reserve.build()
+
     # Coming up, going down.
 
     def _adopt_or_heal(self, opened: Opened) -> None:
@@ -292,6 +330,7 @@ class Core:
         self.outbox = Outbox(self.db, self.limits)
         self.retained = RetainedTopics(self.db, self.limits)
         self.position = self._draft = read_position(self.db, self.journal_dir, lost_journal=opened.lost_journal)
+        self._place = Place(self.path, every_ns=self.limits.resume_every_ns)
         if self.position.gap is not None:
             self.journal.detach()
 

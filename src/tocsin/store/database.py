@@ -50,15 +50,24 @@ def open_database(state_dir: Path, *, clock: Clock, reserve: Reserve) -> Opened:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Connect the way the store does everywhere."""
-    db = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_MS / 1000)
+    """Connect the way the store does everywhere, to a database that is there or to one still to be made."""
+    return _connected(str(path))
+
+
+def connect_existing(path: Path) -> sqlite3.Connection:
+    """Connect to a database that must be there. Raises sqlite3.OperationalError when it is not."""
+    return _connected(f"{path.absolute().as_uri()}?mode=rw")
+
+
+def _connected(target: str) -> sqlite3.Connection:
+    db = sqlite3.connect(target, isolation_level=None, timeout=PATIENCE_MS / 1000, uri=target.startswith("file:"))
     db.execute("PRAGMA secure_delete = OFF")
     return db
 
 
 def _open(path: Path, clock: Clock) -> Opened:
     try:
-        return _open_sound(path)
+        return open_sound(path)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         # Our statements are right: what they fail on is the disk, someone else's lock, or damage.
         if isinstance(error, sqlite3.Error) and (is_unwritable(error) or is_passing(error)):
@@ -66,7 +75,8 @@ def _open(path: Path, clock: Clock) -> Opened:
         return quarantine(path, clock=clock, why=str(error))
 
 
-def _open_sound(path: Path) -> Opened:
+def open_sound(path: Path) -> Opened:
+    """Open a database that is sound. Raises sqlite3.Error or UnicodeDecodeError as whatever is wrong with it does."""
     notices = []
     if finish_replacing(path):
         text = f"{path}: was damaged and moved to {path}.corrupt-*; what could be read of it is here"
@@ -129,7 +139,7 @@ def quarantine(path: Path, *, clock: Clock, why: str) -> Opened:
     """Move a damaged database aside, and go on with a fresh one that holds what can still be read of it."""
     aside = _aside(path, clock)
     saved = replace_damaged(path, aside)
-    opened = _open_sound(path)
+    opened = open_sound(path)
     text = (
         f"{path}: damaged ({why}); moved to {aside}. Salvaged: {saved['outbox']} outbox rows, "
         f"{saved['retained']} retained topics. The journal in it was lost"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tocsin.errors import StoreError
 from tocsin.store import files, journal
-from tocsin.store.database import connect
+from tocsin.store.database import connect_existing
 from tocsin.store.recording import RecordingWriter, read_recording
 from tocsin.store.rows import read_entries, read_snapshot, sound_until
 from tocsin.store.section import Stamp
@@ -22,7 +22,7 @@ def export_recording(db_path: Path, folder: Path, target: Path, *, from_wall_ns:
 
     Raises StoreError when nothing of the span is in the journal, or the file exists or cannot be written.
     """
-    with closing(connect(db_path)) as db:
+    with closing(connect_existing(db_path)) as db:
         db.execute("BEGIN")  # One view of the database for the whole export, whatever is sealed meanwhile.
         chosen = _chosen(journal.segments(db), from_wall_ns, to_wall_ns)
         if not chosen:

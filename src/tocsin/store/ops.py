@@ -1,28 +1,49 @@
 """What the store can be asked to do, as values that wait in the writer's queue."""
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
+from tocsin.clock import Clock
 from tocsin.errors import StoreFull
 from tocsin.store import journal as tables
-from tocsin.store.values import Gap, Group, SegmentInfo
-
-if TYPE_CHECKING:
-    from tocsin.store.core import Core
+from tocsin.store.outbox import Outbox
+from tocsin.store.retained import RetainedTopics
+from tocsin.store.unsaved import Unsaved
+from tocsin.store.values import Committed, Gap, Group, SegmentInfo
 
 _SLICE = 256
 """Rows deleted at once: a sealed segment goes in slices, between which commits pass."""
 
 
+class Books(Protocol):
+    """What operations work on: the tables, and what is in memory while they cannot be written."""
+
+    db: sqlite3.Connection
+    clock: Clock
+    outbox: Outbox
+    retained: RetainedTopics
+    unsaved: Unsaved
+    reason: str
+
+    def commit(self, group: Group, *, journal: bool) -> Committed:
+        """Write a group inside the open transaction."""
+        ...
+
+    def park(self, group: Group) -> Committed:
+        """Keep a group's alerts in memory."""
+        ...
+
+
 class Op(Protocol):
     """One operation on the store."""
 
-    def apply(self, core: "Core", *, journal: bool) -> object:
+    def apply(self, books: Books, *, journal: bool) -> object:
         """Do it inside the transaction that is open. `journal` False: write alerts, but no records."""
         ...
 
-    def park(self, core: "Core") -> object:
+    def park(self, books: Books) -> object:
         """Do it in memory: nothing can be written now."""
         ...
 
@@ -40,11 +61,11 @@ class Commit:
 
     group: Group
 
-    def apply(self, core: "Core", *, journal: bool) -> object:
-        return core.commit(self.group, journal=journal)
+    def apply(self, books: Books, *, journal: bool) -> object:
+        return books.commit(self.group, journal=journal)
 
-    def park(self, core: "Core") -> object:
-        return core.park(self.group)
+    def park(self, books: Books) -> object:
+        return books.park(self.group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +74,11 @@ class MarkSent:
 
     seqs: tuple[int, ...]
 
-    def apply(self, core: "Core", *, journal: bool) -> object:  # noqa: ARG002
-        return core.outbox.mark_sent(self.seqs, core.clock.wall_ns())
+    def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
+        return books.outbox.mark_sent(self.seqs, books.clock.wall_ns())
 
-    def park(self, core: "Core") -> object:
-        return core.unsaved.mark_sent(self.seqs, core.clock.wall_ns())
+    def park(self, books: Books) -> object:
+        return books.unsaved.mark_sent(self.seqs, books.clock.wall_ns())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +88,11 @@ class MarkFailed:
     seq: int
     reason: str
 
-    def apply(self, core: "Core", *, journal: bool) -> None:  # noqa: ARG002
-        core.outbox.mark_failed(self.seq, self.reason)
+    def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
+        books.outbox.mark_failed(self.seq, self.reason)
 
-    def park(self, core: "Core") -> None:
-        core.unsaved.mark_failed(self.seq, self.reason)
+    def park(self, books: Books) -> None:
+        books.unsaved.mark_failed(self.seq, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +101,10 @@ class Rearm:
 
     seqs: tuple[int, ...]
 
-    def apply(self, core: "Core", *, journal: bool) -> object:  # noqa: ARG002
-        return core.outbox.rearm(self.seqs)
+    def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
+        return books.outbox.rearm(self.seqs)
 
-    def park(self, core: "Core") -> object:  # noqa: ARG002
+    def park(self, books: Books) -> object:  # noqa: ARG002
         return 0
 
 
@@ -93,10 +114,10 @@ class Announce:
 
     ids: tuple[int, ...]
 
-    def apply(self, core: "Core", *, journal: bool) -> None:  # noqa: ARG002
-        core.outbox.announce(self.ids)
+    def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
+        books.outbox.announce(self.ids)
 
-    def park(self, core: "Core") -> None:
+    def park(self, books: Books) -> None:
         """Tell again: the mark cannot be kept."""
 
 
@@ -107,11 +128,11 @@ class MarkRetained:
     topic: str
     revision: int
 
-    def apply(self, core: "Core", *, journal: bool) -> None:  # noqa: ARG002
-        core.retained.mark(self.topic, self.revision)
+    def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
+        books.retained.mark(self.topic, self.revision)
 
-    def park(self, core: "Core") -> None:
-        core.unsaved.mark_retained(self.topic, self.revision)
+    def park(self, books: Books) -> None:
+        books.unsaved.mark_retained(self.topic, self.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +141,22 @@ class ForgetRetained:
 
     topic: str
 
-    def apply(self, core: "Core", *, journal: bool) -> None:  # noqa: ARG002
-        core.retained.forget(self.topic)
+    def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
+        books.retained.forget(self.topic)
 
-    def park(self, core: "Core") -> None:
-        core.unsaved.forget(self.topic)
+    def park(self, books: Books) -> None:
+        books.unsaved.forget(self.topic)
 
 
 @dataclass(frozen=True, slots=True)
 class Prune:
     """Forget what has aged. Yields how many rows."""
 
-    def apply(self, core: "Core", *, journal: bool) -> object:  # noqa: ARG002
-        wall_ns = core.clock.wall_ns()
-        return core.outbox.prune(wall_ns) + core.retained.prune(wall_ns)
+    def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
+        wall_ns = books.clock.wall_ns()
+        return books.outbox.prune(wall_ns) + books.retained.prune(wall_ns)
 
-    def park(self, core: "Core") -> object:  # noqa: ARG002
+    def park(self, books: Books) -> object:  # noqa: ARG002
         return 0
 
 
@@ -148,13 +169,13 @@ class Sealed:
     lost: Gap | None = None
     """Events that could not be read any more when the segment was sealed."""
 
-    def apply(self, core: "Core", *, journal: bool) -> None:  # noqa: ARG002
+    def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
         if self.lost is not None:
-            tables.save_gap(core.db, self.lost)
-        tables.mark_sealed(core.db, self.info)
+            tables.save_gap(books.db, self.lost)
+        tables.mark_sealed(books.db, self.info)
 
-    def park(self, core: "Core") -> None:
-        raise StoreFull(core.reason)
+    def park(self, books: Books) -> None:
+        raise StoreFull(books.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +184,10 @@ class DeleteRows:
 
     info: SegmentInfo
 
-    def apply(self, core: "Core", *, journal: bool) -> object:  # noqa: ARG002
-        return tables.delete_rows(core.db, self.info, _SLICE)
+    def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
+        return tables.delete_rows(books.db, self.info, _SLICE)
 
-    def park(self, core: "Core") -> object:  # noqa: ARG002
+    def park(self, books: Books) -> object:  # noqa: ARG002
         return False
 
 
@@ -176,22 +197,22 @@ class ForgetSegments:
 
     doomed: tuple[tuple[SegmentInfo, str], ...]
 
-    def apply(self, core: "Core", *, journal: bool) -> None:  # noqa: ARG002
+    def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
         for info, reason in self.doomed:
-            tables.forget(core.db, info, reason=reason, wall_ns=core.clock.wall_ns())
+            tables.forget(books.db, info, reason=reason, wall_ns=books.clock.wall_ns())
 
-    def park(self, core: "Core") -> None:
-        raise StoreFull(core.reason)
+    def park(self, books: Books) -> None:
+        raise StoreFull(books.reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Read something, or do something to the core itself. Yields what `question` returns."""
+    """Read something, or do something to the writer's core itself. Yields what `question` returns."""
 
-    question: Callable[["Core"], object]
+    question: Callable[[Any], object]
 
-    def apply(self, core: "Core", *, journal: bool) -> object:  # noqa: ARG002
-        return self.question(core)
+    def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
+        return self.question(books)
 
-    def park(self, core: "Core") -> object:
-        return self.question(core)
+    def park(self, books: Books) -> object:
+        return self.question(books)

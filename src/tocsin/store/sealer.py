@@ -14,7 +14,7 @@ from pathlib import Path
 from tocsin.clock import Clock
 from tocsin.errors import CorruptRecord, StoreError
 from tocsin.store import files, journal
-from tocsin.store.database import connect
+from tocsin.store.database import connect_existing
 from tocsin.store.header import VERSION, Header
 from tocsin.store.ops import DeleteRows, ForgetSegments, Op, Sealed
 from tocsin.store.rows import read_bodies, read_groups, read_snapshot, sound_until
@@ -32,6 +32,8 @@ class Writer:
 
     do: Callable[[Op], object]
     notice: Callable[[Notice], None]
+    is_home: Callable[[], bool]
+    """Whether the database that the writer has open is the one that has its name."""
 
 
 def write_segment(
@@ -49,6 +51,7 @@ def write_segment(
         notices.append(Notice(kind=NoticeKind.RECORDS_UNREADABLE, text=text))
     held = replace(info, last_event=last, state="sealed")
     part = files.part_of(folder, info.number)
+    folder.mkdir(mode=0o700, exist_ok=True)
     try:
         with part.open("wb") as file:
             out = SectionWriter(file)
@@ -151,9 +154,7 @@ class Sealer:
             if self._stop:
                 return
             try:
-                with closing(connect(self._path)) as db:
-                    self._seal_closed(db)
-                    self._keep_bounds(db)
+                self._work()
                 self.error = ""
             except Stopped:
                 return
@@ -162,6 +163,13 @@ class Sealer:
             with self._idle_lock:
                 if not self._wake.is_set():
                     self._idle.set()
+
+    def _work(self) -> None:
+        if not self._writer.is_home():
+            raise StoreError("the database is not where it was")
+        with closing(connect_existing(self._path)) as db:
+            self._seal_closed(db)
+            self._keep_bounds(db)
 
     def _seal_closed(self, db: sqlite3.Connection) -> None:
         known = journal.segments(db)

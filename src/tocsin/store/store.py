@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -250,20 +251,20 @@ class Store:
     # Inside.
 
     async def _start(self) -> None:
-        self._lock = await asyncio.to_thread(_lock, self._dir)
-        self._thread = WriterThread(self._make_core, self._deliver, self._after)
+        lock = self._lock = await asyncio.to_thread(_lock, self._dir)
+        self._thread = WriterThread(partial(self._make_core, lock), self._deliver, self._after)
         try:
             await self._thread.start()
         except BaseException:
             await asyncio.to_thread(self._thread.close)
-            self._lock.release()
+            lock.release()
             self._lock = None
             raise
         self._seen = self._standing()
 
-    def _make_core(self) -> Core:
-        core = Core(self._dir, clock=self._clock, limits=self._limits, origin=self._origin)
-        writer = Writer(do=self._thread.do, notice=core.notices.append)
+    def _make_core(self, lock: StateLock) -> Core:
+        core = Core(self._dir, lock=lock, clock=self._clock, limits=self._limits, origin=self._origin)
+        writer = Writer(do=self._thread.do, notice=core.notices.append, is_home=core.is_home)
         self._sealer = Sealer(core.path, core.journal_dir, limits=self._limits, clock=self._clock, writer=writer)
         return core
 

@@ -233,6 +233,7 @@ class NoticeKind(StrEnum):
 
     MIGRATED = "migrated"
     QUARANTINED = "quarantined"
+    MADE_ANEW = "made-anew"
     SNAPSHOT_UNREADABLE = "snapshot-unreadable"
     RECORDS_UNREADABLE = "records-unreadable"
     SEGMENT_MISSING = "segment-missing"
