@@ -1,7 +1,7 @@
 """What a detector is, and the few things that several detectors say in the same way."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tocsin.model.alert import Finding, Over
@@ -46,6 +46,8 @@ class SelfDetector:
 
 Detector = ChainDetector | SelfDetector
 
+_GAPS = 3
+
 
 def blocks(count: int) -> str:
     """Say a number of blocks."""
@@ -55,6 +57,16 @@ def blocks(count: int) -> str:
 def seconds(ns: int) -> str:
     """Say a duration in seconds, to a tenth, from integers."""
     return f"{ns // 10**9}.{ns % 10**9 // 10**8} s"
+
+
+def paced(limit: Over | None, first: Over | None, usual_gap: int) -> Over | None:
+    """Return a limit in slots, stretched so that the first one is at least three times the usual gap.
+
+    A chain that is often quiet for long is not told of by what Ethereum does: max(4 slots, 3 x p99 gap).
+    """
+    if limit is None or first is None or _GAPS * usual_gap <= first.over:
+        return limit
+    return replace(limit, over=-(-limit.over * _GAPS * usual_gap // first.over))
 
 
 def if_counted(limit: Over | None, counted: int) -> Over | None:

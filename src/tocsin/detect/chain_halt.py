@@ -8,7 +8,14 @@ on together it is not the chain that stands still, see `pool.majority_stalled`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tocsin.detect.base import ChainDetector, block_evidence, if_counted, is_moving, seconds
+from tocsin.detect.base import (
+    ChainDetector,
+    block_evidence,
+    if_counted,
+    is_moving,
+    paced,
+    seconds,
+)
 from tocsin.model.alert import Finding, Grade, Limits, Over, Under
 from tocsin.model.view import Ahead, ChainView, NodeView, Unlinked
 
@@ -35,17 +42,23 @@ def is_agreed(view: ChainView) -> bool:
 def is_ahead(node: NodeView) -> bool:
     """Tell whether a voting node shows a block above the agreed head."""
     return node.voting and (
-        isinstance(node.relation, Ahead) or (isinstance(node.relation, Unlinked) and node.relation.ahead > 0)
+        isinstance(node.relation, Ahead)
+        or (isinstance(node.relation, Unlinked) and node.relation.ahead > 0)
     )
 
 
 def chain_halt(view: ChainView, params: HaltParams) -> Iterator[Finding]:
     """Yield a finding while the agreed head is old; `value` in block times."""
     head, pace_ns = view.head, view.settings.pace_ns
-    if not is_agreed(view) or head.since_ns is None or not any(node.voting for node in view.nodes):
+    if (
+        not is_agreed(view)
+        or head.since_ns is None
+        or not any(node.voting for node in view.nodes)
+    ):
         return
     if is_moving(view, view.lead):
         return  # two groups go on: the majority stands still and not the chain, see pool.majority_stalled
+    first = params.warning or params.critical
     slots = (view.now_ns - head.since_ns) // pace_ns
     counted = (view.now_ns - max(head.since_ns, view.started_ns)) // pace_ns
     if slots < params.clear_slots:
@@ -60,13 +73,17 @@ def chain_halt(view: ChainView, params: HaltParams) -> Iterator[Finding]:
         value=slots,
         unit="block times",
         limits=Limits(
-            warning=if_counted(params.warning, counted),
-            critical=if_counted(params.critical, counted),
+            warning=if_counted(paced(params.warning, first, view.usual_gap), counted),
+            critical=if_counted(paced(params.critical, first, view.usual_gap), counted),
             clear=Under(under=params.clear_slots, for_ns=params.clear_slots * pace_ns),
         ),
         sample=view.tick,
         summary=f"{view.settings.name} has no new agreed block for {seconds(slots * pace_ns)}; "
-        + (f"only {', '.join(ahead)} shows newer ones" if ahead else "no node shows a newer one"),
+        + (
+            f"only {', '.join(ahead)} shows newer ones"
+            if ahead
+            else "no node shows a newer one"
+        ),
         grade=head.grade,
         block=head.block,
         evidence=evidence,

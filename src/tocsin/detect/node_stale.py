@@ -1,13 +1,13 @@
 """A node that shows no new head while the agreed chain moves on.
 
 With 1 % missed slots a gap of four block times happens once in months (0.007 a day simulated), so it is worth a
-warning; six is worth waking somebody.
+warning; six is worth waking somebody. On a chain that is often quiet for longer the limits grow with its gaps.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tocsin.detect.base import ChainDetector, if_counted, node_evidence, seconds
+from tocsin.detect.base import ChainDetector, if_counted, node_evidence, paced, seconds
 from tocsin.model.alert import Finding, Limits, Over, Under
 from tocsin.model.view import Behind, ChainView, NodeView, Unlinked
 
@@ -28,8 +28,17 @@ def silent_slots(view: ChainView, node: NodeView) -> int:
 
     The agreed head must be past the node's for a block time: when a chain that stood still goes on, somebody is last.
     """
-    since, outrun, pace_ns = node.seen.head_since_ns, node.seen.outrun_since_ns, view.settings.pace_ns
-    if since is None or outrun is None or view.now_ns - outrun < pace_ns or node.seen.corrupt is not None:
+    since, outrun, pace_ns = (
+        node.seen.head_since_ns,
+        node.seen.outrun_since_ns,
+        view.settings.pace_ns,
+    )
+    if (
+        since is None
+        or outrun is None
+        or view.now_ns - outrun < pace_ns
+        or node.seen.corrupt is not None
+    ):
         return 0
     match node.relation:
         case Behind():
@@ -43,9 +52,10 @@ def silent_slots(view: ChainView, node: NodeView) -> int:
 def _limits(view: ChainView, params: StaleParams, slots: int) -> Limits:
     """Return the limits, without those that only the time before watching began has reached."""
     counted = min(slots, (view.now_ns - view.started_ns) // view.settings.pace_ns)
+    first = params.warning or params.critical
     return Limits(
-        warning=if_counted(params.warning, counted),
-        critical=if_counted(params.critical, counted),
+        warning=if_counted(paced(params.warning, first, view.usual_gap), counted),
+        critical=if_counted(paced(params.critical, first, view.usual_gap), counted),
         clear=params.clear,
     )
 

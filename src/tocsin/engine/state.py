@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tocsin.alerting.lifecycle import Alerts
+from tocsin.chain.gaps import Gaps
 from tocsin.chain.nodelife import NodeLife
 from tocsin.chain.tree import HeaderTree
 from tocsin.model.alert import Grade
@@ -122,6 +123,8 @@ class ChainState:
     """Until when the quorum stays raised after a fork, because groups contradicted each other then and since."""
     split_since_ns: int | None = None
     """Since when the grade has been `split` without a break."""
+    gaps: Gaps = field(default_factory=Gaps)
+    """How long the agreed head stood still, each time, in slots."""
     ruled_out: Mapping[str, str] = field(default_factory=dict)
     """Nodes against whom a tie was broken, and by what."""
     fresh: BlockRef | None = None

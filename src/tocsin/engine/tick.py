@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.alerting.lifecycle import Moment
+from tocsin.chain.gaps import noted, p99
 from tocsin.chain.tree import BACKFILL, HeaderTree, insert, is_bridgeable, pruned, relation
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.engine import backfill, beacons, capabilities, doubt, fees, maintenance, tags, truth
@@ -73,7 +74,7 @@ def tick(
         return Looked(chain=folded, request=request, judged=False)
     # Votes change with observations only; what waits for links changes with time too.
     is_settled = not has_news and not folded.unlinked and folded.head.block is not None
-    agreed = folded if is_settled else truth.agreed(folded, settings, chain, event)
+    agreed = folded if is_settled else _timed(folded, truth.agreed(folded, settings, chain, event), chain)
     placed, relations = _place(agreed, chain, event.t_ns)
     placed = _followed(placed, relations, chain, event.t_ns) if has_news else placed
     view = _view(placed, relations, settings, chain, event)
@@ -191,6 +192,16 @@ def _since(since_ns: int | None, now_ns: int, *, holds: bool) -> int | None:
     return now_ns if since_ns is None else since_ns
 
 
+def _timed(before: ChainState, after: ChainState, chain: ChainSettings) -> ChainState:
+    """Note how long the agreed head stood, when it has moved. What a start or a change of grade made of it is none."""
+    begun, ended = before.head.since_ns, after.head.since_ns
+    if begun is None or ended is None or ended == begun or begun < before.started_ns:
+        return after
+    if after.head.grade is not before.head.grade:
+        return after
+    return evolve(after, gaps=noted(after.gaps, ended - begun, chain.pace_ns))
+
+
 def _is_outrun(record: NodeRecord, agreed: Agreement) -> bool:
     return record.head is not None and agreed.block is not None and agreed.block.number > record.head.number
 
@@ -237,6 +248,7 @@ def _view(
         reorg=state.reorg,
         branches=state.branches,
         split_since_ns=state.split_since_ns,
+        usual_gap=p99(state.gaps),
         fresh=state.fresh,
         lead=state.lead,
         lone=state.lone,

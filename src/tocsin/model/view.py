@@ -214,6 +214,8 @@ class ChainView:
     """The heads that voting groups hold, highest first: more than one that conflict is a dispute."""
     split_since_ns: int | None = None
     """Since when the grade has been `split` without a break."""
+    usual_gap: int = 1
+    """How many slots the agreed head usually stands still at most: in 99 of 100 gaps. 1 while that is not known."""
     fresh: BlockRef | None = None
     """The deepest descendant of the agreed head that at least two groups have; None where the agreed head is that."""
     lead: Lead | None = None
