@@ -8,14 +8,7 @@ on together it is not the chain that stands still, see `pool.majority_stalled`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tocsin.detect.base import (
-    ChainDetector,
-    block_evidence,
-    if_counted,
-    is_moving,
-    paced,
-    seconds,
-)
+from tocsin.detect.base import ChainDetector, block_evidence, if_counted, is_moving, paced, seconds
 from tocsin.model.alert import Finding, Grade, Limits, Over, Under
 from tocsin.model.view import Ahead, ChainView, NodeView, Unlinked
 
@@ -42,19 +35,14 @@ def is_agreed(view: ChainView) -> bool:
 def is_ahead(node: NodeView) -> bool:
     """Tell whether a voting node shows a block above the agreed head."""
     return node.voting and (
-        isinstance(node.relation, Ahead)
-        or (isinstance(node.relation, Unlinked) and node.relation.ahead > 0)
+        isinstance(node.relation, Ahead) or (isinstance(node.relation, Unlinked) and node.relation.ahead > 0)
     )
 
 
 def chain_halt(view: ChainView, params: HaltParams) -> Iterator[Finding]:
     """Yield a finding while the agreed head is old; `value` in block times."""
     head, pace_ns = view.head, view.settings.pace_ns
-    if (
-        not is_agreed(view)
-        or head.since_ns is None
-        or not any(node.voting for node in view.nodes)
-    ):
+    if not is_agreed(view) or head.since_ns is None or not any(node.voting for node in view.nodes):
         return
     if is_moving(view, view.lead):
         return  # two groups go on: the majority stands still and not the chain, see pool.majority_stalled
@@ -79,11 +67,7 @@ def chain_halt(view: ChainView, params: HaltParams) -> Iterator[Finding]:
         ),
         sample=view.tick,
         summary=f"{view.settings.name} has no new agreed block for {seconds(slots * pace_ns)}; "
-        + (
-            f"only {', '.join(ahead)} shows newer ones"
-            if ahead
-            else "no node shows a newer one"
-        ),
+        + (f"only {', '.join(ahead)} shows newer ones" if ahead else "no node shows a newer one"),
         grade=head.grade,
         block=head.block,
         evidence=evidence,

@@ -28,17 +28,8 @@ def silent_slots(view: ChainView, node: NodeView) -> int:
 
     The agreed head must be past the node's for a block time: when a chain that stood still goes on, somebody is last.
     """
-    since, outrun, pace_ns = (
-        node.seen.head_since_ns,
-        node.seen.outrun_since_ns,
-        view.settings.pace_ns,
-    )
-    if (
-        since is None
-        or outrun is None
-        or view.now_ns - outrun < pace_ns
-        or node.seen.corrupt is not None
-    ):
+    since, outrun, pace_ns = node.seen.head_since_ns, node.seen.outrun_since_ns, view.settings.pace_ns
+    if since is None or outrun is None or view.now_ns - outrun < pace_ns or node.seen.corrupt is not None:
         return 0
     match node.relation:
         case Behind():
