@@ -16,6 +16,10 @@ from tocsin.detect import (
     chain_halt,
     chain_reorg,
     chain_timestamp,
+    host_cert,
+    host_clock,
+    host_disk,
+    host_unit,
     mempool_anomaly,
     node_balancer_skew,
     node_corrupt_header,
@@ -41,6 +45,7 @@ from tocsin.detect import (
     pool_monoculture,
     pool_quorum_lost,
     pool_split,
+    self_clock_skew,
     self_config,
     self_detector_suspect,
     self_heartbeat,
@@ -91,7 +96,12 @@ CHAIN_DETECTORS: tuple[ChainDetector, ...] = (
 """In the order in which they run and publish: by id."""
 
 SELF_DETECTORS: tuple[SelfDetector, ...] = (
+    host_cert.DETECTOR,
+    host_clock.DETECTOR,
+    host_disk.DETECTOR,
+    host_unit.DETECTOR,
     peer_watchdog_dead.DETECTOR,
+    self_clock_skew.DETECTOR,
     self_config.DETECTOR,
     self_detector_suspect.DETECTOR,
     self_heartbeat.DETECTOR,

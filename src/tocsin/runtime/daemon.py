@@ -35,6 +35,7 @@ from tocsin.runtime.beacons import BeaconWatch
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
 from tocsin.runtime.describe import configured_topics, description, heartbeat
+from tocsin.runtime.host import HostWatch
 from tocsin.runtime.logs import LoopErrors
 from tocsin.runtime.orphans import orphans
 from tocsin.runtime.recovery import Past, recover
@@ -96,6 +97,9 @@ class Daemon:
         self.beacons = BeaconWatch(
             self.supervisor, clock=self.clock, resolver=self.resolver, lag=self.lag, emit=self.core.take
         )
+        self.host = HostWatch(
+            clock=self.clock, mono=self._mono, resolver=self.resolver, emit=self.core.take, environ=environ
+        )
         self.publisher = self._new_publisher()
         self._publishers = 0
         runtime_dir = Path(loaded.tree.watchdog.runtime_dir)
@@ -119,6 +123,7 @@ class Daemon:
             self._begin()
             await self.watch.apply(self.loaded.tree)
             await self.beacons.apply(self.loaded.tree)
+            self.host.apply(self.loaded.settings.host, self.loaded.tree)
             with self._signals():
                 await self.supervisor.run()
         finally:
@@ -136,6 +141,7 @@ class Daemon:
         self._spawn("tick", lambda: ticker.run(lambda: self.supervisor.beat("tick")))
         self._spawn("keep", self._keep)
         self.supervisor.spawn("lag", self.lag.run)
+        self.supervisor.spawn("host", lambda: self.host.run(lambda: self.supervisor.beat("host")))
         self.supervisor.spawn("fetch", self.watch.run_fetches)
         self.supervisor.spawn("control", self.control.serve)
         self._spawn_publisher()
@@ -331,6 +337,7 @@ class Daemon:
         self.core.take(ConfigRevised(t_ns=self.clock.t_ns(), settings=fresh.settings))
         await self.watch.apply(fresh.tree)
         await self.beacons.apply(fresh.tree)
+        self.host.apply(fresh.settings.host, fresh.tree)
         if difference.broker_changed:
             await self._replace_publisher()
         return ()
