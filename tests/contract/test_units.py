@@ -22,7 +22,7 @@ def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=60, check=False)
 
 
-def installed(folder: Path, *, drop_in: bool = False) -> Path:
+def installed(folder: Path, *, drop_in: str = "") -> Path:
     """Return a copy of the unit as an installation has it: the program exists where ExecStart says."""
     program = folder / "tocsin"
     program.write_text(f"#!{sys.executable}\n")
@@ -30,22 +30,36 @@ def installed(folder: Path, *, drop_in: bool = False) -> Path:
     unit = folder / UNIT.name
     unit.write_text(UNIT.read_text().replace("/usr/bin/tocsin", str(program)))
     if drop_in:
-        shutil.copytree(UNITS / "tocsin.service.d", folder / "tocsin.service.d")
+        drop_ins = folder / "tocsin.service.d"
+        drop_ins.mkdir()
+        shutil.copy(UNITS / "tocsin.service.d" / drop_in, drop_ins)
     return unit
 
 
-def settings(text: str) -> configparser.SectionProxy:
+def settings(text: str, section: str = "Service") -> configparser.SectionProxy:
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(text)
-    return parser["Service"]
+    return parser[section]
+
+
+def systemd_version() -> int:
+    return int(run("systemd-analyze", "--version").stdout.split()[1])
 
 
 @needs_systemd
-@pytest.mark.parametrize("drop_in", [False, True])
-def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path, drop_in: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("drop_in", ["", "fast.conf"])
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path, drop_in: str) -> None:
     done = run("systemd-analyze", "verify", "--man=no", installed(tmp_path, drop_in=drop_in))
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
+
+
+@needs_systemd
+def test_the_growing_pause_is_known_to_the_systemd_that_it_is_for(tmp_path: Path) -> None:
+    complaints = run("systemd-analyze", "verify", "--man=no", installed(tmp_path, drop_in="backoff.conf")).stderr
+    unknown = re.findall(r"Unknown key(?: name)? '(\w+)'", complaints)
+    assert unknown == ([] if systemd_version() >= 254 else ["RestartSteps", "RestartMaxDelaySec"])
+    assert len(complaints.splitlines()) == len(unknown)
 
 
 @needs_systemd
@@ -99,6 +113,15 @@ def test_the_unit_keeps_its_promises_to_the_daemon() -> None:
     assert service["MemoryDenyWriteExecute"] == "yes"
 
 
+def test_the_unit_starts_a_daemon_again_however_often_it_ends() -> None:
+    # Were it ten times in five minutes, one event that ends every life would end the watch for good.
+    assert settings(UNIT.read_text(), "Unit")["StartLimitIntervalSec"] == "0"
+    assert settings(UNIT.read_text())["RestartSec"] == "5s"
+
+
 def test_only_the_drop_in_for_compiled_kernels_loosens_memory() -> None:
-    (drop_in,) = (UNITS / "tocsin.service.d").iterdir()
-    assert dict(settings(drop_in.read_text())) == {"MemoryDenyWriteExecute": "no"}
+    drop_ins = {path.name: dict(settings(path.read_text())) for path in (UNITS / "tocsin.service.d").iterdir()}
+    assert drop_ins == {
+        "fast.conf": {"MemoryDenyWriteExecute": "no"},
+        "backoff.conf": {"RestartSec": "1s", "RestartSteps": "8", "RestartMaxDelaySec": "60s"},
+    }
