@@ -28,6 +28,7 @@ COMMANDS = {
     "events": "Show the stream of alerts.",
     "record": "Record what nodes answer.",
     "replay": "Run a recording again.",
+    "calibrate": "Fit what simulations assume to a recording.",
     "chaos": "Stand before a node and make it faulty.",
     "version": "Show the version.",
 }
