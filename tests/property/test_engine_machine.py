@@ -13,9 +13,11 @@ from tocsin.chain.nodelife import NodeState
 from tocsin.clock import NS
 from tocsin.detect.node_lag import LagParams
 from tocsin.engine.codec import decode_event, decode_state, encode_event, encode_state
+from tocsin.engine.lives import CLOSED_CAP
 from tocsin.engine.state import EngineState
 from tocsin.engine.status import status
 from tocsin.engine.step import step
+from tocsin.engine.trust import WINDOW
 from tocsin.ids import fingerprint
 from tocsin.model.alert import AlertState, Over
 from tocsin.model.effect import AlertChanged, Effect, Fetch, StateChanged
@@ -46,6 +48,7 @@ from tocsin.model.observation import (
     hash_of,
 )
 from tocsin.model.settings import Settings
+from tocsin.model.trust import Trust
 from tocsin.wire.envelope import Origin, render
 
 ORIGIN = Origin(site="sim", watchdog="w")
@@ -85,6 +88,8 @@ def variants() -> list[Settings]:
         replace(base, chains=(replace(chain, id=99),)),
         replace(base, chains=(touchy,)),
         replace(base, chains=(replace(chain, block_time_ns=NS // 10),)),
+        replace(base, chains=(replace(chain, trust={"node.lag": Trust.OBSERVE, "node.unreachable": Trust.WARN}),)),
+        replace(base, chains=(replace(chain, nodes=(replace(chain.nodes[0], endpoint="sim://b"), *chain.nodes[1:])),)),
         replace(base, environment="other"),
         replace(base, chains=()),
     ]
@@ -286,6 +291,13 @@ class Engine(RuleBasedStateMachine):
         args = (("fingerprint", key), ("why", ""))
         self.take(Commanded(t_ns=self.t, wall_ns=self.wall, verb="ack", args=args, by="uid 0"))
 
+    @rule(
+        chain=st.sampled_from(CHAINS), node=st.sampled_from(NODES), for_ns=st.sampled_from([0, 1, 60 * NS, 7200 * NS])
+    )
+    def maintain(self, chain: str, node: str, for_ns: int) -> None:
+        args = (("chain", chain), ("for_ns", str(for_ns)), ("node", node), ("why", "disk"))
+        self.take(Commanded(t_ns=self.t, wall_ns=self.wall, verb="maintenance", args=args, by="alice"))
+
     @rule()
     def restore(self) -> None:
         self.twin = decode_state(encode_state(self.twin))
@@ -317,6 +329,21 @@ class Engine(RuleBasedStateMachine):
         assert all(sorted(chain.nodes) == sorted(names[name]) for name, chain in self.state.chains.items())
         assert all(received.chain in names for received in self.state.inbox)
         assert len(self.state.published) <= sum(1 + len(nodes) for nodes in names.values())
+
+    @invariant()
+    def states_change_by_the_rules_and_maintenance_is_nobodys_business(self) -> None:
+        for chain in self.state.chains.values():
+            assert chain.illegal == ()
+            for name in chain.maintenance:
+                assert chain.lives[name].state is NodeState.MAINTENANCE
+                assert not [
+                    tracked.finding.detector
+                    for tracked in chain.alerts.tracked.values()
+                    if dict(tracked.finding.labels).get("node") == f"sim.{name}" and not tracked.finding.limits.latched
+                ]
+            assert len(chain.closed) <= CLOSED_CAP
+            assert set(chain.doubts) <= set(chain.nodes)
+            assert all(standing.checks < WINDOW for standing in chain.trust.values())
 
     @invariant()
     def the_status_can_be_told(self) -> None:
