@@ -41,7 +41,7 @@ def evolve(value: T, **changes: object) -> T:
     """
     kind: type[Any] = type(value)
     try:
-        fresh: T = _copier(kind)(value, changes)
+        fresh: T = _copier(kind)(value, changes)  # type: ignore[arg-type]  # a class is hashable, whatever mypy says
     except AttributeError as error:
         raise TypeError(f"{kind.__name__} has no such field: {error}") from None
     return fresh
