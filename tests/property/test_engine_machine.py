@@ -334,12 +334,12 @@ class Engine(RuleBasedStateMachine):
     def states_change_by_the_rules_and_maintenance_is_nobodys_business(self) -> None:
         for chain in self.state.chains.values():
             assert chain.illegal == ()
-            for name in chain.maintenance:
-                assert chain.lives[name].state is NodeState.MAINTENANCE
+            for away in chain.maintenance:
+                assert chain.lives[away].state is NodeState.MAINTENANCE
                 assert not [
                     tracked.finding.detector
                     for tracked in chain.alerts.tracked.values()
-                    if dict(tracked.finding.labels).get("node") == f"sim.{name}" and not tracked.finding.limits.latched
+                    if dict(tracked.finding.labels).get("node") == f"sim.{away}" and not tracked.finding.limits.latched
                 ]
             assert len(chain.closed) <= CLOSED_CAP
             assert set(chain.doubts) <= set(chain.nodes)
