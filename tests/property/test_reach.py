@@ -33,6 +33,17 @@ def test_the_depth_is_found_to_an_eighth_and_never_too_deep(head: int, kept: int
         assert kept - found.depth <= max(1, found.depth // 8)
 
 
+@given(head=heads, kept=st.integers(0, 40_000_000), most=st.integers(0, 1000))
+def test_nothing_deeper_than_the_most_is_ever_tried(head: int, kept: int, most: int) -> None:
+    found = Reach()
+    while (depth := next_depth(found, head, claimed=head, most=most)) is not None:
+        assert depth <= most
+        verdict = Verdict.GOOD if depth <= kept else Verdict.REFUSED
+        found = narrowed(found, depth, verdict, whole=head - depth <= FIRST_BLOCK)
+    assert found.depth is not None
+    assert found.depth <= min(most, kept)
+
+
 @given(head=heads)
 def test_an_archive_is_whole_and_a_stateless_node_has_nothing(head: int) -> None:
     assert search(None, head)[0].whole

@@ -1,6 +1,7 @@
 """What a node can answer is found out in few questions, kept through restarts, and looked at again."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import orjson
@@ -11,8 +12,8 @@ from tocsin.engine.codec import decode_state, encode_state
 from tocsin.engine.status import status
 from tocsin.model.effect import Fetch, StateChanged
 from tocsin.model.event import Event, Fetched, Polled
-from tocsin.model.observation import Fault, FaultKind, hash_of
-from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL, Ability
+from tocsin.model.observation import Fault, FaultKind, Part, RpcError, RpcErrorKind, hash_of
+from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL, Ability, asked
 from tocsin.model.traits import Capabilities, Reach
 from tocsin.mqtt.models import Node
 from tocsin.testing import ChainSpec
@@ -26,6 +27,7 @@ class Trials(Pool):
     def __post_init__(self) -> None:
         self.trials: Counter[str] = Counter()
         self.way: Fault | None = None
+        self.limited: Callable[[Fetch], bool] = lambda _: False
         super().__post_init__()
 
     def _poll(self, name: str, calls: tuple[str, ...]) -> Polled:
@@ -33,6 +35,9 @@ class Trials(Pool):
 
     def _fetch(self, effect: Fetch) -> Fetched:
         event = super()._fetch(effect)
+        if self.limited(effect):
+            error = RpcError(kind=RpcErrorKind.RATE_LIMITED, code=-32005, message="x")
+            return replace(event, part=Part(call=effect.call, error=error))
         return event if self.way is None else replace(event, part=None, fault=self.way)
 
     def take(self, event: Event) -> None:
@@ -224,3 +229,34 @@ def test_what_was_learnt_is_published_once_and_shown_in_the_status(pool: Trials)
     row = chain["nodes"][0]  # type: ignore[index]
     assert row["capabilities"]["reach"]["state"]["depth"] in range(112, 128)
     assert (row["peers"], row["pending"]) == (25, 150)
+
+
+def test_old_proofs_are_never_asked_for(pool: Trials) -> None:
+    pool.nodes["n0"].data.proofs = None
+    pool.keep_events = True
+    pool.run(LEARNT_S)
+    heights = [asked(effect.call) for effect in pool.effects if isinstance(effect, Fetch) and effect.node == "n0"]
+    proofs = [
+        where for trial in heights if trial is not None for ability, where in [trial] if ability == Ability.PROOFS
+    ]
+    head = pool.nodes["n0"].view.head().number
+    assert proofs
+    assert min(head if where == "latest" else int(where) for where in proofs) >= head - 160
+    assert pool.reach(Ability.PROOFS).depth == 127
+
+
+def test_a_question_that_hits_a_rate_limit_is_left_alone_for_hours(pool: Trials) -> None:
+    data = pool.nodes["n0"].data
+    data.state = None
+    pool.run(LEARNT_S)
+
+    def limited(effect: Fetch) -> bool:
+        return effect.call.startswith(f"{Ability.PROOFS}:")
+
+    pool.limited = limited
+    before = pool.trials["n0"]
+    pool.keep_events = True
+    pool.run(3600)
+    hit = [effect for effect in pool.effects if isinstance(effect, Fetch) and limited(effect) and effect.node == "n0"]
+    assert len(hit) == 1
+    assert pool.trials["n0"] > before

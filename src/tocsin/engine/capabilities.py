@@ -61,6 +61,10 @@ _PERIODS: Final[Mapping[str, int]] = {
 }
 """In the order in which they are tried."""
 
+_MOST: Final = {Ability.PROOFS.value: 127}
+"""Blocks below the head beyond which something is not tried. A proof of old state can take the whole memory of a node
+that has it (reth #15142), and nobody needs one below the finalized block."""
+
 _LATEST: Final = "latest"
 NO_BLOCK: Final = "0x" + "70c5" * 16
 """A hash of no block. Who answers for it resolves hashes to something else (early erigon: erigon #2226)."""
@@ -148,7 +152,12 @@ def _depth(survey: Survey, known: Capabilities) -> int:
     reach = survey.working
     if survey.stage == 0 and reach.depth is not None:
         return survey.head - FIRST_BLOCK if reach.whole else reach.depth
-    return next_depth(reach, survey.head, _claimed(survey, known)) or 0
+    return _onward(survey, known) or 0
+
+
+def _onward(survey: Survey, known: Capabilities) -> int | None:
+    """Return the depth that the search wants next, None when it is over."""
+    return next_depth(survey.working, survey.head, _claimed(survey, known), _MOST.get(survey.subject))
 
 
 def _claimed(survey: Survey, known: Capabilities) -> int | None:
@@ -216,7 +225,7 @@ def _reached(survey: Survey, record: NodeRecord, event: Fetched) -> tuple[Survey
     verdict = judge(event.part, event.call, record)
     period = _PERIODS[survey.subject]
     if verdict is Verdict.UNSURE:
-        return _rest(survey, event.t_ns, period), record
+        return _rest(survey, event.t_ns, _RARELY_NS if _is_limited(event.part) else period), record
     _, where = asked(event.call) or (None, _LATEST)
     is_latest = where == _LATEST
     depth = 0 if is_latest else depth_at(survey.head, int(where))
@@ -224,7 +233,7 @@ def _reached(survey: Survey, record: NodeRecord, event: Fetched) -> tuple[Survey
     base = survey.working if survey.stage else evolve(survey.working, depth=None)
     working = narrowed(base, depth, verdict, whole=not is_latest and int(where) <= FIRST_BLOCK)
     survey = _stepped(survey, working, verdict, event.t_ns)
-    if next_depth(survey.working, survey.head, _claimed(survey, record.capabilities)) is not None and survey.stage:
+    if survey.stage and _onward(survey, record.capabilities) is not None:
         return survey, record
     known = record.capabilities
     before = known.reach.get(survey.subject, Reach())
@@ -236,6 +245,11 @@ def _reached(survey: Survey, record: NodeRecord, event: Fetched) -> tuple[Survey
     is_short = any(each.lost_ns is not None for each in reach.values())
     known = evolve(known, reach=reach, number=number, is_short=is_short)
     return _rest(survey, event.t_ns, period), evolve(record, capabilities=known)
+
+
+def _is_limited(part: Part | None) -> bool:
+    """Tell whether this question alone hit a rate limit: then its answer is not worth a pause of the polls."""
+    return part is not None and part.error is not None and part.error.kind is RpcErrorKind.RATE_LIMITED
 
 
 def _stepped(survey: Survey, working: Reach, verdict: Verdict, t_ns: int) -> Survey:

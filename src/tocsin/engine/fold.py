@@ -119,7 +119,8 @@ def noted(outcomes: int, *, failed: bool) -> int:
 
 def _answered(record: NodeRecord, event: Polled, chain_id: int) -> dict[str, object]:
     latency_ms = (event.t_ns - event.started_ns) // 10**6
-    latencies = (*record.latencies[1 - _LATENCIES :], latency_ms)
+    # While our own loop stood still, nobody knows when the answer came.
+    latencies = record.latencies if event.stalled else (*record.latencies[1 - _LATENCIES :], latency_ms)
     return {
         "polls": record.polls + 1,
         "answers": record.answers + 1,
@@ -139,7 +140,7 @@ def _answered(record: NodeRecord, event: Polled, chain_id: int) -> dict[str, obj
 
 
 def _p95(latencies: tuple[int, ...]) -> int:
-    if max(latencies) < _SLOW_MS or len(latencies) < _LEAST_LATENCIES:
+    if len(latencies) < _LEAST_LATENCIES or max(latencies) < _SLOW_MS:
         return 0
     return sorted(latencies)[(95 * len(latencies) + 99) // 100 - 1]
 

@@ -36,12 +36,13 @@ def depth_at(head: int, block: int) -> int:
     return max(0, head - block)
 
 
-def next_depth(reach: Reach, head: int, claimed: int | None = None) -> int | None:
+def next_depth(reach: Reach, head: int, claimed: int | None = None, most: int | None = None) -> int | None:
     """Return the depth to try next, None when the reach is known exactly enough.
 
-    `claimed` is the depth that the node itself says it has; it saves the ladder, and is tried like any other.
+    `claimed` is the depth that the node itself says it has; it saves the ladder, and is tried like any other. Nothing
+    deeper than `most` is tried.
     """
-    top = head - FIRST_BLOCK
+    top = head - FIRST_BLOCK if most is None else min(most, head - FIRST_BLOCK)
     if reach.missing or top < 0:
         return None
     if reach.depth is None:
