@@ -70,6 +70,7 @@ def examine(path: str) -> "Iterator[Result]":
     yield from host.folders(tree)
     sources = Sources(environ=os.environ, folder=Path(path).absolute().parent)
     yield from host.secrets(tree, sources)
+    yield host.descriptors(tree)
     yield host.service_manager(os.environ)
     yield host.synchronised()
     yield from asyncio.run(_remote(loaded, host.lacking(tree, sources)))

@@ -1,8 +1,12 @@
 """How one node is reached."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from tocsin.secret import Secret, SecretUrl
+
+CONCURRENCY: Final = 4
+"""Enough for a poll and the questions beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,7 @@ class Endpoint:
     """An HTTP proxy; it resolves the node's name, we do not."""
     timeout_ns: int = 5_000_000_000
     """The longest that one ask may take, from the first connect to the last byte."""
-    concurrency: int = 4
+    concurrency: int = CONCURRENCY
     """Connections to this node at a time."""
     budget_per_day: int | None = None
     """Calls per day; a batch of three is three calls, as providers count."""

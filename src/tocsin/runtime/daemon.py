@@ -35,6 +35,7 @@ from tocsin.runtime.beacons import BeaconWatch
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
 from tocsin.runtime.describe import configured_topics, description, heartbeat
+from tocsin.runtime.descriptors import raise_limit, shortage
 from tocsin.runtime.host import HostWatch
 from tocsin.runtime.logs import LoopErrors
 from tocsin.runtime.orphans import orphans
@@ -320,6 +321,7 @@ class Daemon:
                 log.error("reload by %s refused: %s", by, "; ".join(problems))
                 self.core.take(ConfigRejected(t_ns=self.clock.t_ns(), problems=problems))
             else:
+                _warn(self.loaded)
                 log.info("reload by %s: configuration %s is in force", by, self.loaded.settings.config_hash)
             return problems
 
@@ -398,6 +400,13 @@ class _Signals:
             loop.remove_signal_handler(number)
 
 
+def _warn(loaded: Loaded) -> None:
+    """Say what is odd about a configuration, and what this process lacks for it."""
+    for warning in (*loaded.warnings, shortage(loaded.tree, raise_limit())):
+        if warning:
+            log.warning("%s", warning)
+
+
 async def live(path: Path, environ: Mapping[str, str] | None = None) -> None:
     """Run the daemon with the configuration at `path` until it is told to stop.
 
@@ -406,8 +415,7 @@ async def live(path: Path, environ: Mapping[str, str] | None = None) -> None:
     asyncio.get_running_loop().set_exception_handler(LoopErrors())
     environ = os.environ if environ is None else environ
     loaded = read_config(path, environ)
-    for warning in loaded.warnings:
-        log.warning("%s", warning)
+    _warn(loaded)
     journal = endpoints.limits(loaded.tree.journal)
     origin = Origin(code=__version__, codec=FORMAT, config_hash=loaded.settings.config_hash)
     state_dir = Path(loaded.tree.watchdog.state_dir)

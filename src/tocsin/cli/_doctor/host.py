@@ -107,6 +107,18 @@ def configuration_file(path: str) -> Result:
     return ok("configuration", f"{path} holds")
 
 
+def descriptors(tree: Tree) -> Result:
+    """Compare what this user may open with what the configuration can need. The unit has a limit of its own."""
+    from tocsin.runtime.descriptors import needed, raise_limit, shortage  # noqa: PLC0415 - see tocsin.cli.main
+
+    limit = raise_limit()
+    lack = shortage(tree, limit)
+    if lack:
+        said, todo = lack.split("; ", 1)
+        return warn("open files", said, todo)
+    return ok("open files", f"{limit} are allowed, at most {needed(tree)} are needed")
+
+
 def synchronised() -> Result:
     """Ask systemd whether the clock is set by somebody who knows the time."""
     timedatectl = shutil.which("timedatectl")
