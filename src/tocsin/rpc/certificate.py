@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from tocsin.clock import NS
 from tocsin.model.host import CertificateSample
 from tocsin.rpc.endpoint import Endpoint
-from tocsin.rpc.faults import fault_of
+from tocsin.rpc.faults import UnusableTlsFile, fault_of
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.tls import context_of, unverified_context_of
 from tocsin.wire.quirks import clean
@@ -30,7 +30,7 @@ async def look(endpoint: Endpoint, *, resolver: Resolver) -> CertificateSample:
             except ssl.SSLCertVerificationError as error:
                 distrust = clean(error.verify_message or error.reason or "it cannot be verified")
                 der = await _handshake(endpoint, resolver, unverified_context_of(endpoint))
-    except (OSError, TimeoutError, EOFError, ValueError) as error:
+    except (OSError, TimeoutError, EOFError, ValueError, UnusableTlsFile) as error:
         return CertificateSample(endpoint=name, problem=fault_of(error).detail)
     ends = not_after_s(der) if der is not None else None
     if ends is None:

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import shutil
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from tocsin.model.host import UnitSample
@@ -32,6 +34,7 @@ async def sample(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={"PATH": environ.get("PATH", ""), "LC_ALL": "C"},
+            start_new_session=True,
         )
     except OSError as error:
         return _unknown(units, f"systemctl cannot be run: {error.strerror}")
@@ -42,7 +45,9 @@ async def sample(
         return _unknown(units, f"systemctl does not answer within {patience_s:g} s")
     finally:
         if process.returncode is None:
-            process.kill()
+            # With all that it started: who else holds its output would be waited for.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     if process.returncode != 0:
         said = clean(err[:4096].decode(errors="replace")) or f"exit code {process.returncode}"
