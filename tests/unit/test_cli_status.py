@@ -202,3 +202,38 @@ def test_spans_name_two_units_at_most(ns: int) -> None:
 )
 def test_spans_read_well(seconds: int, text: str) -> None:
     assert _report.span(seconds * NS) == text
+
+
+def on_trial(**changes: object) -> dict[str, object]:
+    blank = {"id": "node.latency", "trust": "observe", "since_cases": 0, "suspected_wall_ns": None}
+    return {**blank, **changes}
+
+
+def page(*trials: dict[str, object]) -> str:
+    document = status_document(now_wall_ns=NOW, level="ok")
+    document["chains"][0]["detectors"] = list(trials)
+    return _report.text(judged(document), now_wall_ns=NOW)
+
+
+def test_detectors_on_trial_are_one_line_of_a_chain() -> None:
+    assert "on trial" not in page()
+    assert "detectors on trial: 2 observed\n" in page(on_trial(), on_trial(id="node.errors"))
+    text = page(
+        on_trial(since_cases=3),
+        on_trial(id="node.errors", trust="warn"),
+        on_trial(id="node.tag_order", suspected_wall_ns=5),
+    )
+    assert (
+        "detectors on trial: 2 observed, 1 warn at most; would have fired: node.latency 3; suspected: node.tag_order\n"
+        in text
+    )
+
+
+def test_a_node_in_maintenance_is_named_and_its_lag_is_nobodys_business() -> None:
+    document = status_document(now_wall_ns=NOW, level="ok")
+    away = document["chains"][0]["nodes"][1]
+    away |= {"state": "maintenance", "behind": 500}
+    line, code = _report.nagios(judged(document))
+    assert code == 0
+    assert "2 chains, 3 nodes, no alerts, 1 in maintenance" in line
+    assert "ethereum_lag=0;" in line
