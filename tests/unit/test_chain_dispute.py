@@ -210,7 +210,7 @@ def test_a_ruling_that_leaves_the_split_open_makes_way_for_the_next() -> None:
     six = families("A= B= C= D= E= F=")
     heads = "A=1003 B=1002 C=1003 D=1004f E=1004f F=1004f"
     decision = ruled(six, heads, held(998), ruling("A", "D", by="own"), ruling("D", "E", "F"))
-    assert shown(decision) == (Grade.MAJORITY, 1002)
+    assert shown(decision) == (Grade.MAJORITY, 1003)
     assert "trusted" in decision.agreement.explanation
 
 

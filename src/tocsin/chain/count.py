@@ -104,8 +104,11 @@ def _height(entry: tuple[Point, tuple[int, ...]]) -> tuple[int, str]:
 def opposes(poll: Poll, one: Point, other: Point) -> bool:
     """Whether two heads contradict each other: on different branches, or unlinked for good.
 
-    One that by its own word or its own timestamp is far behind claims nothing about what came after it.
+    Two at one height never are on one chain, linked or not. One that by its own word or its own timestamp is far behind
+    claims nothing about what came after it.
     """
+    if one.number == other.number:
+        return one.hash != other.hash
     match relation(poll.tree, one, other):
         case Forked():
             return True

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tocsin.chain.tree import Point, missing
+from tocsin.engine import common
 from tocsin.engine.fold import header_of
 from tocsin.engine.state import ChainState, Sought
 from tocsin.model.block import Header, Verification
@@ -44,10 +45,11 @@ def plan(
 ) -> tuple[Mapping[str, Sought], tuple[Fetch, ...]]:
     """Return what is sought from now on and the fetches of this tick."""
     # In order of name: two nodes may show one hash with different contents, and a restored state is ordered otherwise.
-    heads = {record.head.hash: record.head for _, record in sorted(state.nodes.items()) if record.head is not None}
+    heads = {block.hash: block for block in common.points(state, chain).values()}
     points: list[Point] = list(heads.values())
-    points += [block for block in (state.head.block, state.unjoined) if block is not None]
-    if all(point.hash == points[0].hash for point in points):
+    joined = (state.head.block,) if common.is_fast(chain) else (state.head.block, state.unjoined)
+    points += [block for block in joined if block is not None]
+    if not points or all(point.hash == points[0].hash for point in points):
         return {}, ()
     sought = dict(state.sought)
     fetches: list[Fetch] = []
@@ -67,7 +69,9 @@ def plan(
 def _holder(state: ChainState, chain: ChainSettings, head: str, tries: int) -> str | None:
     """Return a node to ask: one that shows this head, at the second try another one, which may be less tired."""
     answering = [node.name for node in chain.nodes if state.nodes[node.name].missed == 0]
-    holders = [name for name in answering if (shown := state.nodes[name].head) is not None and shown.hash == head]
+    holders = [
+        name for name in answering if (shown := common.point(state, chain, name)) is not None and shown.hash == head
+    ]
     others = [name for name in answering if name not in holders]
     choice = (others or holders) if tries % 2 else (holders or others)
     return choice[tries // 2 % len(choice)] if choice else None

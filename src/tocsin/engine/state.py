@@ -40,6 +40,23 @@ class Sought:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """Nodes of a fast chain asked for their block at one height (see `tocsin.engine.common`)."""
+
+    number: int
+    """The height."""
+    before: int | None
+    """The height agreed before, where witnesses are asked whether that block is still theirs."""
+    began_ns: int
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """Request to node, while the answer is awaited."""
+    shown: Mapping[str, str] = field(default_factory=dict)
+    """Node to its block hash at `number`."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Witness to its block hash at `before`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
     """A header that a node was asked for once more, by its hash: by which request, after which poll, how often."""
 
@@ -136,6 +153,12 @@ class ChainState:
     fees: tuple[tuple[int, int], ...] = ()
     """Base fees of agreed heads: engine ns and wei, at most one in half a minute."""
     fee_median: int | None = None
+    round: Round | None = None
+    """The comparison at a common height that is under way, on a chain faster than its polls."""
+    settled: Round | None = None
+    """The one before, which counts."""
+    trail: tuple[BlockRef, ...] = ()
+    """The blocks that were agreed last on a chain faster than its polls, by rising height."""
     forgotten: int = 0
     """Headers that were dropped because there were too many, not because they were old."""
     sought: Mapping[str, Sought] = field(default_factory=dict)

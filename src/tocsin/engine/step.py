@@ -141,7 +141,16 @@ def _resumed(state: ChainState, t_ns: int, gap_ns: int) -> ChainState:
 
 def _anew(chain: ChainState, t_ns: int) -> ChainState:
     """Watch from here on: nothing is judged before the nodes were asked again, and what was asked for is."""
-    return evolve(chain, started_ns=t_ns, awaited=tuple(sorted(chain.nodes)), unlinked={}, sought={}, ages_ns=())
+    return evolve(
+        chain,
+        started_ns=t_ns,
+        awaited=tuple(sorted(chain.nodes)),
+        unlinked={},
+        sought={},
+        round=None,
+        settled=None,
+        ages_ns=(),
+    )
 
 
 def _tick_chain(state: EngineState, event: Ticked) -> Step:

@@ -9,21 +9,22 @@ from dataclasses import dataclass
 
 from tocsin.alerting.lifecycle import Moment
 from tocsin.chain.gaps import noted, p99
-from tocsin.chain.tree import BACKFILL, HeaderTree, insert, is_bridgeable, pruned, relation
+from tocsin.chain.tree import BACKFILL, Point, insert, is_bridgeable, pruned, relation
 from tocsin.detect import CHAIN_DETECTORS
-from tocsin.engine import backfill, beacons, capabilities, doubt, fees, maintenance, tags, truth
+from tocsin.engine import backfill, beacons, capabilities, common, doubt, fees, maintenance, tags, truth
 from tocsin.engine.fold import fetched, fold
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.lives import live
 from tocsin.engine.state import ChainState
 from tocsin.engine.trust import judge
-from tocsin.engine.truth import SILENT_POLLS, has_answered, is_sound, may_vote, unplaced
+from tocsin.engine.truth import unplaced
+from tocsin.engine.voting import SILENT_POLLS, has_answered, is_sound, may_vote
 from tocsin.model.alert import Alert, Finding, Labels, Subject
 from tocsin.model.block import Breach, Header
 from tocsin.model.effect import Fetch
 from tocsin.model.event import BeaconPolled, Fetched, Polled, Ticked
 from tocsin.model.evolve import evolve
-from tocsin.model.observation import hash_of
+from tocsin.model.observation import hash_of, number_of
 from tocsin.model.settings import ChainSettings, Settings
 from tocsin.model.view import (
     Agreement,
@@ -97,8 +98,11 @@ def tick(
 def _asked(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
     """Return the chain with all that nodes are asked outside their polls: links, doubts, what they can do."""
     sought, links = backfill.plan(state, chain, now_ns, request)
-    state, again = doubt.plan(evolve(state, sought=sought), chain, now_ns, links[-1].request if links else request)
+    state, again = doubt.plan(evolve(state, sought=sought), chain, links[-1].request if links else request)
     asked = (*links, *again)
+    last = asked[-1].request if asked else request
+    state, compared = common.plan(state, chain, now_ns, last)
+    asked = (*asked, *compared)
     if now_ns < state.survey_due_ns:
         return state, asked
     surveys, due_ns, trials = capabilities.plan(state, chain, now_ns, asked[-1].request if asked else request)
@@ -111,7 +115,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
     nodes, sought, awaited = dict(state.nodes), state.sought, set(state.awaited)
     headers: list[Header] = []
     believed = doubt.is_believed(state)
-    surveys = state.surveys
+    surveys, current = state.surveys, state.round
     layer = state.beacons
     for event in sorted(news, key=_canonical):
         if isinstance(event, BeaconPolled):
@@ -121,6 +125,11 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
         if record is None:
             continue
         if isinstance(event, Fetched):
+            if number_of(event.call) is not None:
+                nodes[event.node] = fetched(record, event)
+                current, found = common.take(current, event, chain)
+                headers += found
+                continue
             if hash_of(event.call) is None:
                 surveys, nodes[event.node] = capabilities.take(surveys, record, event)
                 continue
@@ -145,6 +154,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
         surveys=surveys,
         survey_due_ns=state.survey_due_ns if surveys is state.surveys else 0,
         tree=tree,
+        round=current,
         awaited=tuple(sorted(awaited)),
     )
     return truth.judge_headers(folded, fresh, chain)
@@ -166,7 +176,7 @@ def _place(state: ChainState, chain: ChainSettings, now_ns: int) -> tuple[ChainS
     waiting = unplaced(state, chain, now_ns) if state.unlinked else set()
     for node in chain.nodes:
         record = nodes[node.name]
-        placed = _relation(state.tree, record, state.head)
+        placed = _relation(state, chain, node.name)
         relations[node.name] = placed
         forked, outrun = _is_forked(state, record, placed, node.name, waiting), _is_outrun(record, state.head)
         if forked != (record.forked_since_ns is not None) or outrun != (record.outrun_since_ns is not None):
@@ -206,10 +216,13 @@ def _is_outrun(record: NodeRecord, agreed: Agreement) -> bool:
     return record.head is not None and agreed.block is not None and agreed.block.number > record.head.number
 
 
-def _relation(tree: HeaderTree, record: NodeRecord, agreed: Agreement) -> Relation:
-    if record.head is None or agreed.block is None:
+def _relation(state: ChainState, chain: ChainSettings, name: str) -> Relation:
+    head, agreed = state.nodes[name].head, state.head.block
+    if head is None or agreed is None:
         return NeverObserved()
-    return relation(tree, record.head, agreed.block)
+    if common.is_fast(chain):
+        return common.relation_to(state, chain, name, head, agreed)
+    return relation(state.tree, head, agreed)
 
 
 def _view(
@@ -223,7 +236,7 @@ def _view(
             seen=state.nodes[node.name],
             relation=relations[node.name],
             voting=is_sound(state.nodes[node.name], chain, state.started_ns) and may_vote(state, node.name),
-            severed=_is_severed(state, state.nodes[node.name], relations[node.name]),
+            severed=_is_severed(state, common.point(state, chain, node.name), relations[node.name]),
             withheld=node.name in state.unlinked and node.name not in waiting,
             ruled_out=state.ruled_out.get(node.name, ""),
             breaches=_breaches(state, state.nodes[node.name].head),
@@ -274,11 +287,11 @@ def _is_answering(record: NodeRecord, since_ns: int) -> bool:
     return not record.missed and has_answered(record, since_ns)
 
 
-def _is_severed(state: ChainState, record: NodeRecord, placed: Relation) -> bool:
+def _is_severed(state: ChainState, head: Point | None, placed: Relation) -> bool:
     """Tell whether a head near the agreed one is on a branch of its own for longer than a back-fill looks back."""
     if not isinstance(placed, Unlinked) or abs(placed.ahead) > BACKFILL:
         return False
-    head, block = record.head, state.head.block
+    block = state.head.block
     return head is not None and block is not None and not is_bridgeable(state.tree, head, block)
 
 
@@ -316,5 +329,6 @@ def _pruned(state: ChainState, before: int) -> ChainState:
     anchor = agreed.number if agreed is not None else min(head.number for head in heads)
     keep = [block.hash for block in (agreed, state.finalized.block) if block is not None]
     keep += [head.hash for head in heads]
+    keep += [name for one in (state.round, state.settled) if one is not None for name in one.shown.values()]
     tree, surplus = pruned(state.tree, keep=keep, anchor=anchor)
     return evolve(state, judged_polls=judged, tree=tree, forgotten=state.forgotten + surplus)

@@ -3,24 +3,21 @@
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
-from tocsin.chain import nodelife
 from tocsin.chain.agreement import Circumstances, Decision, agree, agree_finalized, break_tie
 from tocsin.chain.count import distinct
 from tocsin.chain.dispute import TIE_BREAKERS, Ruling
 from tocsin.chain.tree import BACKFILL, HeaderTree, Point, apart, is_bridgeable, parent, relation
 from tocsin.chain.validity import breaches
-from tocsin.engine import beacons
+from tocsin.engine import beacons, common
 from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState
+from tocsin.engine.voting import voters
 from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef, Breach, Header
 from tocsin.model.event import Ticked
 from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings, Settings
 from tocsin.model.view import Ahead, Conflict, Forked, Lead, Level, NodeRecord, Relation, Reorg, Unlinked
-
-SILENT_POLLS = 3
-"""A node that missed this many polls in a row is no voter, and its last word is no data any more."""
 
 LINK_POLLS = 5
 """How many polls the back-fill gets before a head that does not link counts as a contradiction."""
@@ -35,38 +32,6 @@ _MOST_BREACHES = 256
 """A node that makes up headers by the thousand is not worth more memory."""
 
 
-def has_answered(record: NodeRecord, since_ns: int) -> bool:
-    """Tell whether the node has answered since then; what it said before may be a day old."""
-    return record.last_answer_ns is not None and record.last_answer_ns >= since_ns
-
-
-def is_sound(record: NodeRecord, chain: ChainSettings, since_ns: int) -> bool:
-    """Tell whether the node's head may be a vote: fresh, of this chain, and not disowned by its own hash."""
-    return (
-        record.head is not None
-        and has_answered(record, since_ns)
-        and record.missed < SILENT_POLLS
-        and record.corrupt is None
-        and record.chain_id == chain.id
-        and (chain.genesis_hash is None or record.genesis_hash in (None, chain.genesis_hash))
-    )
-
-
-def may_vote(state: ChainState, name: str) -> bool:
-    """Tell whether a node's state leaves it a vote; whether what it shows is one is another question."""
-    life = state.lives.get(name)
-    return name not in state.maintenance and (life is None or life.state not in nodelife.MUTE)
-
-
-def voters(state: ChainState, chain: ChainSettings) -> dict[str, NodeRecord]:
-    """Return the nodes whose heads are votes, by rising name."""
-    return {
-        name: record
-        for name, record in sorted(state.nodes.items())
-        if is_sound(record, chain, state.started_ns) and may_vote(state, name)
-    }
-
-
 def unplaced(state: ChainState, chain: ChainSettings, now_ns: int) -> set[str]:
     """Return the nodes whose head waits for the back-fill: how it stands to the agreed one is not known yet.
 
@@ -79,7 +44,8 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
     """Return the chain after a count of heads and finalized blocks."""
     now_ns = event.t_ns
     sound = voters(state, chain)
-    votes = {name: record.head.hash for name, record in sound.items() if record.head is not None}
+    state = common.settled(state, chain, now_ns)
+    votes = common.votes(state, chain, sound)
     waiting = unplaced(state, chain, now_ns)
     overdue = {votes[name] for name in state.unlinked if name in votes and name not in waiting}
     raised = near_fork(chain, event.wall_ns) is not None or now_ns < state.raised_until_ns
@@ -96,7 +62,12 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
         split_since_ns=(state.split_since_ns or now_ns) if is_split else None,
         raised_until_ns=now_ns + fork_span_ns(chain) if is_split and raised else state.raised_until_ns,
     )
-    return _finality(_note_reorg(counted, state.head.block, decision, now_ns), chain, sound, circumstances, now_ns)
+    if common.is_fast(chain) and decision.reorg is None:
+        noted = common.followed(counted, chain, decision.unjoined, now_ns)
+    else:
+        noted = _note_reorg(counted, state.head.block, decision, now_ns)
+        noted = evolve(noted, trail=()) if noted.trail else noted  # of the branch that was left
+    return _finality(noted, chain, sound, circumstances, now_ns)
 
 
 def near_fork(chain: ChainSettings, wall_ns: int) -> str | None:

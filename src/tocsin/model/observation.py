@@ -10,6 +10,7 @@ FINALIZED = "finalized"
 SYNCING = "syncing"
 GENESIS = "genesis"
 _BY_HASH = "hash:"
+_BY_NUMBER = "number:"
 
 
 def by_hash(block_hash: str) -> str:
@@ -20,6 +21,17 @@ def by_hash(block_hash: str) -> str:
 def hash_of(call: str) -> str | None:
     """Return the block hash that a `by_hash` call asks for, None for every other call."""
     return call.removeprefix(_BY_HASH) if call.startswith(_BY_HASH) else None
+
+
+def by_number(number: int) -> str:
+    """Return the call that asks for the header at this height."""
+    return f"{_BY_NUMBER}{number}"
+
+
+def number_of(call: str) -> int | None:
+    """Return the height that a `by_number` call asks for, None for every other call."""
+    text = call.removeprefix(_BY_NUMBER)
+    return int(text) if text != call and text.isdecimal() and text.isascii() else None
 
 
 class FaultKind(StrEnum):

@@ -30,6 +30,7 @@ from tocsin.model.observation import (
     RpcError,
     RpcErrorKind,
     hash_of,
+    number_of,
 )
 from tocsin.model.question import CLIENT_VERSION, OFFERED, PEERS, TXPOOL, Ability, asked
 from tocsin.wire import quirks
@@ -91,6 +92,9 @@ def _method(call: str) -> tuple[str, list[object]]:
     block_hash = hash_of(call)
     if block_hash is not None:
         return "eth_getBlockByHash", [block_hash, False]
+    number = number_of(call)
+    if number is not None:
+        return "eth_getBlockByNumber", [hex(number), False]
     return _METHODS[call] if call in _METHODS else _trial(call)
 
 
