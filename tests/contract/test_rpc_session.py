@@ -349,6 +349,17 @@ async def test_a_fetch_brings_one_block_by_its_hash() -> None:
     assert fetched.part.result is not None
 
 
+async def test_a_trial_is_given_up_before_what_links_the_chain() -> None:
+    async with serving() as node, session_to(node.url, budget_per_day=24 * 80) as session:
+        trial = Fetch(request=1, chain="test", node="n", call="state:5")
+        link = Fetch(request=2, chain="test", node="n", call=by_hash("0x" + "12" * 32))
+        assert (await session.fetch(trial)).fault is None
+        for _ in range(25):
+            await session.ask(CALLS[:2])
+        assert (await session.fetch(trial)).fault.kind is FaultKind.BUDGET
+        assert (await session.fetch(link)).fault is None
+
+
 async def test_what_nothing_expects_is_a_fault_of_ours_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async with serving() as node, session_to(node.url) as session:
         failed = [await session.ask(("no such call",)) for _ in range(3)]

@@ -48,4 +48,9 @@ def asked(call: str) -> tuple[Ability, str] | None:
     return (_ABILITIES[name], where) if colon and name in _ABILITIES else None
 
 
+def is_trial(call: str) -> bool:
+    """Tell whether a call only tries what a node can answer: nothing waits for it."""
+    return call == OFFERED or asked(call) is not None
+
+
 _ABILITIES = {ability.value: ability for ability in Ability}

@@ -14,6 +14,7 @@ from tocsin.clock import MS, NS, EngineClock
 from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched
 from tocsin.model.observation import GENESIS, Fault, FaultKind, Part, RpcError, RpcErrorKind, hash_of
+from tocsin.model.question import is_trial
 from tocsin.rpc.batching import BatchLimit
 from tocsin.rpc.bill import Bill, Meter, price_of
 from tocsin.rpc.channel import Channel, HttpChannel, Progress, Reply
@@ -109,7 +110,8 @@ class Session:
         """Ask one call outside the polls, if the budget allows; at least one connection is always left to these."""
         async with self._fetches:
             calls = (effect.call,)
-            answer = await self.ask(calls) if self.affords(calls, Need.CLOSER) else self._unaffordable()
+            need = Need.ROUTINE if is_trial(effect.call) else Need.CLOSER
+            answer = await self.ask(calls) if self.affords(calls, need) else self._unaffordable()
         return Fetched(
             t_ns=answer.ended_ns,
             chain=effect.chain,
