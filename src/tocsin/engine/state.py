@@ -186,6 +186,14 @@ class ChainState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retired:
+    """How often an alert fired whose subject is watched no longer, and since when that is so."""
+
+    activation: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineState:
     """The whole core. `seq` and `request` are the numbers last used; `published` the retained documents in force."""
 
@@ -207,6 +215,8 @@ class EngineState:
     published: Mapping[str, Lasting] = field(default_factory=dict)
     orphans: tuple[Orphan, ...] = ()
     """Alerts of a lost state, until a configuration tells where they belong."""
+    retired: Mapping[str, Retired] = field(default_factory=dict)
+    """By fingerprint; for a day, and bounded."""
     host: HostRecord = field(default_factory=HostRecord)
     self_ticked_ns: int | None = None
     """When the watchdog itself was looked at last, in this life."""

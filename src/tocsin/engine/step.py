@@ -10,7 +10,7 @@ from tocsin.alerting.lifecycle import Moment, acknowledge, adopt, advance, resum
 from tocsin.chain.nodelife import NodeLife, redial
 from tocsin.clock import NS
 from tocsin.detect import REGISTRY, SELF_DETECTORS
-from tocsin.engine import documents, host, maintenance, pace, peers, selfwatch, trust
+from tocsin.engine import documents, host, maintenance, pace, peers, retired, selfwatch, trust
 from tocsin.engine.labels import chain_labels, node_labels, self_labels
 from tocsin.engine.lives import closed
 from tocsin.engine.state import ChainState, EngineState
@@ -221,7 +221,8 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
     }
     alerts, said = advance(state.alerts, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
     state, effects = _numbered(evolve(state, alerts=alerts), said, event.wall_ns)
-    return Step(state=state, findings=findings, effects=effects)
+    state, told = retired.forgotten(state) if state.retired else (state, ())
+    return Step(state=state, findings=findings, effects=(*effects, *told))
 
 
 def _numbered(
@@ -269,6 +270,7 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
 
 def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
     """Take a new configuration: keep what is still watched, resolve and clear what is not."""
+    old_state = state
     before = {chain.name: chain.id for chain in state.settings.chains} if state.settings is not None else {}
     moved = _moved(state.settings, settings)
     moment = Moment(now_ns=t_ns, wall_ns=state.wall_ns)
@@ -302,6 +304,8 @@ def _configured(state: EngineState, settings: Settings, t_ns: int) -> Step:
     )
     state, adopted = _adopted(state, settings, moment)
     said += adopted
+    watched = {chain.name: _subjects(settings, chain.name) for chain in settings.chains}
+    state = retired.parted(old_state, state, watched, _own_subjects(settings), old_state.orphans)
     state, changes = _numbered(state, tuple(said), state.wall_ns)
     state, told = documents.cleared(state, state.wall_ns)
     return Step(state=state, effects=(*changes, *told))
