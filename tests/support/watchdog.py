@@ -26,6 +26,8 @@ _PAUSE_S = 0.02
 CALM = """
 [detector."self.loop_lag"]
 warning = { over = 60000, polls = 3 }
+[detector."self.heartbeat"]
+warning = { over = 600 }
 """
 """A machine that runs tests stalls; that is not what they are about."""
 
