@@ -14,6 +14,9 @@ SCHEMA = 1
 MAX_STALE_S = 3600
 """A document cannot declare itself fresh for longer than this."""
 
+_FAR_H = 1000
+"""A disk that will be full in more hours than this is not about to be."""
+
 _QUORUM_GROUPS = 2
 """Fewer groups than this have nobody to contradict them, whatever they say."""
 
@@ -162,8 +165,38 @@ def _own_lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"store     {_str(store, 'state')}  {_str(store, 'detail')}"
     if peers := rows(document, "peers"):
         yield f"peers     {'; '.join(_peer(row) for row in peers)}"
+    yield from _host_lines(_table(document, "host"))
     if bill := [row for row in rows(document, "bill") if _whole(row.get("forecast_calls"))]:
         yield f"asks      {'; '.join(_cost(row) for row in bill)}"
+
+
+def _host_lines(host: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each kind of thing that is watched of the host."""
+    disks = [_disk(row) for row in rows(host, "disks")]
+    units = [f"{_str(row, 'unit')} {_str(row, 'active')}" for row in rows(host, "units")]
+    certificates = [_certificate(row) for row in rows(host, "certificates")]
+    for name, parts in (("disks", disks), ("units", units), ("certs", certificates)):
+        if parts:
+            yield f"{name:<10}{'; '.join(parts)}"
+    if clock := _table(host, "clock"):
+        offset = clock.get("offset_ms")
+        known = f"within {abs(offset)} ms of {_str(clock, 'usable')} time servers" if _whole(offset) else "unknown"
+        troubles = [clean(str(each)) for key in ("problems", "false") for each in clock.get(key) or []]
+        yield f"clock     {known}" + (f"  ({'; '.join(troubles)})" if troubles else "")
+
+
+def _disk(row: Mapping[str, Any]) -> str:
+    used, hours = row.get("used_permille"), row.get("full_in_h")
+    if not _whole(used):
+        return f"{_str(row, 'path')} unknown: {_str(row, 'problem')}"
+    filling = f", full in {hours} h" if _whole(hours) and hours < _FAR_H else ""
+    return f"{_str(row, 'path')} {used / 10:.0f} %{filling}"
+
+
+def _certificate(row: Mapping[str, Any]) -> str:
+    days, distrust = row.get("days_left"), _str(row, "distrust")
+    words = f"{days} days" if _whole(days) else f"unknown: {_str(row, 'problem')}"
+    return f"{_str(row, 'endpoint')} {words}" + (f", {distrust}" if row.get("distrust") else "")
 
 
 def _peer(row: Mapping[str, Any]) -> str:
@@ -205,6 +238,8 @@ def _chain_lines(document: Mapping[str, Any], shift_ns: int, *, colour: bool) ->
         parts = [_str(row, "name"), level, height, aged, finalized, _grade(row), votes]
         yield "  ".join(part for part in parts if part)
         yield from table([_NODE_HEAD, *(_node_cells(node) for node in rows(row, "nodes"))])
+        if beacons := rows(row, "beacons"):
+            yield from table([_BEACON_HEAD, *(_beacon_cells(beacon) for beacon in beacons)])
         yield from _trial_lines(row)
         yield from _surplus_lines(row)
         yield ""
@@ -243,6 +278,19 @@ def _grade(row: Mapping[str, Any]) -> str:
         return f"{grade} by configuration"
     why = "; ".join(_str(row, key) for key in ("explanation", "assumption") if row.get(key))
     return f"{grade} ({why})" if why else grade
+
+
+_BEACON_HEAD = ("beacon node", "state", "slot", "final epoch", "peers", "latency", "polls", "reasons")
+
+
+def _beacon_cells(beacon: Mapping[str, Any]) -> tuple[str, ...]:
+    latency, reasons = _number(beacon.get("latency_ms")), beacon.get("reasons")
+    return (
+        *(_str(beacon, key) for key in ("name", "state", "slot", "finalized_epoch", "peers")),
+        "-" if latency is None else f"{latency:.0f} ms",
+        _str(beacon, "polls"),
+        ", ".join(clean(str(reason)) for reason in (reasons if isinstance(reasons, list) else [])),
+    )
 
 
 _NODE_HEAD = ("node", "state", "head", "behind", "latency", "polls", "reasons")
