@@ -53,11 +53,9 @@ def fork_limits(view: ChainView, node: NodeView, params: ForkParams) -> Limits:
 def node_fork(view: ChainView, params: ForkParams) -> Iterator[Finding]:
     """Yield one finding per node on another branch; `value` is the depth in blocks, 64 for that and more."""
     for node in view.answering:
-        evidence = node_evidence(view, node)
         match node.relation:
             case Forked(depth=depth, ancestor=ancestor):
                 how = f"{blocks(depth)} since {ancestor.number}"
-                evidence["ancestor"] = {"number": ancestor.number, "hash": ancestor.hash}
             case Unlinked(ahead=ahead) if node.severed and ahead < _PHANTOM_FROM:
                 depth, how = _DEEP, f"{blocks(_DEEP)} or more"
             case Unlinked(ahead=ahead) if node.withheld and ahead < _PHANTOM_FROM and view.head.grade in _AGREED:
@@ -66,6 +64,10 @@ def node_fork(view: ChainView, params: ForkParams) -> Iterator[Finding]:
                 how = f"against which a tie was broken by {node.ruled_out}"
             case _:
                 continue
+        evidence = node_evidence(view, node)
+        if isinstance(node.relation, Forked):
+            parting = node.relation.ancestor
+            evidence["ancestor"] = {"number": parting.number, "hash": parting.hash}
         yield Finding(
             detector=ID,
             labels=node.labels,

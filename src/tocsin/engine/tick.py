@@ -225,25 +225,36 @@ def _relation(state: ChainState, chain: ChainSettings, name: str) -> Relation:
     return relation(state.tree, head, agreed)
 
 
+def _node_views(
+    state: ChainState, relations: Mapping[str, Relation], settings: Settings, chain: ChainSettings, now_ns: int
+) -> tuple[NodeView, ...]:
+    waiting = unplaced(state, chain, now_ns) if state.unlinked else ()
+    views = []
+    for node in chain.nodes:
+        name = node.name
+        if name in state.maintenance:
+            continue
+        record, placed = state.nodes[name], relations[name]
+        views.append(
+            NodeView(
+                settings=node,
+                labels=node_labels(settings, chain, node),
+                seen=record,
+                relation=placed,
+                voting=is_sound(record, chain, state.started_ns) and may_vote(state, name),
+                severed=isinstance(placed, Unlinked) and _is_severed(state, common.point(state, chain, name), placed),
+                withheld=name in state.unlinked and name not in waiting,
+                ruled_out=state.ruled_out.get(name, ""),
+                breaches=_breaches(state, record.head) if state.breaches else (),
+            )
+        )
+    return tuple(views)
+
+
 def _view(
     state: ChainState, relations: Mapping[str, Relation], settings: Settings, chain: ChainSettings, event: Ticked
 ) -> ChainView:
-    waiting = unplaced(state, chain, event.t_ns) if state.unlinked else ()
-    nodes = tuple(
-        NodeView(
-            settings=node,
-            labels=node_labels(settings, chain, node),
-            seen=state.nodes[node.name],
-            relation=relations[node.name],
-            voting=is_sound(state.nodes[node.name], chain, state.started_ns) and may_vote(state, node.name),
-            severed=_is_severed(state, common.point(state, chain, node.name), relations[node.name]),
-            withheld=node.name in state.unlinked and node.name not in waiting,
-            ruled_out=state.ruled_out.get(node.name, ""),
-            breaches=_breaches(state, state.nodes[node.name].head),
-        )
-        for node in chain.nodes
-        if node.name not in state.maintenance
-    )
+    nodes = _node_views(state, relations, settings, chain, event.t_ns)
     block = state.head.block
     layer = beacons.views(state, settings, chain)
     return ChainView(
@@ -280,16 +291,16 @@ def _followed(state: ChainState, relations: Mapping[str, Relation], chain: Chain
 
 
 def _breaches(state: ChainState, head: Header | None) -> tuple[Breach, ...]:
-    return truth.breach_below(state, head) if state.breaches and head is not None else ()
+    return truth.breach_below(state, head) if head is not None else ()
 
 
 def _is_answering(record: NodeRecord, since_ns: int) -> bool:
     return not record.missed and has_answered(record, since_ns)
 
 
-def _is_severed(state: ChainState, head: Point | None, placed: Relation) -> bool:
+def _is_severed(state: ChainState, head: Point | None, placed: Unlinked) -> bool:
     """Tell whether a head near the agreed one is on a branch of its own for longer than a back-fill looks back."""
-    if not isinstance(placed, Unlinked) or abs(placed.ahead) > BACKFILL:
+    if abs(placed.ahead) > BACKFILL:
         return False
     block = state.head.block
     return head is not None and block is not None and not is_bridgeable(state.tree, head, block)
