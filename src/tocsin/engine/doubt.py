@@ -71,7 +71,9 @@ def _answered(state: ChainState, event: Fetched) -> ChainState:
 def plan(state: ChainState, chain: ChainSettings, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
     """Return what to ask once more, and the state that waits for it; called after every tick with news."""
     fetches: list[Fetch] = []
-    for name, record in sorted(state.nodes.items()):
+    accused = {name for name, record in state.nodes.items() if record.corrupt is not None or record.mismatch is not None}
+    for name in sorted(accused | state.doubts.keys()) if accused or state.doubts else ():
+        record = state.nodes[name]
         wrong = _wrong(record)
         doubt = state.doubts.get(name)
         if wrong is None or record.is_confirmed:
