@@ -15,6 +15,8 @@ from tocsin.errors import CorruptRecord, SchemaTooNew, StoreError
 from tocsin.ids import digest
 from tocsin.store import Entry, Gap, Group, Origin, Record, RecordingWriter, Snapshot, SnapshotAt, read_recording
 from tocsin.store.framing import pack_records, unpack_records
+from tocsin.store.header import Header
+from tocsin.store.section import MOST_BODIES, SectionWriter
 
 ORIGIN = Origin(code="1.2.3", codec=7, config_hash="abc")
 bodies = st.lists(st.binary(max_size=300), max_size=4).map(lambda some: {digest(body): body for body in some})
@@ -231,3 +233,26 @@ def test_bodies_are_found_again_when_memory_no_longer_holds_them(folder: Path, m
     assert [entry.bodies for entry in read_recording(path).entries()] == [
         record.bodies for one in groups for record in one.records
     ]
+
+
+def test_more_bodies_than_any_section_has_are_refused(folder: Path) -> None:
+    path = folder / "many.tsj"
+    head = Header(
+        version=1,
+        segment=1,
+        first_event=1,
+        last_event=None,
+        first_wall_ns=0,
+        last_wall_ns=None,
+        origin=ORIGIN,
+        gap=None,
+    )
+    with path.open("wb") as file:
+        out = SectionWriter(file)
+        out.begin(head, None)
+        for _ in range(MOST_BODIES + 1):
+            out.body(bytes(16), b"")
+        out.end(last=True)
+        out.flush()
+    with pytest.raises(CorruptRecord, match=rf"many\.tsj.*more than {MOST_BODIES} bodies in a section"):
+        list(read_recording(path).items())

@@ -7,7 +7,7 @@ from enum import StrEnum
 import orjson
 import pytest
 
-from tocsin.engine.codec import decode_event, decode_state, encode_event, encode_state
+from tocsin.engine.codec import MOST_RESULTS, decode_event, decode_state, encode_event, encode_state
 from tocsin.engine.state import EngineState
 from tocsin.errors import CorruptRecord
 from tocsin.ids import digest
@@ -163,6 +163,36 @@ def test_what_no_encoder_wrote_is_refused(record: bytes) -> None:
 def test_nesting_beyond_reason_is_refused_like_any_damage(deep: bytes) -> None:
     with pytest.raises(CorruptRecord):
         CODEC.decode(Everything, deep, {})
+
+
+def many(values: int) -> bytes:
+    """Return a record of so many values, most of them tiny."""
+    head = b'{"one":{"_":"Small","name":"x"},"any":['
+    return head + b"0," * (values - 4 - head.count(b",")) + b"0]}"
+
+
+def test_more_values_than_anything_of_ours_has_are_refused_before_they_are_made() -> None:
+    assert len(CODEC.decode(Everything, many(records.MOST_VALUES), {}).any) > records.MOST_VALUES - 10
+    for record in (many(records.MOST_VALUES + 1), many(records.MOST_VALUES + 1)[:-1]):
+        with pytest.raises(CorruptRecord, match=f"of {records.MOST_VALUES + 1} values: at most"):
+            CODEC.decode(Everything, record, {})
+
+
+@pytest.mark.parametrize("tiny", [b"[],", b"{},", b"[" * 50 + b"]" * 50 + b",", b'"",'])
+def test_values_of_every_kind_count(tiny: bytes) -> None:
+    record = b'{"one":{"_":"Small","name":"x"},"any":[' + tiny * (6_000_000 // len(tiny)) + b"0]}"
+    with pytest.raises(CorruptRecord, match="values: at most"):
+        CODEC.decode(Everything, record, {})
+
+
+def test_long_texts_are_no_values() -> None:
+    assert round_trip(Everything(one=Small(name="x" * records.MOST_VALUES * 2))).one.name[0] == "x"
+
+
+def test_a_snapshot_of_more_results_than_anything_of_ours_has_is_refused() -> None:
+    results = b",".join(b'"%d":""' % number for number in range(MOST_RESULTS + 1))
+    with pytest.raises(CorruptRecord, match="results: at most"):
+        decode_state(b'{"format":1,"digest":"x","results":{' + results + b"}}\n{}")
 
 
 def test_a_result_that_is_missing_is_said_to_be() -> None:

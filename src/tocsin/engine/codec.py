@@ -19,6 +19,9 @@ from tocsin.wire.records import Blobs, Codec
 FORMAT = 1
 """Of records and snapshots. Raised when an old record could not be read any more."""
 
+MOST_RESULTS = 100_000
+"""In the inbox of a snapshot: what came in within one tick, some calls of each node."""
+
 _CODEC = Codec(*(detector.params for detector in REGISTRY.values()))
 
 
@@ -49,6 +52,8 @@ def decode_state(snapshot: bytes) -> EngineState:
     try:
         meta = orjson.loads(head)
         written, stored, results = meta["format"], meta["digest"], meta["results"]
+        if len(results) > MOST_RESULTS:
+            raise CorruptRecord(f"a snapshot of {len(results)} results: at most {MOST_RESULTS} are read")
         blobs = {name: _bytes(text) for name, text in results.items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptRecord("a snapshot has no readable head") from error

@@ -19,6 +19,8 @@ from tocsin.store.header import Header
 from tocsin.store.values import Entry, SnapshotAt
 
 CHUNK_BYTES = 512 * 1024
+MOST_BODIES = 1 << 20
+"""In a section: it ends at 64 MiB, and bodies of less than 128 bytes stand in the records."""
 MAX_RAW = 1 << 28
 """What one chunk or snapshot may unpack to; larger ones are refused."""
 
@@ -185,6 +187,8 @@ class _Bodies:
         self._offsets.append(offset)
 
     def add(self, item: bytes) -> None:
+        if self._count >= MOST_BODIES:
+            raise ValueError(f"more than {MOST_BODIES} bodies in a section")
         self.cache.put(self._count, item[:_KEY].hex(), item[_KEY:])
         self._count += 1
 

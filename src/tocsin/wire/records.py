@@ -28,6 +28,10 @@ _INLINE = 128
 _TAG = "_"
 _SCALARS = (int, str, bool, type(None))
 
+MOST_VALUES = 2_000_000
+"""In one record or snapshot. A node takes about 250 in a snapshot, so this is thousands of nodes; a file of a few
+kilobytes can unpack to sixty million, which would take minutes and gigabytes before anything is seen to be wrong."""
+
 _LARGEST_CACHED = 1 << 16
 """Larger bodies are hashed each time: kept by the hundreds, they would fill the memory."""
 
@@ -48,6 +52,7 @@ class Codec:
 
     def decode(self, kind: type[T] | Any, data: bytes, blobs: Mapping[str, bytes]) -> T:
         """Return the value that `encode` was given. Raises CorruptRecord."""
+        _check_size(data)
         try:
             plain = orjson.loads(data)
             value: T = self._load(kind)(plain, blobs)
@@ -187,6 +192,16 @@ class Codec:
         if isinstance(plain, list):
             return [self._load_object(item, blobs) for item in plain]
         return plain
+
+
+def _check_size(data: bytes) -> None:
+    """Raise CorruptRecord when JSON may hold more values than anything of ours, before they are made."""
+    if len(data) <= MOST_VALUES:
+        return
+    # Each value but the first stands behind one of these.
+    values = 1 + sum(data.count(sign) for sign in (b",", b"[", b"{"))
+    if values > MOST_VALUES:
+        raise CorruptRecord(f"a record of {values} values: at most {MOST_VALUES} are read; no daemon writes such a one")
 
 
 def _shape(kind: Any) -> tuple[Any, Any, tuple[Any, ...]]:
