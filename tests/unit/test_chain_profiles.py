@@ -10,10 +10,14 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.configs import MINIMAL
 from tests.support.views import view
 
 from tocsin.chain.header import decode_header
+from tocsin.config.load import load
 from tocsin.config.profile import shipped
+from tocsin.config.registry import registry_of
+from tocsin.detect import REGISTRY as DETECTORS
 from tocsin.engine.fold import fold
 from tocsin.model.block import Header, Verification
 from tocsin.model.event import Polled
@@ -105,11 +109,12 @@ def test_a_profile_does_not_warn_of_what_the_poll_alone_explains(name: str) -> N
         1 if profile["block_time"].endswith("ms") else 1000
     )
     poll_ms = int(profile["poll"].removesuffix("s")) * 1000
+    unit_ms = -(-max(block_ms, poll_ms) // block_ms) * block_ms if block_ms < poll_ms else block_ms
     lag = profile.get("detector", {}).get("node.lag", {})
     warning, critical = lag.get("warning", {"over": 3})["over"], lag.get("critical", {"over": 15})["over"]
-    assert warning * block_ms >= 3 * 2 * poll_ms
+    assert warning * unit_ms >= 3 * 2 * poll_ms
     assert lag.get("provider_warning", {"over": 5})["over"] > warning
-    assert 170_000 <= critical * block_ms <= 190_000
+    assert 170_000 <= critical * unit_ms <= 210_000
     assert lag.get("clear", {"under": 2})["under"] < warning
 
 
@@ -134,3 +139,29 @@ def test_a_header_that_may_hash_otherwise_is_taken_unverified(*, hashes_as_ether
     assert (record.finalized is None) is is_accused
     if record.head is not None:
         assert record.head.verification is Verification.CANNOT_VERIFY
+
+
+@pytest.mark.parametrize(
+    ("profile", "detector", "limit"),
+    [
+        ("optimism", "mempool.anomaly", "info"),
+        ("base", "mempool.anomaly", "info"),
+        ("arbitrum", "mempool.anomaly", "info"),
+        ("arbitrum", "node.peers_low", "warning"),
+        ("avalanche", "node.peers_low", "warning"),
+        ("arbitrum", "pool.monoculture", "warning"),
+        ("avalanche", "pool.monoculture", "warning"),
+        ("polygon", "pool.monoculture", "warning"),
+    ],
+)
+def test_what_the_clients_of_a_chain_cannot_say_is_not_judged(
+    tmp_path: Path, profile: str, detector: str, limit: str
+) -> None:
+    def limit_of(name: str) -> object:
+        file = tmp_path / "tocsin.toml"
+        file.write_text(MINIMAL.replace('profile = "ethereum"', f'profile = "{name}"'))
+        registry = registry_of(DETECTORS)
+        return getattr(load(file, registry=registry, environ={}).settings.chains[0].detectors[detector], limit)
+
+    assert limit_of(profile) is None
+    assert limit_of("ethereum") is not None
