@@ -71,7 +71,7 @@ def _answered(state: ChainState, event: Fetched) -> ChainState:
 def plan(state: ChainState, chain: ChainSettings, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
     """Return what to ask once more, and the state that waits for it; called after every tick with news."""
     fetches: list[Fetch] = []
-    accused = {name for name, record in state.nodes.items() if record.corrupt is not None or record.mismatch is not None}
+    accused = {name for name, record in state.nodes.items() if record.corrupt or record.mismatch}
     for name in sorted(accused | state.doubts.keys()) if accused or state.doubts else ():
         record = state.nodes[name]
         wrong = _wrong(record)
