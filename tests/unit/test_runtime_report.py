@@ -13,7 +13,9 @@ from tocsin.clock import EngineClock
 from tocsin.engine.state import EngineState
 from tocsin.mqtt.health import Health as BrokerHealth
 from tocsin.mqtt.health import Link, Tally
+from tocsin.model.observation import Fault, FaultKind
 from tocsin.rpc.bill import Bill
+from tocsin.rpc.heads import HeadStats
 from tocsin.runtime import report
 from tocsin.store import Counts, Mode
 from tocsin.store import Health as StoreHealth
@@ -44,6 +46,25 @@ def agreed() -> EngineState:
 
 
 AGREED = agreed()
+
+
+def test_what_is_counted_of_broker_and_websockets_is_told(tmp_path: Path) -> None:
+    fault = Fault(kind=FaultKind.REFUSED, detail="connection refused")
+    told = report.document(
+        loaded=loaded(tmp_path, MINIMAL),
+        loaded_wall_ns=0,
+        started_wall_ns=0,
+        state=AGREED,
+        clock=EngineClock(ManualClock()),
+        broker=replace(WELL, since_wall_ns=7, tally=Tally(connects=2, sent=5)),
+        store=SOUND,
+        late=(),
+        sockets=[("ethereum", "geth", HeadStats(heads=9, gaps=1)), ("ethereum", "reth", HeadStats(fault=fault))],
+    )
+    assert (told["broker"]["since_wall_ns"], told["broker"]["counts"]["sent"]) == (7, 5)  # type: ignore[index]
+    geth, reth = told["sockets"]  # type: ignore[misc]
+    assert (geth["node"], geth["heads"], geth["gaps"], geth["fault"]) == ("geth", 9, 1, None)  # type: ignore[index]
+    assert reth["fault"] == "connection refused"  # type: ignore[index]
 
 
 def document(

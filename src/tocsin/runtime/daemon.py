@@ -209,6 +209,7 @@ class Daemon:
             store=self.store.health(),
             late=self.supervisor.late(self._mono.monotonic_ns()),
             bills=self.watch.bills(),
+            sockets=self.watch.sockets(),
         )
 
     async def _keep(self) -> None:

@@ -11,6 +11,7 @@ from tocsin.engine.status import overall, status
 from tocsin.mqtt.health import Health as BrokerHealth
 from tocsin.mqtt.health import Link
 from tocsin.rpc.bill import Bill
+from tocsin.rpc.heads import HeadStats
 from tocsin.store import Health as StoreHealth
 from tocsin.store import Mode
 from tocsin.wire.envelope import rfc3339
@@ -30,6 +31,7 @@ def document(
     store: StoreHealth,
     late: tuple[str, ...],
     bills: Iterable[tuple[str, str, Bill]] = (),
+    sockets: Iterable[tuple[str, str, HeadStats]] = (),
 ) -> dict[str, object]:
     """Return the status document, schema 1. `late` names critical tasks that make no progress: all else is then old."""
     core = status(state, clock.t_ns())
@@ -47,7 +49,14 @@ def document(
         "broker": _broker(broker, store),
         "store": _store(store),
         "bill": _bill(loaded, bills),
+        "sockets": [_socket(chain, node, stats) for chain, node, stats in sockets],
     }
+
+
+def _socket(chain: str, node: str, stats: HeadStats) -> dict[str, object]:
+    """Return what happened on a node's websocket since it is watched; `fault` says why there is no subscription now."""
+    fault = stats.fault.detail if stats.fault is not None else None
+    return {"chain": chain, "node": node, **asdict(stats), "fault": fault}
 
 
 def _bill(loaded: Loaded, bills: Iterable[tuple[str, str, Bill]]) -> list[dict[str, object]]:
@@ -103,6 +112,8 @@ def _broker(broker: BrokerHealth, store: StoreHealth) -> dict[str, object]:
         "state": "refused" if broker.refused else _LINKS[broker.link],
         "detail": "; ".join(_broker_trouble(broker)) or broker.broker,
         "outbox": store.counts.pending + store.counts.unsaved,
+        "since_wall_ns": broker.since_wall_ns,
+        "counts": asdict(broker.tally),
     }
 
 

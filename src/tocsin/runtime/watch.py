@@ -7,6 +7,7 @@ the rest alone, connections included.
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tocsin.clock import NS, EngineClock
@@ -16,7 +17,7 @@ from tocsin.model.event import Event, Fetched
 from tocsin.model.observation import Fault, FaultKind
 from tocsin.rpc.bill import Bill
 from tocsin.rpc.endpoint import Endpoint
-from tocsin.rpc.heads import Heads
+from tocsin.rpc.heads import Heads, HeadStats
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.pacing import Budget
 from tocsin.rpc.prober import PollPlan, Prober
@@ -43,6 +44,7 @@ class _Watched:
     shared: Budget | None
     prober: Prober
     tasks: tuple[str, ...]
+    heads: Heads | None = None
     waiting: int = 0
 
 
@@ -91,6 +93,12 @@ class Watch:
         """Yield chain, node and what the node cost, in order."""
         for (chain, node), watched in sorted(self._watched.items()):
             yield chain, node, watched.session.bill()
+
+    def sockets(self) -> Iterator[tuple[str, str, HeadStats]]:
+        """Yield chain, node and what happened on its websocket, for nodes that have one, in order."""
+        for (chain, node), watched in sorted(self._watched.items(), key=lambda item: item[0]):
+            if watched.heads is not None:
+                yield chain, node, watched.heads.stats
 
     def take(self, request: Request) -> None:
         """Take what the engine asks: another pace at once, a question to a node for `run_fetches`."""
@@ -175,6 +183,7 @@ class Watch:
 
         self._supervisor.spawn(name, lambda: prober.run(report), budget_ns=budget_ns)
         tasks = [name]
+        heads = None
         if where.ws is not None:
             heads = Heads(
                 where,
@@ -184,7 +193,13 @@ class Watch:
                 wake=prober.wake,
             )
             tasks.append(f"heads {chain.name}/{node.name} #{self._generation}")
-            self._supervisor.spawn(tasks[-1], lambda: heads.run(self._emit))
+            self._supervisor.spawn(tasks[-1], partial(heads.run, self._emit))
         self._watched[key] = _Watched(
-            endpoint=where, plan=plan, session=session, shared=shared, prober=prober, tasks=tuple(tasks)
+            endpoint=where,
+            plan=plan,
+            session=session,
+            shared=shared,
+            prober=prober,
+            tasks=tuple(tasks),
+            heads=heads,
         )
