@@ -109,3 +109,12 @@ def test_news_is_more_than_inexactness() -> None:
 def test_depths_count_down_from_the_head_and_never_below_zero() -> None:
     assert depth_at(100, 90) == 10
     assert depth_at(100, 105) == 0
+
+
+def test_a_reach_is_short_when_it_lost_more_than_it_is_exact() -> None:
+    before = Reach(depth=128, best=128, tries=4)
+    assert ended(Reach(depth=112), before, t_ns=9) == Reach(depth=112, best=128, tries=5)
+    assert ended(Reach(depth=111), before, t_ns=9).lost_ns == 9
+    assert ended(Reach(), before, t_ns=9).lost_ns == 9
+    assert ended(Reach(), Reach(), t_ns=9) == Reach(tries=1)
+    assert ended(Reach(depth=111), Reach(depth=111, best=128, lost_ns=3), t_ns=9).lost_ns == 3

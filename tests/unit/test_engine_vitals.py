@@ -33,6 +33,21 @@ def test_the_first_version_is_no_change_and_the_next_one_is() -> None:
     assert (back.changed_ns, back.renewed_ns, back.versions) == (12, 9, ("A/v1.0", "A/v1.1"))
 
 
+def test_four_versions_are_remembered_and_the_fifth_is_news_when_it_comes_back() -> None:
+    vitals = Vitals()
+    for at, letter in enumerate("ABCDE"):
+        vitals = said(vitals, at, client_version=f"{letter}/v1.0")
+    assert vitals.versions == ("E/v1.0", "D/v1.0", "C/v1.0", "B/v1.0")
+    assert said(vitals, 9, client_version="A/v1.0").renewed_ns == 9
+
+
+def test_answers_are_counted_each_by_its_kind() -> None:
+    vitals = Vitals()
+    for _ in range(3):
+        vitals = said(vitals, peers="0x3", txpool={"pending": 1})
+    assert (vitals.peer_answers, vitals.pool_answers) == (3, 3)
+
+
 def test_what_is_said_again_changes_nothing() -> None:
     first = said(Vitals(), client_version=GETH)
     assert said(first, 7, client_version=GETH) is first
@@ -53,7 +68,8 @@ def test_what_is_no_version_leaves_the_old_one(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "peers"), [("0x19", 25), (25, 25), ("0x0", 0), (0, 0), ("25", None), (-1, None), (10**9, None)]
+    ("value", "peers"),
+    [("0x19", 25), (25, 25), ("0x0", 0), (0, 0), ("25", None), (-1, None), (100_000, 100_000), (100_001, None)],
 )
 def test_peers_are_a_quantity_or_a_number_within_reason(value: object, peers: int | None) -> None:
     assert said(Vitals(), peers=value).peers == peers
@@ -100,6 +116,25 @@ def test_a_pool_that_is_always_empty_is_not_found_empty() -> None:
         vitals = said(vitals, at, txpool={"pending": "0x0", "queued": "0x0"})
     assert vitals.empty_since_ns is None
     assert vitals.deviation == 0
+
+
+def test_a_pool_of_one_that_empties_is_found_empty_and_more_than_all_there_can_be_is_nothing() -> None:
+    vitals = Vitals()
+    for at in range(3):
+        vitals = said(vitals, at, txpool={"pending": 1})
+    assert said(vitals, 7, txpool={"pending": 0}).empty_since_ns == 7
+    assert said(vitals, 7, txpool={"pending": 10**8}).pending == 10**8
+    assert said(vitals, 7, txpool={"pending": 10**8 + 1}).pending == 1
+
+
+def test_a_deviation_is_in_tenths_of_the_standard_deviation_that_the_median_one_means() -> None:
+    usual = [1000 - 100] * 15 + [1000] + [1000 + 100] * 15
+    assert median(usual) == 1000
+    assert median([3, 1]) == 3
+    assert deviation(usual, 1000 + 148) == 10
+    assert deviation(usual, 1000 + 10 * 148) == 100
+    assert deviation([2000] * 40, 2100) == 10
+    assert deviation([20] * 40, 40) == 20
 
 
 def test_the_usual_is_an_hour_and_no_more() -> None:
