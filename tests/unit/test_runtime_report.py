@@ -11,9 +11,9 @@ from tests.support.pool import Pool, settings_for
 from tocsin.cli import _report
 from tocsin.clock import EngineClock
 from tocsin.engine.state import EngineState
+from tocsin.model.observation import Fault, FaultKind
 from tocsin.mqtt.health import Health as BrokerHealth
 from tocsin.mqtt.health import Link, Tally
-from tocsin.model.observation import Fault, FaultKind
 from tocsin.rpc.bill import Bill
 from tocsin.rpc.heads import HeadStats
 from tocsin.runtime import report
@@ -85,7 +85,8 @@ def document(
 def test_where_all_is_well_nothing_is_said(tmp_path: Path) -> None:
     said = document(tmp_path)
     assert said["level"] == "ok"
-    assert said["broker"] == {"state": "connected", "detail": "mqtt://h:1883", "outbox": 5}
+    link = {key: said["broker"][key] for key in ("state", "detail", "outbox")}
+    assert link == {"state": "connected", "detail": "mqtt://h:1883", "outbox": 5}
     assert said["store"] == {"state": "ok", "detail": ""}
 
 
