@@ -173,7 +173,8 @@ def plan(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> 
     """Return the chain with a new round, when all have been polled since the last one, and what is asked in it."""
     if not is_fast(chain) or state.round is not None:
         return state, ()
-    sound = voters(state, chain)
+    # What a node that missed a poll showed before would hold the height down.
+    sound = {name: record for name, record in voters(state, chain).items() if not record.missed}
     if not _is_due(state, chain, sound, now_ns):
         return state, ()
     heads = {name: record.head for name, record in sound.items() if record.head is not None}
