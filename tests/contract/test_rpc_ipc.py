@@ -127,6 +127,13 @@ async def test_garbage_on_the_socket_is_a_fault_and_the_next_ask_is_clean(
         assert (await session.ask(CALLS)).fault is None
 
 
+async def test_a_path_that_no_file_can_have_is_refused() -> None:
+    session = Session(endpoint("ipc:///run/geth%00.ipc"), clock=engine_clock(), resolver=Resolver(SystemClock()))
+    fault = (await session.ask(CALLS)).fault
+    assert fault is not None
+    assert fault.kind is FaultKind.REFUSED
+
+
 async def test_no_socket_file_is_refused_and_a_cut_answer_is_truncated(tmp_path: Path) -> None:
     async with ipc(tmp_path) as (node, session):
         node.path.unlink()

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 from tests.support.rpcserver import (
     BLOCK,
@@ -27,6 +28,7 @@ from tests.support.rpcserver import (
 from tocsin.clock import SystemClock
 from tocsin.model.effect import Fetch
 from tocsin.model.observation import CHAIN_ID, LATEST, SYNCING, FaultKind, by_hash
+from tocsin.rpc.channel import Progress, Reply
 from tocsin.rpc.faults import fault_of
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.session import Session
@@ -372,12 +374,66 @@ async def test_what_nothing_expects_is_a_fault_of_ours_and_logged_once(caplog: p
     assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
-@pytest.mark.parametrize("error", [KeyError("k"), TypeError(f"t {SecretUrl('https://h/0123456789abcdef').reveal()}")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("k"),
+        TypeError(f"t {SecretUrl('https://h/0123456789abcdef').reveal()}"),
+        ValueError("not enough values to unpack"),
+        RuntimeError("dictionary changed size during iteration"),
+        RecursionError("maximum recursion depth exceeded"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    ],
+)
 def test_an_exception_that_no_node_can_cause_blames_none(error: Exception) -> None:
     fault = fault_of(error)
     assert fault.kind is FaultKind.INTERNAL
     assert type(error).__name__ in fault.detail
     assert "0123456789abcdef" not in fault.detail
+
+
+async def test_a_connection_that_we_closed_under_an_exchange_is_no_defect() -> None:
+    async def two_parts(request: Request) -> None:
+        request.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[")
+        await asyncio.Event().wait()
+
+    async with serving(two_parts) as node:
+        client = aiohttp.ClientSession()
+        answer = await client.post(node.url)
+        await answer.content.readany()
+        await client.close()
+        with pytest.raises(RuntimeError) as cut:
+            await answer.content.readany()
+        with pytest.raises(RuntimeError) as late:
+            await client.post(node.url)
+    assert [fault_of(error.value).kind for error in (cut, late)] == [FaultKind.RESET] * 2
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..example"])
+def test_a_name_that_is_none_is_an_address_that_cannot_be_used(host: str) -> None:
+    with pytest.raises(UnicodeError) as said:
+        host.encode("idna")
+    assert fault_of(said.value).kind is FaultKind.UNROUTABLE
+    assert fault_of(aiohttp.InvalidURL("http:/x")).kind is FaultKind.UNROUTABLE
+
+
+async def test_a_defect_inside_an_exchange_blames_no_node_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        async def post(self, _body: bytes, _progress: Progress) -> Reply:
+            raise ValueError("a mistake of ours")
+
+        def hint(self) -> str | None:
+            return None
+
+        async def close(self) -> None:
+            pass
+
+    where = endpoint("http://127.0.0.1:1")
+    session = Session(where, clock=engine_clock(), resolver=Resolver(SystemClock()), channel=Broken())
+    faults = [(await session.ask(CALLS)).fault for _ in range(3)]
+    assert {fault.kind for fault in faults} == {FaultKind.INTERNAL}
+    assert session.batch_limit.size >= len(CALLS), "no defect teaches anything of batches"
+    assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
 async def test_fetches_always_leave_a_connection_to_the_polls() -> None:

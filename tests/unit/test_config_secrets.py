@@ -211,7 +211,7 @@ def test_a_secret_that_is_not_there_is_told_by_its_source(tmp_path: Path, source
     assert line.startswith(f"tocsin.toml:14: chain.0.node.1.url: {said}")
 
 
-@pytest.mark.parametrize("value", [r"a\r\nX-Evil: 1", r"nul\u0000", r"tab\t"])
+@pytest.mark.parametrize("value", [r"a\r\nX-Evil: 1", r"nul\u0000", r"tab\t", r"del\u007f"])
 def test_a_header_cannot_carry_a_line_break(tmp_path: Path, value: str) -> None:
     [line] = problems(tmp_path, MINIMAL + f'headers = {{ A = "{value}" }}\n')
     assert "chain.0.node.1.headers.A: holds more than one line, or control characters" in line

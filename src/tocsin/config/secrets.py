@@ -27,6 +27,7 @@ KINDS = ("env", "file", "credential")
 
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _SPACE = 0x20
+_DELETE = "\x7f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class ConfiguredSecret(Secret):
     @classmethod
     def checked(cls, value: str, source: Source | None = None) -> Self:
         """Build one. Raises ValueError, without the value; a line break could end a header or a protocol's line."""
-        if any(ord(char) < _SPACE for char in value):
+        if any(ord(char) < _SPACE or char == _DELETE for char in value):
             raise ValueError("holds more than one line, or control characters")
         return cls(value, source)
 

@@ -39,8 +39,18 @@ _ERRNOS: dict[int, FaultKind] = {
 }
 
 
+_CLOSED_UNDER_IT = frozenset({"Session is closed", "Connection closed."})
+"""What aiohttp says, as bare RuntimeErrors, to an exchange whose session was closed meanwhile, as at a reload."""
+
+
 def fault_of(error: Exception) -> Fault:
-    """Return the fault that an exception of an exchange stands for. Every exception has one."""
+    """Return the fault that an exception of an exchange stands for. Every exception has one.
+
+    RuntimeError and ValueError are what mistakes of programs raise, too: but for the few that are known to be said of
+    a connection or an address, they are defects and blame no node.
+    """
+    if type(error) is RuntimeError and str(error) in _CLOSED_UNDER_IT:
+        return _fault(FaultKind.RESET, "the connection was closed by us")
     for types, build in _BUILDERS:
         if isinstance(error, types):
             return build(error)
@@ -109,11 +119,12 @@ _BUILDERS = (
         (aiohttp.ClientResponseError, HttpProcessingError),
         lambda _: _fault(FaultKind.NOT_JSON, "the answer is not HTTP, or breaks its rules"),
     ),
-    ((aiohttp.InvalidURL, ValueError), lambda _: _fault(FaultKind.UNROUTABLE, "the configured URL cannot be used")),
+    ((UnicodeDecodeError,), defect),
+    # UnicodeError: the codec for names of hosts (idna) says so of labels that are none.
+    ((aiohttp.InvalidURL, UnicodeError), lambda _: _fault(FaultKind.UNROUTABLE, "the configured URL cannot be used")),
     ((OSError,), _os),
     (
-        # RuntimeError: aiohttp says so of a session that was closed under an exchange.
-        (aiohttp.ClientError, EOFError, RuntimeError),
+        (aiohttp.ClientError, EOFError),
         lambda error: _fault(FaultKind.RESET, f"the exchange failed: {type(error).__name__}"),
     ),
 )

@@ -5,6 +5,7 @@ connection to itself, and one that was given up is closed, because its answer wo
 """
 
 import asyncio
+import errno
 from urllib.parse import unquote, urlsplit
 
 from tocsin.rpc.channel import Progress, Reply
@@ -30,7 +31,7 @@ class IpcChannel:
 
     async def post(self, body: bytes, progress: Progress) -> Reply:
         async with self._slots:
-            reader, writer = self._reuse() or await asyncio.open_unix_connection(self._path)
+            reader, writer = self._reuse() or await self._open()
             self._busy.add(writer)
             sound = False
             try:
@@ -44,6 +45,11 @@ class IpcChannel:
                 else:
                     writer.transport.abort()
         return Reply(200, answer)
+
+    async def _open(self) -> _Connection:
+        if "\0" in self._path:
+            raise FileNotFoundError(errno.ENOENT, "no file has such a name")
+        return await asyncio.open_unix_connection(self._path)
 
     def _reuse(self) -> _Connection | None:
         while self._idle:

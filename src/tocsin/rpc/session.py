@@ -226,7 +226,8 @@ class Session:
         try:
             reply = await self._channel.post(body, progress)
         except Exception as error:  # noqa: BLE001 - all that sockets, TLS and HTTP can raise is a fault of this ask
-            return self._suspicious(calls, fault_of(error))
+            fault = fault_of(error)
+            return self._defective(error) if fault.kind is FaultKind.INTERNAL else self._suspicious(calls, fault)
         last = self._last.get(calls)
         if last is not None and last[0] == reply.body and reply.status == 200:  # noqa: PLR2004 - HTTP OK
             return last[1]
