@@ -17,17 +17,18 @@ import pytest
 from tests.support.anvil import Anvil
 from tests.support.broker import Mosquitto, certificates
 from tests.support.daemon import daemon
+from tests.support.timeserver import TimeServer, serving_time
 
+from tocsin.cli._doctor import beacons, host, nodes, watched
 from tocsin.cli._doctor import broker as broker_check
-from tocsin.cli._doctor import host, nodes
 from tocsin.cli._doctor.result import Level, Result
 from tocsin.clock import NS, EngineClock, SystemClock
 from tocsin.config.load import Loaded, load
 from tocsin.config.registry import registry_of
 from tocsin.config.secrets import Sources
 from tocsin.detect import REGISTRY
-from tocsin.runtime import endpoints
-from tocsin.testing.simchain import SimChain
+from tocsin.testing.simbeacon import SimBeacon, serve_beacons
+from tocsin.testing.simchain import ChainSpec, SimChain
 from tocsin.testing.simnode import SimNode, serve_nodes
 
 
@@ -61,7 +62,7 @@ async def test_a_real_node_is_well(anvil: Anvil, tmp_path: Path) -> None:
         "dev/one ws": Level.OK,
     }
     assert stamp is not None
-    assert nodes.clock_verdict([stamp]).level is Level.OK
+    assert watched.clock_by_heads(nodes.ages([stamp], config.tree.chains)).level is Level.OK
 
 
 async def test_a_node_that_is_something_else_than_configured_is_said_to_be(anvil: Anvil, tmp_path: Path) -> None:
@@ -93,11 +94,14 @@ async def test_a_head_is_judged_by_its_age_in_block_times(
 
 async def test_a_block_from_the_future_is_our_clocks_fault(anvil: Anvil, tmp_path: Path) -> None:
     await anvil.mine(1, timestamp=SystemClock().wall_ns() // NS + 600)
-    _, stamp = await examined(loaded(tmp_path, url=anvil.url))
+    config = loaded(tmp_path, url=anvil.url)
+    _, stamp = await examined(config)
     assert stamp is not None
-    verdict = nodes.clock_verdict([stamp, nodes.Stamp(node="b", ahead_s=-3.0)])
-    assert (verdict.level, "clock is behind" in verdict.todo) == (Level.FAIL, True)
-    assert nodes.clock_verdict([]).level is Level.WARN
+    old = nodes.Stamp(chain="dev", age_ns=3 * NS)
+    verdict = watched.clock_by_heads(nodes.ages([stamp, old], config.tree.chains))
+    assert (verdict.level, "clock is behind" in verdict.said) == (Level.FAIL, True)
+    assert watched.clock_by_heads(nodes.ages([old], config.tree.chains)).level is Level.OK
+    assert watched.clock_by_heads(()).level is Level.WARN
 
 
 def answering(answer: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
@@ -132,20 +136,49 @@ async def test_every_fault_comes_with_its_remedy(tmp_path: Path, answer: bytes, 
     assert todo in result.todo
 
 
-async def test_a_certificate_that_ends_soon_is_said_in_time(tmp_path: Path) -> None:
+async def test_a_certificate_that_ends_soon_or_is_not_trusted_is_said(tmp_path: Path) -> None:
     certificates(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
-    clock = EngineClock(SystemClock())
     async with server:
-        port = server.sockets[0].getsockname()[1]
-        trusted = loaded(tmp_path, url=f"https://127.0.0.1:{port}", node=f'ca = "{tmp_path}/ca.crt"').tree.chains[0]
-        known = await nodes._certificate("n", endpoints.endpoint(trusted, trusted.nodes[0]), clock)
-        foreign = loaded(tmp_path, url=f"https://127.0.0.1:{port}").tree.chains[0]
-        unknown = await nodes._certificate("n", endpoints.endpoint(foreign, foreign.nodes[0]), clock)
-    assert (known.level, known.todo) == (Level.WARN, "renew it, or ask its owner to")
-    assert (unknown.level, unknown.todo) == (Level.WARN, "it could not be looked at")
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        known = await watched.examine(loaded(tmp_path, url=url, node=f'ca = "{tmp_path}/ca.crt"'), os.environ)
+        unknown = await watched.examine(loaded(tmp_path, url=url), os.environ)
+    told = [next(one for one in found if one.subject == f"certificate of {url}") for found in (known, unknown)]
+    assert [one.level for one in told] == [Level.FAIL, Level.FAIL]
+    assert all(one.said.startswith("valid for ") for one in told)  # a day or two: soon is told before distrust
+
+
+async def test_time_servers_and_disks_of_the_configuration_are_looked_at_as_the_daemon_does(tmp_path: Path) -> None:
+    wrong = TimeServer(ahead_ns=5 * NS)
+    async with serving_time(wrong, TimeServer(ahead_ns=5 * NS), TimeServer()) as where:
+        host = f'[host]\ndisk = ["{tmp_path}", "/nowhere"]\nntp = {json.dumps(where)}\n'
+        found = await watched.examine(loaded(tmp_path, url="http://127.0.0.1:9", top=host), os.environ)
+    levels = by_subject(found)
+    assert levels[f"disk {tmp_path}"] in (Level.OK, Level.WARN, Level.FAIL)
+    assert levels["disk /nowhere"] is Level.WARN
+    assert levels[f"time server {where[2]}"] is Level.WARN
+    clock = next(one for one in found if one.subject == "clock")
+    assert (clock.level, "behind" in clock.said) == (Level.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    ("flag", "level"), [("", Level.OK), ("syncing", Level.WARN), ("optimistic", Level.WARN), ("el_offline", Level.FAIL)]
+)
+async def test_a_beacon_node_is_asked_too(tmp_path: Path, flag: str, level: Level) -> None:
+    beacon = SimBeacon(SimChain(SystemClock(), ChainSpec(chain_id=31337)), name="north")
+    if flag:
+        setattr(beacon, flag, True)
+    async with serve_beacons(beacon) as listeners:
+        more = f'[[chain.beacon]]\nname = "north"\nurl = "{listeners["north"].url}"\n'
+        config = loaded(tmp_path, url="http://127.0.0.1:9", chain=more)
+        chain = config.tree.chains[0]
+        found = await beacons.examine(chain, chain.beacons[0], EngineClock(SystemClock()))
+        beacon.chain_id = 1
+        wrong = await beacons.examine(chain, chain.beacons[0], EngineClock(SystemClock()))
+    assert by_subject(found) == {"dev/north": level}
+    assert by_subject(wrong) == {"dev/north": Level.FAIL}
 
 
 async def test_a_broker_that_lets_everybody_publish_is_well_but_said_to(broker: Mosquitto, tmp_path: Path) -> None:

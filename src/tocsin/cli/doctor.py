@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tocsin.cli._doctor.result import Result
     from tocsin.clock import EngineClock
     from tocsin.config.load import Loaded
-    from tocsin.config.tree import Chain, Node, Tree
+    from tocsin.config.tree import Beacon, Chain, Node, Tree
 
 SCHEMA = 1
 NOT_ASKED = "not asked: a secret of it is missing here, see above"
@@ -72,7 +72,6 @@ def examine(path: str) -> "Iterator[Result]":
     yield from host.secrets(tree, sources)
     yield host.descriptors(tree)
     yield host.service_manager(os.environ)
-    yield host.synchronised()
     yield from asyncio.run(_remote(loaded, host.lacking(tree, sources)))
     yield host.running(tree.watchdog.runtime_dir)
 
@@ -85,16 +84,22 @@ def _warning(text: str) -> "Result":
 
 async def _remote(loaded: "Loaded", lacking: frozenset[str]) -> "list[Result]":
     """Ask all nodes and the broker at once; the report keeps the order of the configuration."""
-    from tocsin.cli._doctor import nodes  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.cli._doctor import nodes, watched  # noqa: PLC0415 - see tocsin.cli.main
     from tocsin.clock import EngineClock, SystemClock  # noqa: PLC0415 - see tocsin.cli.main
 
     tree, clock = loaded.tree, EngineClock(SystemClock())
     async with asyncio.TaskGroup() as group:
+        own = group.create_task(watched.examine(loaded, os.environ))
+        layer = [
+            group.create_task(_beacon(chain, one, clock, lacking)) for chain in tree.chains for one in chain.beacons
+        ]
         asked = [group.create_task(_node(chain, node, clock, lacking)) for chain in tree.chains for node in chain.nodes]
         published = group.create_task(_broker(tree, lacking))
     answers = [task.result() for task in asked]
-    results = [result for found, _ in answers for result in found]
-    results.append(nodes.clock_verdict([stamp for _, stamp in answers if stamp is not None]))
+    results = [*own.result(), *(result for found, _ in answers for result in found)]
+    results += [result for task in layer for result in task.result()]
+    stamps = [stamp for _, stamp in answers if stamp is not None]
+    results.append(watched.clock_by_heads(nodes.ages(stamps, tree.chains)))
     return results + published.result()
 
 
@@ -108,6 +113,14 @@ async def _node(
     if subject in lacking:
         return [skip(subject, NOT_ASKED)], None
     return await nodes.examine(chain, node, clock)
+
+
+async def _beacon(chain: "Chain", one: "Beacon", clock: "EngineClock", lacking: frozenset[str]) -> "list[Result]":
+    from tocsin.cli._doctor import beacons  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.cli._doctor.result import skip  # noqa: PLC0415 - see tocsin.cli.main
+
+    subject = f"{chain.name}/{one.name}"
+    return [skip(subject, NOT_ASKED)] if subject in lacking else await beacons.examine(chain, one, clock)
 
 
 async def _broker(tree: "Tree", lacking: frozenset[str]) -> "list[Result]":

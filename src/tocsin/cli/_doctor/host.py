@@ -89,10 +89,10 @@ def _secrets(tree: Tree) -> Iterator[tuple[str, str, ConfiguredSecret]]:
         if tree.mqtt.password is not None:
             yield MQTT, "password", tree.mqtt.password
     for chain in tree.chains:
-        for node in chain.nodes:
+        for node in chain.everyone:
             owner = f"{chain.name}/{node.name}"
             for key in ("url", "ws", "proxy"):
-                secret = getattr(node, key)
+                secret = getattr(node, key, None)
                 if secret is not None:
                     yield owner, key, secret
             for header, value in node.headers.items():

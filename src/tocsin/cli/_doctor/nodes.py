@@ -1,8 +1,6 @@
 """The nodes: whether each answers, on the right chain, near its head, with what the configuration says of it."""
 
 import asyncio
-import math
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -12,24 +10,20 @@ import orjson
 from tocsin.cli._doctor.result import Result, fail, ok, warn
 from tocsin.clock import NS, EngineClock, SystemClock
 from tocsin.config.tree import Chain, Node
+from tocsin.model.host import HeadAges
 from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, Fault, FaultKind, Part
-from tocsin.rpc.channel import HttpChannel, Progress, bare_url
+from tocsin.rpc.channel import HttpChannel, Progress
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.faults import fault_of
 from tocsin.rpc.heads import Heads
 from tocsin.rpc.ipc import IpcChannel
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.session import Session
-from tocsin.rpc.tls import context_of
 from tocsin.runtime import endpoints
 
 BATCH: Final = 20
 """Calls in a back-fill round; a node that takes fewer costs more round trips."""
 
-CLOCK_WARN_S: Final = 2.0
-"""A block from further in the future than this is our clock's fault, or the node's (consensus allows 0.5 s to 15 s)."""
-
-EXPIRY_WARN_S: Final = 14 * 86_400
 WS_S: Final = 5.0
 
 REMEDIES: Final[dict[FaultKind, str]] = {
@@ -49,10 +43,10 @@ OTHERWISE: Final = "look at the node's log"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """A head's own time against ours, for the verdict on our clock."""
+    """How old a head is by our clock, for the verdict on that."""
 
-    node: str
-    ahead_s: float
+    chain: str
+    age_ns: int
 
 
 async def examine(chain: Chain, node: Node, clock: EngineClock) -> tuple[list[Result], Stamp | None]:
@@ -86,9 +80,9 @@ async def _answers(chain: Chain, node: Node, session: Session, clock: EngineCloc
     )
     if number is None or stamp is None:
         return [fail(subject, "it has no latest block", OTHERWISE)], None
-    age_s = clock.wall_ns() / NS - stamp
+    age_ns = clock.wall_ns() - stamp * NS
     latency_ms = (answer.ended_ns - answer.started_ns) / 1e6
-    return [_fresh(subject, number, age_s, latency_ms, chain)], Stamp(node=subject, ahead_s=-age_s)
+    return [_fresh(subject, number, age_ns / NS, latency_ms, chain)], Stamp(chain=chain.name, age_ns=age_ns)
 
 
 def _fresh(subject: str, number: int, age_s: float, latency_ms: float, chain: Chain) -> Result:
@@ -113,8 +107,6 @@ async def _extras(
     async for one in _genesis(subject, chain, session):
         yield one
     yield await _batch(subject, session)
-    if endpoint.url.scheme == "https" and endpoint.proxy is None:
-        yield await _certificate(subject, endpoint, clock)
     if node.ws is not None:
         yield await _websocket(subject, chain, endpoint, resolver, clock)
 
@@ -165,23 +157,6 @@ async def _batch(subject: str, session: Session) -> Result:
     return ok(f"{subject} batches", f"{BATCH} calls at a time")
 
 
-async def _certificate(subject: str, endpoint: Endpoint, clock: EngineClock) -> Result:
-    subject = f"{subject} certificate"
-    url, _ = bare_url(endpoint.url)
-    try:
-        async with asyncio.timeout(endpoint.timeout_ns / NS):
-            _, writer = await asyncio.open_connection(url.host, url.port, ssl=context_of(endpoint))
-        certificate = writer.get_extra_info("peercert") or {}
-        writer.close()
-    except (OSError, TimeoutError) as error:
-        return warn(subject, fault_of(error).detail, "it could not be looked at")
-    left_s = ssl.cert_time_to_seconds(certificate["notAfter"]) - clock.wall_ns() / NS if certificate else math.inf
-    said = f"valid for {left_s / 86_400:.0f} more days"
-    if left_s < EXPIRY_WARN_S:
-        return warn(subject, said, "renew it, or ask its owner to")
-    return ok(subject, said)
-
-
 async def _websocket(subject: str, chain: Chain, endpoint: Endpoint, resolver: Resolver, clock: EngineClock) -> Result:
     """Subscribe to new heads and wait for the confirmation; the poll works without it."""
     heads = Heads(endpoint, clock=clock, resolver=resolver, block_time_ns=chain.block_time_ns, wake=lambda: None)
@@ -198,18 +173,14 @@ async def _websocket(subject: str, chain: Chain, endpoint: Endpoint, resolver: R
     return ok(f"{subject} ws", "announces new heads")
 
 
-def clock_verdict(stamps: list[Stamp]) -> Result:
-    """Hold our clock against the newest blocks: they cannot be from the future.
-
-    A clock that is ahead cannot be told from late blocks by one chain; it makes every head look old.
-    """
-    if not stamps:
-        return warn("clock", "no node answered to compare it with", "mend the nodes first")
-    newest = max(stamps, key=lambda stamp: stamp.ahead_s)
-    if newest.ahead_s > CLOCK_WARN_S:
-        said = f"the head of {newest.node} is {newest.ahead_s:.1f} s in the future"
-        return fail("clock", said, "this host's clock is behind: set it by NTP")
-    return ok("clock", f"no head is from the future; the newest is {max(0.0, -newest.ahead_s):.0f} s old")
+def ages(stamps: list[Stamp], chains: tuple[Chain, ...]) -> tuple[HeadAges, ...]:
+    """Return the age of the newest head of each chain that has one, as the daemon judges its clock by."""
+    found = {chain.name: [stamp.age_ns for stamp in stamps if stamp.chain == chain.name] for chain in chains}
+    return tuple(
+        HeadAges(chain=chain.name, ages_ns=(min(found[chain.name]),), pace_ns=chain.block_time_ns)
+        for chain in chains
+        if found[chain.name]
+    )
 
 
 def _value(part: Part) -> object:
