@@ -335,8 +335,11 @@ def test_in_observe_it_is_noted_and_nobody_is_bothered(odd: Odd) -> None:
     own_tick(pool)
     assert pool.alerts == []
     assert row(pool)["everywhere"] is True
-    fast(pool, WINDOW)
-    assert standing(pool).trust is Trust.OBSERVE
+    fast(pool, 3 * WINDOW)
+    assert standing(pool).trust is Trust.OBSERVE, "also where nothing new comes to what fails everywhere"
+    odd.values = {"n1": 2}
+    fast(pool, 2 * WINDOW)
+    assert standing(pool).trust is Trust.WARN
 
 
 @pytest.mark.parametrize(
