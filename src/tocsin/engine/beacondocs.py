@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from tocsin.chain.nodelife import NodeState
 from tocsin.engine.labels import node_labels
-from tocsin.engine.shown import block
-from tocsin.engine.state import ChainState, Lasting
+from tocsin.engine.shown import block, window_row
+from tocsin.engine.state import ChainState, Lasting, Window
 from tocsin.model.alert import AlertState, Json
 from tocsin.model.beacon import BeaconRecord
 from tocsin.model.settings import BeaconSettings, ChainSettings, Settings
@@ -33,18 +33,28 @@ def told(state: ChainState, settings: Settings, chain: ChainSettings) -> Iterato
             continue
         firing = flags[one.node.name]
         final = seen.finalized
+        window = state.maintenance.get(one.node.name)
         lasting = (
+            window.why if window is not None else "",
             seen.head.root if seen.head is not None else "",
             final.root if final is not None else "",
             *(text for flag in firing for text in flag),
         )
-        yield one, lasting, _document(one, seen, firing)
+        yield one, lasting, _document(one, seen, firing, window)
 
 
 def rows(state: ChainState, settings: Settings, chain: ChainSettings) -> list[dict[str, object]]:
     """Return the rows of the status, in the order of the configuration."""
     flags = _flags(state, settings, chain)
-    return [_row(one, state.beacons.get(one.node.name, BeaconRecord()), flags[one.node.name]) for one in chain.beacons]
+    return [
+        _row(
+            one,
+            state.beacons.get(one.node.name, BeaconRecord()),
+            flags[one.node.name],
+            state.maintenance.get(one.node.name),
+        )
+        for one in chain.beacons
+    ]
 
 
 def _flags(state: ChainState, settings: Settings, chain: ChainSettings) -> dict[str, Flags]:
@@ -67,18 +77,21 @@ def _worst_first(flag: tuple[str, str]) -> tuple[int, str]:
     return (order.index(flag[0]) if flag[0] in order else len(order), flag[0])
 
 
-def _state(seen: BeaconRecord, flags: Flags) -> NodeState:
+def _state(seen: BeaconRecord, flags: Flags, window: Window | None) -> NodeState:
+    if window is not None:
+        return NodeState.MAINTENANCE
     if flags:
         return _STATES.get(flags[0][0], NodeState.DEGRADED)
     return NodeState.HEALTHY if seen.answers else NodeState.INIT
 
 
-def _document(one: BeaconSettings, seen: BeaconRecord, flags: Flags) -> Json:
+def _document(one: BeaconSettings, seen: BeaconRecord, flags: Flags, window: Window | None) -> Json:
+    reason = flags[0][1] if flags else "well" if seen.answers else "not answered yet"
     return {
         "id": one.node.id,
         "kind": "beacon",
-        "state": _state(seen, flags).value,
-        "reason": flags[0][1] if flags else "well" if seen.answers else "not answered yet",
+        "state": _state(seen, flags, window).value,
+        "reason": window.why if window is not None else reason,
         "flags": [{"detector": detector, "reason": reason} for detector, reason in flags],
         "head": block(seen.head.payload) if seen.head is not None else None,
         "lag_blocks": None,
@@ -105,13 +118,14 @@ def _consensus(one: BeaconSettings, seen: BeaconRecord) -> Json:
     }
 
 
-def _row(one: BeaconSettings, seen: BeaconRecord, flags: Flags) -> dict[str, object]:
+def _row(one: BeaconSettings, seen: BeaconRecord, flags: Flags, away: Window | None) -> dict[str, object]:
     final = seen.finalized
     return {
         "name": one.node.name,
         "execution": one.execution,
-        "state": _state(seen, flags).value,
-        "reasons": [reason for _, reason in flags],
+        "state": _state(seen, flags, away).value,
+        "reasons": [away.why] if away is not None else [reason for _, reason in flags],
+        "maintenance": window_row(away),
         "slot": None if seen.head is None else seen.head.slot,
         "finalized_epoch": None if final is None else final.epoch,
         "peers": seen.peers,

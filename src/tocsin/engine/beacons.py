@@ -138,10 +138,15 @@ def _identity(parts: Mapping[str, Part]) -> dict[str, object]:
 
 
 def views(state: ChainState, settings: Settings, chain: ChainSettings) -> tuple[BeaconView, ...]:
-    """Return how the beacon nodes stand to each other, to the chain and to their execution clients."""
+    """Return how the beacon nodes stand to each other, to the chain and to their execution clients.
+
+    Who is in maintenance stands nowhere.
+    """
     if not chain.beacons:
         return ()
-    found = tuple(_view(state, settings, chain, one) for one in chain.beacons)
+    found = tuple(
+        _view(state, settings, chain, one) for one in chain.beacons if one.node.name not in state.maintenance
+    )
     groups = _groups(chain.beacons, chain.vote_by)
     roots = {one.settings.node.name: one.seen.genesis_root for one in found if one.answering and one.seen.genesis_root}
     right = _majority(groups, roots)

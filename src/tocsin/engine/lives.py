@@ -38,6 +38,8 @@ def live(state: ChainState, view: ChainView, chain: ChainSettings) -> ChainState
             lives[name] = error.life
             illegal = noted(illegal, f"{chain.name}/{name}", error, view.wall_ns)
     for name, window in state.maintenance.items():
+        if name not in state.nodes:
+            continue
         lives[name] = nodelife.maintain(state.lives.get(name) or NodeLife(), window.why, view.now_ns)
     return evolve(state, lives=lives, illegal=illegal)
 

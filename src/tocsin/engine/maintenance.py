@@ -32,7 +32,7 @@ def window_of(event: Commanded, settings: Settings) -> tuple[ChainSettings, Node
     """
     args = dict(event.args)
     chain = next((each for each in settings.chains if each.name == args.get("chain")), None)
-    node = next((each for each in chain.nodes if each.name == args.get("node")), None) if chain is not None else None
+    node = next((each for each in chain.everyone if each.name == args.get("node")), None) if chain is not None else None
     try:
         for_ns = int(args.get("for_ns", ""))
     except ValueError:
@@ -63,12 +63,15 @@ def begun(
         VERB,
     )
     observed, _ = withdraw(state.observed, lambda tracked: tracked.finding.labels == labels, moment, VERB)
-    life = nodelife.maintain(state.lives.get(node.name) or NodeLife(), window.why, moment.now_ns)
+    lives = state.lives
+    if node.name in state.nodes:  # a beacon node has no life of its own
+        life = nodelife.maintain(lives.get(node.name) or NodeLife(), window.why, moment.now_ns)
+        lives = {**lives, node.name: life}
     after = evolve(
         state,
         alerts=alerts,
         observed=observed,
-        lives={**state.lives, node.name: life},
+        lives=lives,
         maintenance={**state.maintenance, node.name: window},
     )
     return after, said

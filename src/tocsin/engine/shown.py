@@ -1,5 +1,6 @@
-"""How documents show blocks and times."""
+"""How documents show blocks, times and maintenance."""
 
+from tocsin.engine.state import Window
 from tocsin.model.block import BlockRef
 
 
@@ -11,3 +12,15 @@ def seconds(ns: int) -> float:
 def block(ref: BlockRef | None) -> dict[str, object] | None:
     """Return a block as documents show it."""
     return None if ref is None else {"number": ref.number, "hash": ref.hash}
+
+
+def window_row(window: Window | None) -> dict[str, object] | None:
+    """Return the maintenance of a node as the status shows it, None where there is none."""
+    if window is None:
+        return None
+    return {
+        "by": window.by,
+        "reason": window.reason,
+        "since_wall_ns": window.since_wall_ns,
+        "until_wall_ns": window.until_wall_ns,
+    }

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from tocsin.chain.nodelife import LifeParams, NodeLife, NodeState, probation_left_ns
-from tocsin.engine.shown import seconds
-from tocsin.engine.state import ChainState, Window
+from tocsin.engine.shown import seconds, window_row
+from tocsin.engine.state import ChainState
 from tocsin.engine.trust import WINDOW
 from tocsin.model.settings import ChainSettings
 from tocsin.model.trust import Case, Standing, Trust
@@ -24,19 +24,7 @@ def life(state: ChainState, chain: ChainSettings, name: str, t_ns: int) -> dict[
         "changes": lived.number,
         "relapses": len(lived.relapses),
         "probation_left_s": None if left_ns is None else seconds(left_ns),
-        "maintenance": window(state.maintenance.get(name)),
-    }
-
-
-def window(of: Window | None) -> dict[str, object] | None:
-    """Return a node's maintenance, None where there is none."""
-    if of is None:
-        return None
-    return {
-        "by": of.by,
-        "reason": of.reason,
-        "since_wall_ns": of.since_wall_ns,
-        "until_wall_ns": of.until_wall_ns,
+        "maintenance": window_row(state.maintenance.get(name)),
     }
 
 

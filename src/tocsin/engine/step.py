@@ -361,6 +361,7 @@ def _moved(before: Settings | None, after: Settings) -> dict[str, list[str]]:
 
 def _with_nodes(state: ChainState, chain: ChainSettings, t_ns: int, moved: Sequence[str]) -> ChainState:
     names = [node.name for node in chain.nodes]
+    everyone = {node.name for node in chain.everyone}
     fresh = [name for name in names if name not in state.nodes or name in moved]
     gone = {name: life for name, life in state.lives.items() if name not in names}
     ended = closed(state, gone, t_ns) if gone or state.closed else state.closed
@@ -371,7 +372,7 @@ def _with_nodes(state: ChainState, chain: ChainSettings, t_ns: int, moved: Seque
         state,
         nodes={name: _record(state.nodes.get(name), is_moved=name in moved) for name in names},
         closed={name: life for name, life in ended.items() if name not in names},
-        maintenance={name: window for name, window in state.maintenance.items() if name in names},
+        maintenance={name: window for name, window in state.maintenance.items() if name in everyone},
         doubts={name: doubt for name, doubt in state.doubts.items() if name in names and name not in moved},
         trust=trust.configured(state.trust, chain),
         beacons={one.node.name: state.beacons.get(one.node.name, BeaconRecord()) for one in chain.beacons},

@@ -363,7 +363,7 @@ class Daemon:
     async def maintain(self, chain: str, node: str, for_ns: int, why: str, by: str) -> bool:
         """Take a node out of judgement for a time, or with 0 back into it; False when it is not configured."""
         watched = self.core.state.chains.get(chain)
-        if watched is None or node not in watched.nodes:
+        if watched is None or (node not in watched.nodes and node not in watched.beacons):
             return False
         self._command("maintenance", by, chain=chain, node=node, for_ns=str(for_ns), why=why)
         await self.core.drained()

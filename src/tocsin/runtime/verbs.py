@@ -49,7 +49,7 @@ def _windows(report: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
     """Yield the nodes of a status document that are in maintenance."""
     chains = report.get("chains")
     for chain in chains if isinstance(chains, list) else ():
-        for node in chain["nodes"]:
+        for node in (*chain["nodes"], *chain.get("beacons", ())):
             if node["maintenance"] is not None:
                 yield {"chain": chain["name"], "node": node["name"], **node["maintenance"]}
 
