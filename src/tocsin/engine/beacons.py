@@ -144,9 +144,7 @@ def views(state: ChainState, settings: Settings, chain: ChainSettings) -> tuple[
     """
     if not chain.beacons:
         return ()
-    found = tuple(
-        _view(state, settings, chain, one) for one in chain.beacons if one.node.name not in state.maintenance
-    )
+    found = tuple(_view(state, settings, chain, one) for one in chain.beacons if one.node.name not in state.maintenance)
     groups = _groups(chain.beacons, chain.vote_by)
     roots = {one.settings.node.name: one.seen.genesis_root for one in found if one.answering and one.seen.genesis_root}
     right = _majority(groups, roots)
