@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tocsin.config.load import Loaded, load
+from tocsin.detect.chain_basefee import BasefeeParams
+from tocsin.detect.chain_timestamp import TimestampParams
 from tocsin.errors import ConfigError
 from tocsin.model.alert import Over, Under
 from tocsin.units import DurationNs
@@ -85,7 +87,15 @@ class SelfParams:
     warning: Over | None = Over(over=250)
 
 
-REGISTRY: Mapping[str, type[Any]] = {"node.lag": LagParams, "node.odd": OddParams, "self.loop_lag": SelfParams}
+PROMOTED = {"chain.basefee": BasefeeParams, "chain.timestamp": TimestampParams}
+"""What the profile of Ethereum has a word about."""
+
+REGISTRY: Mapping[str, type[Any]] = {
+    **PROMOTED,
+    "node.lag": LagParams,
+    "node.odd": OddParams,
+    "self.loop_lag": SelfParams,
+}
 
 
 def loaded(folder: Path, text: str = MINIMAL, environ: Mapping[str, str] | None = None, **options: Any) -> Loaded:

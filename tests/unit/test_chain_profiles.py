@@ -23,6 +23,7 @@ from tocsin.model.block import Header, Verification
 from tocsin.model.event import Polled
 from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, Part
 from tocsin.model.settings import ChainSettings
+from tocsin.model.trust import Trust
 from tocsin.model.view import NodeRecord
 
 HEADERS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("test_chain_headers.json").read_text())
@@ -141,6 +142,13 @@ def test_a_header_that_may_hash_otherwise_is_taken_unverified(*, hashes_as_ether
         assert record.head.verification is Verification.CANNOT_VERIFY
 
 
+def settled(folder: Path, profile: str) -> ChainSettings:
+    """What the core is told of a chain with this profile."""
+    file = folder / "tocsin.toml"
+    file.write_text(MINIMAL.replace('profile = "ethereum"', f'profile = "{profile}"'))
+    return load(file, registry=registry_of(DETECTORS), environ={}).settings.chains[0]
+
+
 @pytest.mark.parametrize(
     ("profile", "detector", "limit"),
     [
@@ -157,11 +165,14 @@ def test_a_header_that_may_hash_otherwise_is_taken_unverified(*, hashes_as_ether
 def test_what_the_clients_of_a_chain_cannot_say_is_not_judged(
     tmp_path: Path, profile: str, detector: str, limit: str
 ) -> None:
-    def limit_of(name: str) -> object:
-        file = tmp_path / "tocsin.toml"
-        file.write_text(MINIMAL.replace('profile = "ethereum"', f'profile = "{name}"'))
-        registry = registry_of(DETECTORS)
-        return getattr(load(file, registry=registry, environ={}).settings.chains[0].detectors[detector], limit)
+    assert getattr(settled(tmp_path, profile).detectors[detector], limit) is None
+    assert getattr(settled(tmp_path, "ethereum").detectors[detector], limit) is not None
 
-    assert limit_of(profile) is None
-    assert limit_of("ethereum") is not None
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_is_a_rule_of_the_protocol_is_enforced_from_the_first_day(tmp_path: Path, profile: str) -> None:
+    believed = settled(tmp_path, profile).trust
+    is_known = profile in {"ethereum", "sepolia", "hoodi", "gnosis"}
+    assert believed == (dict.fromkeys(("chain.basefee", "chain.timestamp"), Trust.ENFORCE) if is_known else {})
+    if is_known:
+        assert {"genesis_time", "base_fee"} <= set(PROFILES[profile])

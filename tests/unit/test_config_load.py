@@ -121,7 +121,7 @@ MISTAKES = [
     (
         'profile = "ethereum"',
         'profile = "zzz"',
-        "tocsin.toml:7: chain.0.profile: there is no such profile; known are dev,",
+        "tocsin.toml:7: chain.0.profile: there is no such profile; known are arbitrum,",
     ),
     ('profile = "ethereum"', "id = 1", "tocsin.toml:5: chain.0.block_time: missing; write it, or name a profile"),
     ('profile = "ethereum"', 'profile = "ethereum"\nid = 5', "tocsin.toml:8: chain.0.id: the profile is of chain 1"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from tests.support.configs import MINIMAL, loaded
+from tests.support.configs import MINIMAL, PROMOTED, loaded
 
 from tocsin.config.load import load
 from tocsin.config.profile import Profile, Profiles, shipped
@@ -71,7 +71,9 @@ def test_params_that_differ_on_a_chain_are_shown_there(tmp_path: Path) -> None:
     common = {"warning": {"over": 3, "polls": 2}, "critical": False, "clear": {"under": 2, "polls": 3}}
     assert document["detector"]["node.lag"] == common
     own = {"node.lag": common | {"warning": {"over": 4, "polls": 1, "for": "90s"}}}
-    assert [chain.get("detector") for chain in document["chain"]] == [own, None]
+    shown = [dict(chain.get("detector", {})) for chain in document["chain"]]
+    assert [shown[0].pop(name)["trust"] for name in PROMOTED] == ["enforce"] * len(PROMOTED)
+    assert shown == [own, {}]
 
 
 def _prepared_example(folder: Path) -> dict[str, str]:

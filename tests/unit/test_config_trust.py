@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support.configs import MINIMAL, loaded, problems
+from tests.support.configs import MINIMAL, PROMOTED, loaded, problems
 
 from tocsin.config.profile import Profiles
 from tocsin.config.registry import registry_of, table_of
@@ -19,7 +19,8 @@ LAG = '[detector."node.lag"]\n'
 
 
 def trust_of(tmp_path: Path, text: str) -> dict[str, Trust]:
-    return dict(loaded(tmp_path, MINIMAL + text).settings.chains[0].trust)
+    trust = loaded(tmp_path, MINIMAL + text).settings.chains[0].trust
+    return {name: level for name, level in trust.items() if name not in PROMOTED}
 
 
 def test_nothing_is_said_by_default() -> None:
