@@ -215,3 +215,11 @@ def test_a_name_that_cannot_be_one_is_a_mistake_of_the_command_line(tmp_path: Pa
     for words in (("--site", "Am Stadt"), ("--name", "")):
         assert tocsin(tmp_path, "init", *words).returncode == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_longest_names_stay_apart_and_short_enough() -> None:
+    taken: set[str] = set()
+    for _ in range(12):
+        taken.add(init._unique("n" * 64, taken))
+    assert len(taken) == 12
+    assert max(map(len, taken)) <= 64

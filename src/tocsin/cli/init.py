@@ -207,9 +207,13 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-")[:64]
 
 
+_ROOM = 58
+"""What of a name of 64 is left beside a number."""
+
+
 def _unique(name: str, taken: set[str]) -> str:
     number = 1
-    while (one := name if number == 1 else f"{name}-{number}") in taken:
+    while (one := name if number == 1 else f"{name[:_ROOM]}-{number}") in taken:
         number += 1
     taken.add(one)
     return one
