@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.beacons import BeaconPool, with_beacons
 from tests.support.pool import Answer, healthy, settings_for
 from tests.support.ticking import Ticking, fails
 
@@ -19,8 +20,8 @@ from tocsin.engine.step import step
 from tocsin.model.alert import AlertState, Grade
 from tocsin.model.effect import AlertChanged, StateChanged
 from tocsin.model.event import Commanded, Fetched, Ticked
-from tocsin.model.observation import Part, hash_of
-from tocsin.testing import SimNode
+from tocsin.model.observation import Fault, FaultKind, Part, hash_of
+from tocsin.testing import ChainSpec, SimNode
 
 THREE = ("a", "b", "c")
 
@@ -431,3 +432,20 @@ def test_the_effects_of_a_command_are_numbered_like_all_others() -> None:
     seq = pool.state.seq
     numbers = [effect.seq for effect in maintenance(pool) if isinstance(effect, AlertChanged)]
     assert numbers == list(range(seq + 1, pool.state.seq + 1))
+
+
+def test_a_beacon_node_can_be_worked_on_too() -> None:
+    pool = BeaconPool(with_beacons(("a", "b", "c"), ("a", "b", "c")), spec=ChainSpec(history=300))
+    pool.rounds(12)
+    pool.faults["b0"] = Fault(kind=FaultKind.TIMEOUT, detail="x")
+    pool.rounds(10)
+    assert pool.said() == [("beacon.unreachable", "b0", "firing")]
+    args = (("chain", "sim"), ("for_ns", str(60 * NS)), ("node", "b0"), ("why", "disk"))
+    pool.take(Commanded(t_ns=pool.now, wall_ns=pool.clock.wall_ns(), verb="maintenance", args=args, by="alice"))
+    assert [alert.reason for alert in pool.alerts] == ["fired", "maintenance"]
+    pool.rounds(20)
+    [row] = [row for row in status(pool.state, pool.now)["chains"][0]["beacons"] if row["name"] == "b0"]  # type: ignore[index]
+    assert (row["state"], row["reasons"]) == ("maintenance", ["maintenance by alice: disk"])
+    assert len(pool.alerts) == 2
+    pool.rounds(15)
+    assert [alert.reason for alert in pool.alerts] == ["fired", "maintenance", "fired"]
