@@ -380,6 +380,20 @@ def test_nodes_that_it_cannot_judge_do_not_count_and_a_silent_one_neither(
     assert level_of(pool) is Trust.OBSERVE
 
 
+def test_two_nodes_that_it_can_judge_are_too_few_however_many_it_names(
+    odd: Odd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pool_of(node__odd=Trust.ENFORCE)
+    few = ("n0", "n1")
+    install(
+        monkeypatch,
+        ChainDetector(id=ODD, params=OddParams, run=odd.run, judges=lambda node: node.settings.name in few),
+    )
+    odd.values = dict.fromkeys(("n0", "n1", "n2"), 2)
+    pool.rounds(3)
+    assert level_of(pool) is Trust.ENFORCE
+
+
 def test_what_is_news_when_it_is_so_everywhere_is_never_suspected(odd: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, ChainDetector(id=ODD, params=OddParams, run=odd.run, everywhere=True))
     pool = pool_of()
