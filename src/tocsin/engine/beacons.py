@@ -176,7 +176,9 @@ def checkpoint(found: tuple[BeaconView, ...], chain: ChainSettings) -> BlockRef 
 def slot_clock(found: tuple[BeaconView, ...], chain: ChainSettings) -> SlotClock | None:
     """Return when slots begin: as configured, else as most of the beacon nodes say; None where they do not agree."""
     if chain.genesis_time_s is not None:
-        return SlotClock(genesis_ns=chain.genesis_time_s * NS, slot_ns=chain.block_time_ns)
+        return _configured(chain.genesis_time_s, chain.block_time_ns)
+    if not found:
+        return None
     said = [
         SlotClock(genesis_ns=one.seen.genesis_time_s * NS, slot_ns=one.seen.slot_ns)
         for one in found
@@ -279,6 +281,11 @@ def _majority(groups: tuple[tuple[str, ...], ...], said: Mapping[str, T]) -> T |
 
 def _most(words: Iterable[T], of: int) -> T | None:
     return next((word for word, count in Counter(words).items() if 2 * count > of), None)
+
+
+@lru_cache(maxsize=64)
+def _configured(genesis_s: int, slot_ns: int) -> SlotClock:
+    return SlotClock(genesis_ns=genesis_s * NS, slot_ns=slot_ns)
 
 
 @lru_cache(maxsize=64)
