@@ -225,6 +225,20 @@ def test_a_case_that_another_alert_bears_out_does_not_count_against_it(odd: Odd)
     assert (standing(pool).cases, standing(pool).since_cases) == (0, 3)
 
 
+def test_an_alert_does_not_bear_itself_out(odd: Odd) -> None:
+    pool = pool_of()
+    fast(pool, WINDOW - standing(pool).checks)
+    assert standing(pool).trust is Trust.WARN
+    for _ in range(BORNE + 1):
+        odd.values = {"n1": 1}
+        pool.rounds(3)
+        odd.values = {}
+        pool.rounds(5)
+    assert standing(pool).cases == BORNE + 1
+    fast(pool, WINDOW - standing(pool).checks)
+    assert standing(pool).trust is Trust.WARN
+
+
 def test_a_fault_that_lasts_is_one_case_and_fires_when_the_detector_is_believed(odd: Odd) -> None:
     pool = pool_of()
     odd.values = {"n1": 1}
