@@ -6,7 +6,8 @@ CPU is `process_time` of this process; the nodes run in another. One poll is one
 and latest header (16 kB block), and once per block also safe, finalized and syncing. It includes splitting the answer,
 decoding the header and recomputing its hash (cached by bytes, shared by the 20 nodes of a chain). The headline figure
 has a new head in every sixth poll, as at 2 s polls and 12 s blocks; polls without and with a new head are reported
-beside it. The floor asks the same over the same number of connections in the same run, in turns with ours.
+beside it. The floor asks the same over the same number of connections in the same run, in turns with ours. What the
+journal and the engine's steps and ticks add to a poll of 20 nodes are rows of their own.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from functools import lru_cache
 from itertools import cycle, islice
 from typing import NamedTuple
 
+from benchmarks._engine import shares
 from benchmarks._floor import floor_at_1_hz, http_request, poll_floor
 from benchmarks._nodes import BLOCK_TIME_S, POLLS_PER_BLOCK, running_nodes
 from tocsin.chain.header import decode_header
@@ -248,6 +250,7 @@ async def measure(*, quick: bool) -> dict[str, object]:
         bench = Bench(ports)
         figures: dict[str, object] = {"workload": __doc__.split("\n\n")[2].replace("\n", " ")} if __doc__ else {}
         figures |= await cost(bench, blocks=3 if quick else 9, polls=30 if quick else 60)
+        figures |= await shares(seconds=60 if quick else 600)
         figures |= await sickness(bench, pairs=2 if quick else 8, run_s=3 if quick else 4)
         figures |= await core_share(bench, nodes=100 if quick else 500, run_s=BLOCK_TIME_S * (1 if quick else 2))
         await bench.resolver.close()

@@ -1,0 +1,46 @@
+"""The benchmarks run from end to end and print what they promise. These runs are short: no figures come of them."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+async def figures_of(name: str, *options: str) -> dict[str, Any]:
+    """Run a benchmark; return its last line."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        f"benchmarks.{name}",
+        "--json",
+        *options,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    found: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return found
+
+
+async def test_the_daemon_at_rest_is_measured_while_it_really_rests() -> None:
+    found = await figures_of("rest", "--quick")
+    assert (found["nodes"], found["alerts"], found["log_lines"]) == (20, 0, 0)
+    assert found["core_share"] > 0
+    assert found["rss_mb"] > found["limit_rss_mb"] / 10
+    assert found["disk_kb_per_s"] > 0
+
+
+@pytest.mark.slow
+async def test_polling_is_measured_with_floor_journal_and_step() -> None:
+    found = await figures_of("poller", "--quick")
+    rows = ("cpu_us_per_poll", "floor_ratio", "core_share_500", "sick_p99_ratio")
+    assert all(found[row] > 0 for row in (*rows, "journal_us_per_poll", "step_us_per_poll"))
