@@ -35,6 +35,7 @@ class OddParams:
 
     critical: Over | None = Over(over=2)
     warning: Over | None = Over(over=1)
+    latched: bool = False
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +58,7 @@ class Odd:
                     labels=node.labels,
                     value=value,
                     unit="",
-                    limits=Limits(warning=params.warning, critical=params.critical),
+                    limits=Limits(warning=params.warning, critical=params.critical, latched=params.latched),
                     sample=node.seen.polls,
                     summary=f"{node.settings.name} is odd",
                     grade=Grade.PROVEN,
@@ -76,6 +77,7 @@ def install(monkeypatch: pytest.MonkeyPatch, detector: ChainDetector) -> None:
     for module in (tick, trust):
         others = tuple(one for one in module.CHAIN_DETECTORS if one.id != detector.id)
         monkeypatch.setattr(module, "CHAIN_DETECTORS", (*others, detector))
+    monkeypatch.setitem(getattr(tick, "_DEFAULTS", {}), detector.id, detector.params())
 
 
 def pool_of(providers: tuple[str, ...] = FOUR, slot_s: int = 2, **levels: Trust) -> Ticking:
@@ -223,6 +225,19 @@ def test_a_case_that_another_alert_bears_out_does_not_count_against_it(odd: Odd)
         odd.values = {}
         pool.rounds(5)
     assert (standing(pool).cases, standing(pool).since_cases) == (0, 3)
+
+
+def test_what_was_observed_is_forgotten_when_it_counts_also_what_waits_for_an_ack(odd: Odd) -> None:
+    pool = Ticking(settings_for(FOUR, slot_s=2, **{ODD: OddParams(latched=True)}))
+    pool.rounds(10)
+    odd.values = {"n1": 1}
+    pool.rounds(3)
+    odd.values = {}
+    pool.rounds(3)
+    assert len(pool.state.chains["sim"].observed.tracked) == 1
+    fast(pool, WINDOW - standing(pool).checks)
+    assert standing(pool).trust is Trust.WARN
+    assert pool.state.chains["sim"].observed.tracked == {}
 
 
 def test_an_alert_does_not_bear_itself_out(odd: Odd) -> None:
