@@ -45,8 +45,8 @@ def group_nodes(
     """Bind nodes that share any tag of `vote_by` into groups, also over a chain of others.
 
     Between own nodes `vote_by` decides alone, so that one operator's nodes may count by client or host; where a node of
-    somebody else is concerned, provider and operator bind as well. Nodes in maintenance are left out by the
-    caller.
+    somebody else is concerned, provider and operator bind as well. A node in maintenance stays in its group:
+    it has no vote, and no quorum comes cheaper for that.
     """
     members = sorted(nodes, key=lambda node: node.name)
     parts: list[list[NodeSettings]] = []
