@@ -7,6 +7,10 @@ as "all is well" is UNKNOWN, never OK. Texts in it may come from a node, so cont
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
+from tocsin.wire import alertline
+
+clean = alertline.clean
+
 NS = 1_000_000_000
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 EXITS = {"ok": OK, "warning": WARNING, "critical": CRITICAL, "unknown": UNKNOWN}
@@ -403,11 +407,6 @@ def paint(level: str, *, colour: bool) -> str:
     """Return the level as a word in capitals, in its colour where colours are wanted."""
     word = level.upper()
     return f"\x1b[{_COLOURS[level]}m{word}\x1b[0m" if colour and level in _COLOURS else word
-
-
-def clean(said: str) -> str:
-    """Return text that a terminal prints and does not obey: one line, no control characters, at most 500 long."""
-    return "".join(c if c.isprintable() else " " for c in said[:500])
 
 
 def rows(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

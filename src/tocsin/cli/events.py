@@ -2,12 +2,13 @@
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tocsin.cli import _client, _fast, _report
+from tocsin.cli import _client, _fast
 from tocsin.cli._options import ConfigFile, RuntimeDir, daemon_dir
+from tocsin.wire.alertline import line
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
@@ -28,7 +29,7 @@ def tail(
     config: ConfigFile = None,
     runtime_dir: RuntimeDir = None,
 ) -> None:
-    """Show the latest alert events since the daemon started, the oldest first."""
+    """Show the latest alert events, the oldest first: of before the daemon started the last hundred."""
     said = False
     try:
         for event in _client.stream(daemon_dir(config, runtime_dir), "events", {"n": last, "follow": follow}):
@@ -37,23 +38,4 @@ def tail(
     except KeyboardInterrupt:
         raise typer.Exit(0 if follow else 130) from None
     if last and not said:  # for a person: a program gets an empty stream
-        sys.stderr.write("no alert event since the daemon started\n")
-
-
-def line(event: Any) -> str:
-    """Return one event as one line: when, how bad, which alert, what it says."""
-    envelope = event if isinstance(event, dict) else {}
-    inner = envelope.get("data")
-    data: dict[str, Any] = inner if isinstance(inner, dict) else {}
-    labels = data.get("labels")
-    pairs = " ".join(f"{key}={value}" for key, value in sorted(labels.items())) if isinstance(labels, dict) else ""
-    parts = (
-        envelope.get("time"),
-        str(data.get("severity") or "").upper(),
-        data.get("state"),
-        data.get("detector") or envelope.get("type"),
-        pairs,
-        data.get("summary"),
-        f"({str(data.get('fingerprint'))[:12]})" if data.get("fingerprint") else "",
-    )
-    return "  ".join(_report.clean(str(part)) for part in parts if part)
+        sys.stderr.write("no alert event yet\n")

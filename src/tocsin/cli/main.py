@@ -26,6 +26,7 @@ COMMANDS = {
     "ack": "Acknowledge an alert.",
     "maintenance": "Take a node out of judgement while you work on it.",
     "events": "Show the stream of alerts.",
+    "incident": "Export an incident as one file.",
     "record": "Record what nodes answer.",
     "replay": "Run a recording again.",
     "calibrate": "Fit what simulations assume to a recording.",

@@ -37,6 +37,12 @@ class Replay:
 
     def effects(self) -> Iterator[tuple[EngineState, Effect]]:
         """Yield what is decided, in order, with the state it was decided in. Raises CorruptRecord, StoreError."""
+        for _, done in self.steps():
+            for effect in done.effects:
+                yield done.state, effect
+
+    def steps(self) -> Iterator[tuple[Event, Step]]:
+        """Yield every event and what it led to. Raises CorruptRecord, StoreError."""
         recording = self._opened()
         state = EngineState()
         pending = self.settings
@@ -53,8 +59,7 @@ class Replay:
             for event in self._events(item, pending, state):
                 done = self._decided(state, event, item)
                 state = done.state
-                for effect in done.effects:
-                    yield state, effect
+                yield event, done
             pending = None if state.settings is not None else pending
             self._count(item)
 

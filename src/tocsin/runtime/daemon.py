@@ -20,7 +20,7 @@ from tocsin.config.registry import registry_of
 from tocsin.config.reload import changes
 from tocsin.detect import REGISTRY
 from tocsin.engine.codec import FORMAT
-from tocsin.errors import ConfigError
+from tocsin.errors import ConfigError, StoreError
 from tocsin.ids import boot_id
 from tocsin.model.effect import Request
 from tocsin.model.event import Booted, Commanded, ConfigRejected, ConfigRevised
@@ -37,13 +37,14 @@ from tocsin.runtime.core import Core
 from tocsin.runtime.describe import configured_topics, description, heartbeat
 from tocsin.runtime.descriptors import raise_limit, shortage
 from tocsin.runtime.host import HostWatch
-from tocsin.runtime.logs import LoopErrors
+from tocsin.runtime.incidents import Incidents, about
+from tocsin.runtime.logs import LoopErrors, log_alert
 from tocsin.runtime.orphans import orphans
 from tocsin.runtime.recovery import Past, recover
 from tocsin.runtime.statusfile import StatusFile
 from tocsin.runtime.supervisor import Supervisor
 from tocsin.runtime.systemd import Notifier
-from tocsin.runtime.tail import Tail
+from tocsin.runtime.tail import REFILLED, Tail
 from tocsin.runtime.ticker import Ticker
 from tocsin.runtime.verbs import Verbs
 from tocsin.runtime.watch import Watch
@@ -90,7 +91,7 @@ class Daemon:
             effect_no=past.effect_no,
             wall_ns=self.clock.wall_ns,
             on_request=self._ask,
-            on_alert=self.tail.add,
+            on_alert=self._on_alert,
         )
         self.lag = LoopLag(self.clock)
         self.resolver = Resolver(self._mono)
@@ -105,6 +106,7 @@ class Daemon:
         self._publishers = 0
         runtime_dir = Path(loaded.tree.watchdog.runtime_dir)
         self._status_file = StatusFile(runtime_dir)
+        self.incidents = Incidents(store, Path(loaded.tree.watchdog.state_dir))
         verbs = Verbs(self)
         self.control = ControlServer(runtime_dir, verbs.handlers, verbs.streams)
         self._reloading = asyncio.Lock()
@@ -121,6 +123,7 @@ class Daemon:
         self.control.claim()
         try:
             await self._remember_own_topics()
+            await self._refill_tail()
             self._begin()
             await self.watch.apply(self.loaded.tree)
             await self.beacons.apply(self.loaded.tree)
@@ -159,6 +162,19 @@ class Daemon:
         if health.mode is not self._store_mode:
             log.warning("store: %s%s", health.mode, f" ({health.reason})" if health.reason else "")
             self._store_mode = health.mode
+
+    async def _refill_tail(self) -> None:
+        """Let those who look at the newest events find what the life before said."""
+        try:
+            told = await asyncio.to_thread(self.store.history.latest, REFILLED)
+        except StoreError as error:
+            log.warning("the events of earlier lives are not shown: %s", error)
+        else:
+            self.tail.refill([one.payload for one in told])
+
+    def _on_alert(self, payload: bytes) -> None:
+        self.tail.add(payload)
+        log_alert(payload)
 
     def _ask(self, request: Request) -> None:
         self.watch.take(request)
@@ -378,6 +394,19 @@ class Daemon:
         await self.core.drained()
         now = self.clock.wall_ns()
         return await self.store.export(path, from_wall_ns=now - seconds * NS, to_wall_ns=now + NS)
+
+    async def recent_incidents(self, count: int) -> list[dict[str, object]]:
+        """Return the incidents that changed last, the newest first. Raises StoreError."""
+        await self.core.drained()
+        return await self.incidents.recent(count)
+
+    async def incident(self, wanted: str, margin_ns: int) -> AsyncGenerator[dict[str, object], None]:
+        """Yield one incident in pieces, the configuration in force first. Raises UsageError, StoreError."""
+        await self.core.drained()
+        now_wall_ns = self.clock.wall_ns()
+        yield about(self.loaded, now_wall_ns)
+        async for piece in self.incidents.export(wanted, margin_ns, now_wall_ns):
+            yield piece
 
     def events(self, last: int, *, follow: bool) -> AsyncGenerator[bytes, None]:
         """Yield the newest events of the stream, and with `follow` all that come."""

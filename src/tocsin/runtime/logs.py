@@ -7,15 +7,22 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
+import orjson
+
 from tocsin.errors import UsageError
+from tocsin.model.alert import AlertState, Severity
 from tocsin.secret import RedactingFilter
+from tocsin.wire.alertline import line
 
 log = logging.getLogger(__name__)
+alerts = logging.getLogger("tocsin.alerts")
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """Of syslog(3), as sd-daemon(3) reads it from the front of a line."""
 
+
+_SEVERITY = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.CRITICAL: logging.CRITICAL}
 
 _SILENCE_S: Final = 60.0
 
@@ -58,6 +65,14 @@ def set_up(level: str) -> None:
     # A debug log of every packet would drown ours; their warnings still come through.
     for noisy in ("asyncio", "aiohttp.client"):
         logging.getLogger(noisy).setLevel(max(logging.INFO, _LEVELS[level.lower()]))
+
+
+def log_alert(payload: bytes) -> None:
+    """Log one event of the stream, as bad as it is: who reads the service's log and nothing else sees alerts too."""
+    event = orjson.loads(payload)
+    data = event["data"]
+    is_over = data["state"] == AlertState.RESOLVED
+    alerts.log(logging.INFO if is_over else _SEVERITY[data["severity"]], "%s", line(event, timed=False))
 
 
 class LoopErrors:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Final
 
 KEPT: Final = 2000
+REFILLED: Final = 100
+"""Of earlier lives, at the start."""
 _BACKLOG: Final = 1000
 
 
@@ -15,6 +17,10 @@ class Tail:
     def __init__(self) -> None:
         self._kept: deque[bytes] = deque(maxlen=KEPT)
         self._waiting: list[asyncio.Queue[bytes]] = []
+
+    def refill(self, payloads: Iterable[bytes]) -> None:
+        """Take those of earlier lives, the oldest first; before any of this one."""
+        self._kept.extend(payloads)
 
     def add(self, payload: bytes) -> None:
         """Take one more. A reader that does not read loses the oldest that wait for it."""

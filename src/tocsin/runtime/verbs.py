@@ -14,6 +14,9 @@ from tocsin.store import Exported
 
 _LONGEST_WHY: Final = 500
 _MOST_EVENTS: Final = 10_000
+_MOST_INCIDENTS: Final = 1000
+_LONGEST_ID: Final = 200
+_LONGEST_MARGIN_S: Final = 3600
 _LONGEST_S: Final = LONGEST_NS // NS
 
 
@@ -44,6 +47,14 @@ class Asked(Protocol):
         """Yield the newest events of the stream, and with `follow` all that come."""
         ...
 
+    async def recent_incidents(self, count: int) -> list[dict[str, object]]:
+        """Return the incidents that changed last, the newest first."""
+        ...
+
+    def incident(self, wanted: str, margin_ns: int) -> AsyncGenerator[dict[str, object], None]:
+        """Yield one incident in pieces: the configuration, its events, the journal around it."""
+        ...
+
 
 def _windows(report: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
     """Yield the nodes of a status document that are in maintenance."""
@@ -65,8 +76,9 @@ class Verbs:
             "reload": self.reload,
             "record": self.record,
             "maintenance": self.maintenance,
+            "incidents": self.incidents,
         }
-        self.streams: Mapping[str, Stream] = {"events": self.events}
+        self.streams: Mapping[str, Stream] = {"events": self.events, "incident": self.incident}
 
     async def status(self, _: Request, __: Peer) -> Reply:
         """Return the status document."""
@@ -126,3 +138,20 @@ class Verbs:
             raise UsageError(f"events takes n from 0 to {_MOST_EVENTS}")
         async for payload in self._daemon.events(last, follow=bool(follow)):
             yield orjson.loads(payload)
+
+    async def incidents(self, request: Request, _: Peer) -> Reply:
+        """Return the `n` incidents that changed last."""
+        count = request.get("n", 20)
+        if type(count) is not int or not 1 <= count <= _MOST_INCIDENTS:
+            raise UsageError(f"incidents takes n from 1 to {_MOST_INCIDENTS}")
+        return {"incidents": await self._daemon.recent_incidents(count)}
+
+    async def incident(self, request: Request, _: Peer) -> AsyncGenerator[Reply, None]:
+        """Yield the incident named by `id` in pieces, with `margin_s` of the journal before and after it."""
+        wanted, margin_s = request.get("id"), request.get("margin_s", 120)
+        if not isinstance(wanted, str) or not 0 < len(wanted) <= _LONGEST_ID:
+            raise UsageError(f"incident takes an id of at most {_LONGEST_ID} characters")
+        if type(margin_s) is not int or not 0 <= margin_s <= _LONGEST_MARGIN_S:
+            raise UsageError(f"incident takes margin_s from 0 to {_LONGEST_MARGIN_S}")
+        async for piece in self._daemon.incident(wanted, margin_s * NS):
+            yield piece

@@ -6,6 +6,8 @@
 The store knows bytes, not events. File formats: docs/reference/store.md.
 """
 
+from tocsin.store.export import export_at_rest
+from tocsin.store.history import History, Told
 from tocsin.store.recording import Kept, Recording, RecordingWriter, read_recording
 from tocsin.store.store import Store
 from tocsin.store.values import (
@@ -42,6 +44,7 @@ __all__ = [
     "Gap",
     "Group",
     "Health",
+    "History",
     "Kept",
     "Limits",
     "Mode",
@@ -60,5 +63,7 @@ __all__ = [
     "Snapshot",
     "SnapshotAt",
     "Store",
+    "Told",
+    "export_at_rest",
     "read_recording",
 ]

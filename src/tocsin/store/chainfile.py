@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from tocsin.errors import CorruptRecord
+from tocsin.errors import CorruptRecord, StoreError
 
 FORMAT = "tocsin-journal"
 DIGEST_SIZE = 32
@@ -27,6 +27,10 @@ MAX_HEADER = 1 << 16
 MAX_FRAME = 1 << 28
 """Bytes of a frame's payload; a longer one is refused before it is read: a file may claim four gigabytes and have them,
 as a hole that takes no room on the disk."""
+
+PREFACE = b'{"format":"tocsin-incident"'
+"""What a bundle begins with: one line about the recording behind it, see `tocsin.lab.bundle`."""
+MAX_PREFACE = 1 << 28
 
 _SEED = bytes(DIGEST_SIZE)
 _FRAME = struct.Struct(">IB")
@@ -98,7 +102,7 @@ class FrameReader:
         self.path = path
         self._file = path.open("rb")
         self.size = os.fstat(self._file.fileno()).st_size
-        self.offset = 0
+        self.offset = self._behind_preface()
         self._chain = _SEED
 
     def __enter__(self) -> Self:
@@ -108,6 +112,21 @@ class FrameReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+    def _behind_preface(self) -> int:
+        """Skip the line that makes a recording the bundle of an incident; return where the recording begins."""
+        is_bundle = self._file.read(len(PREFACE)) == PREFACE
+        self._file.seek(0)
+        if not is_bundle:
+            return 0
+        line = self._file.readline(MAX_PREFACE)
+        if not line.endswith(b"\n"):
+            self._file.close()
+            raise self._torn(0)
+        if len(line) == self.size:
+            self._file.close()
+            raise StoreError(f"{self.path}: holds no recording: its time was no longer in the journal")
+        return len(line)
 
     def at_end(self) -> bool:
         """Whether every byte was read."""

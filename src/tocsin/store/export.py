@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tocsin.errors import StoreError
 from tocsin.store import files, journal
-from tocsin.store.database import connect_existing
+from tocsin.store.database import NAME, connect_existing
 from tocsin.store.recording import RecordingWriter, read_recording
 from tocsin.store.rows import read_entries, read_snapshot, sound_until
 from tocsin.store.section import Stamp
@@ -34,6 +34,17 @@ def export_recording(db_path: Path, folder: Path, target: Path, *, from_wall_ns:
         except BaseException:
             target.unlink(missing_ok=True)
             raise
+
+
+def export_at_rest(state_dir: Path, target: Path, *, from_wall_ns: int, to_wall_ns: int) -> Exported:
+    """Do the same in a state directory that no daemon uses. Raises StoreError."""
+    path = state_dir / NAME
+    try:
+        return export_recording(
+            path, state_dir / files.FOLDER, target, from_wall_ns=from_wall_ns, to_wall_ns=to_wall_ns
+        )
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be read: {error}; see [watchdog] state_dir") from error
 
 
 def _chosen(known: list[SegmentInfo], from_wall_ns: int, to_wall_ns: int) -> list[SegmentInfo]:

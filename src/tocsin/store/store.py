@@ -16,6 +16,7 @@ from tocsin.store.core import Core
 from tocsin.store.database import NAME
 from tocsin.store.export import export_recording
 from tocsin.store.files import FOLDER
+from tocsin.store.history import History
 from tocsin.store.lock import StateLock
 from tocsin.store.ops import (
     Announce,
@@ -214,6 +215,11 @@ class Store:
         Raises StoreError when the journal holds nothing of it, or the file exists or cannot be written.
         """
         return await asyncio.to_thread(self._export, path, from_wall_ns, to_wall_ns)
+
+    @property
+    def history(self) -> History:
+        """What was published so far; its methods block and belong into a thread."""
+        return History(self._dir)
 
     async def segments(self) -> list[SegmentInfo]:
         """Return the segments of the journal, oldest first."""
