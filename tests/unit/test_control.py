@@ -241,6 +241,27 @@ async def test_more_peers_than_there_is_room_for_are_told_so(tmp_path: Path) -> 
             await _close(writer)
 
 
+async def test_those_who_follow_a_stream_leave_room_for_those_who_ask(tmp_path: Path) -> None:
+    async with serving(tmp_path, streams={"follow": Closing()}) as folder:
+        path = f"{folder}/control.sock"
+        tails = [await asyncio.open_unix_connection(path) for _ in range(control.MAX_STREAMS)]
+        for reader, writer in tails:
+            writer.write(b'{"v": 1, "verb": "follow"}\n')
+            assert b'"ok":true' in await reader.readline()
+        (refused,) = await raw(folder, b'{"v": 1, "verb": "follow"}\n')
+        assert refused["error"]["code"] == "busy"
+        (answer,) = await raw(folder, b'{"v": 1, "verb": "echo"}\n')
+        assert answer["ok"]
+        await _close(tails[0][1])
+        reader, writer = await asyncio.open_unix_connection(path)
+        answered = b""
+        while b'"ok":true' not in answered:
+            writer.write(b'{"v": 1, "verb": "follow"}\n')
+            answered = await reader.readline()
+        for _, each in [*tails[1:], (reader, writer)]:
+            await _close(each)
+
+
 async def test_the_socket_is_for_owner_and_group_only_and_is_gone_afterwards(tmp_path: Path) -> None:
     async with serving(tmp_path) as folder:
         mode = (Path(folder) / "control.sock").stat().st_mode

@@ -43,6 +43,8 @@ PROTOCOL: Final = 1
 
 MAX_REQUEST: Final = 64 * 1024
 MAX_PEERS: Final = 32
+MAX_STREAMS: Final = 16
+"""Of these: tails stay for days, and must not keep `ack` and `reload` out."""
 REQUEST_S: Final = 30.0
 """How long a connected peer may stay silent before or between requests."""
 HANDLER_S: Final = 30.0
@@ -126,6 +128,7 @@ class ControlServer:
         self._request_s: Final = request_s
         self._lock: int | None = None
         self._peers = 0
+        self._open_streams = 0
         self._group = -1
 
     def claim(self) -> None:
@@ -240,6 +243,9 @@ class ControlServer:
             await _send(writer, _error("version", f"this daemon speaks v {PROTOCOL}; use a tocsin of its version"))
         elif isinstance(verb, str) and verb in self._streams:
             log.info("control: %s from %s (pid %s)", verb, peer.name, peer.pid)
+            if self._open_streams >= MAX_STREAMS:
+                await _send(writer, _error("busy", f"{MAX_STREAMS} others follow {verb} already; end one of them"))
+                return
             await self._stream(self._streams[verb](request, peer), verb, reader, writer)
         elif isinstance(verb, str) and verb in self._handlers:
             log.log(
@@ -270,6 +276,7 @@ class ControlServer:
     ) -> None:
         """Send all items; a peer that hangs up meanwhile ends it, also while there is nothing to send."""
         gone = False
+        self._open_streams += 1
         try:
             async with asyncio.TaskGroup() as both:
                 watch = both.create_task(_until_hangup(reader), name=f"control {verb} hang-up")
@@ -279,6 +286,8 @@ class ControlServer:
                     watch.cancel()
         except* (_Gone, OSError):
             gone = True
+        finally:
+            self._open_streams -= 1
         if gone:
             raise _Gone
         await _send(writer, last)
