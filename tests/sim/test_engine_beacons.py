@@ -6,6 +6,7 @@ import pytest
 from tests.support.beacons import BeaconPool, with_beacons
 
 from tocsin.clock import NS
+from tocsin.engine import beacons
 from tocsin.engine.codec import decode_event, decode_state, encode_event, encode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.status import status
@@ -35,21 +36,30 @@ def levels(made: BeaconPool) -> set[tuple[str, str]]:
     return {(alert.detector, alert.severity.value) for alert in made.alerts}
 
 
+def checkpoint_of(made: BeaconPool) -> str | None:
+    """The hash of the execution block that most beacon groups call final, as detectors see it."""
+    chain = made.settings.chains[0]
+    agreed = beacons.checkpoint(beacons.views(made.state.chains["sim"], made.settings, chain), chain)
+    return None if agreed is None else agreed.hash
+
+
 def view_of(made: BeaconPool) -> object:
     told = status(made.state, made.now)["chains"]
     assert isinstance(told, list)
     return told[0]["beacons"]
 
 
-def test_a_healthy_layer_says_nothing_for_an_hour_and_a_half() -> None:
+@pytest.mark.parametrize("polls", [240, pytest.param(2700, marks=pytest.mark.slow)])
+def test_a_healthy_layer_says_nothing(polls: int) -> None:
     made = pool()
-    made.rounds(2700)
+    made.rounds(polls)
     assert made.said() == []
 
 
-def test_empty_slots_and_blocks_that_come_late_are_no_lag() -> None:
+@pytest.mark.parametrize("polls", [300, pytest.param(3000, marks=pytest.mark.slow)])
+def test_empty_slots_and_blocks_that_come_late_are_no_lag(polls: int) -> None:
     made = BeaconPool(THREE, spec=replace(LONG, missed=0.2, jitter_ns=4 * NS))
-    made.rounds(1200)
+    made.rounds(polls)
     assert [each for each in made.said() if each[0].startswith("beacon")] == []
 
 
@@ -170,13 +180,23 @@ def test_a_finalized_checkpoint_that_stands_alone_is_critical_and_does_not_move_
     assert said(made) == {("beacon.mismatch", "b0")}
     right = made.beacons["b1"].finalized()
     assert right is not None
-    from tocsin.engine import beacons  # noqa: PLC0415 - white box
+    assert checkpoint_of(made) == right[1].hash
 
-    chain, settings = made.state.chains["sim"], made.settings
-    layer = beacons.views(chain, settings, settings.chains[0])
-    agreed = beacons.checkpoint(layer, settings.chains[0])
-    assert agreed is not None
-    assert agreed.hash == right[1].hash
+
+@pytest.mark.parametrize("flag", ["syncing", "optimistic", "el_offline"])
+def test_a_beacon_node_that_cannot_be_relied_on_has_no_part_in_what_is_final(flag: str) -> None:
+    made = pool()
+    made.chain.fork("bad", depth=150)
+    made.beacons["b0"].final_branch = "bad"
+    setattr(made.beacons["b0"], flag, True)
+    made.rounds(6)
+    assert "beacon.mismatch" not in {detector for detector, _ in said(made)}
+    right = made.beacons["b1"].finalized()
+    assert right is not None
+    assert checkpoint_of(made) == right[1].hash
+    setattr(made.beacons["b1"], flag, True)
+    made.rounds(1)
+    assert checkpoint_of(made) is None
 
 
 def test_without_a_majority_every_side_is_told_and_nothing_is_agreed() -> None:
