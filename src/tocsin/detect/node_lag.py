@@ -48,13 +48,17 @@ def _scaled(limit: Over | None, per_poll: int) -> Over | None:
     return limit if limit is None or per_poll == 1 else replace(limit, over=limit.over * per_poll)
 
 
+def _limits(view: ChainView, params: LagParams, *, own: bool) -> Limits:
+    per_poll = blocks_per_poll(view)
+    return Limits(
+        warning=_scaled(params.warning if own else params.provider_warning, per_poll),
+        critical=_scaled(params.critical, per_poll),
+        clear=params.clear if per_poll == 1 else replace(params.clear, under=params.clear.under * per_poll),
+    )
+
+
 def node_lag(view: ChainView, params: LagParams) -> Iterator[Finding]:
     """Yield one finding per node that is behind; `value` in blocks. A node never observed yields nothing, not 0."""
-    per_poll = blocks_per_poll(view)
-    critical = _scaled(params.critical, per_poll)
-    clear = params.clear if per_poll == 1 else replace(params.clear, under=params.clear.under * per_poll)
-    own = Limits(warning=_scaled(params.warning, per_poll), critical=critical, clear=clear)
-    provider = Limits(warning=_scaled(params.provider_warning, per_poll), critical=critical, clear=clear)
     for node in view.answering:
         behind = blocks_behind(node.relation)
         if not behind or node.severed or node.withheld or node.seen.corrupt is not None:
@@ -65,7 +69,7 @@ def node_lag(view: ChainView, params: LagParams) -> Iterator[Finding]:
             labels=node.labels,
             value=behind,
             unit="blocks",
-            limits=own if node.settings.own else provider,
+            limits=_limits(view, params, own=node.settings.own),
             sample=node.seen.polls,
             summary=f"{node.settings.name} is {blocks(behind)} ({late}) behind the agreed head",
             grade=view.head.grade,

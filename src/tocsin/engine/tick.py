@@ -40,6 +40,9 @@ from tocsin.model.view import (
 WARM_UP_POLLS = 3
 """After a start nothing is judged before every node was asked, or for this many polls."""
 
+_DEFAULTS = {detector.id: detector.params() for detector in CHAIN_DETECTORS}
+"""For settings that name no Params, as tests make them; frozen, so that one of each is enough."""
+
 _PRUNE_BATCH = 64
 """Pruning looks at every header: done once per so many new ones."""
 
@@ -308,8 +311,7 @@ def _is_severed(state: ChainState, head: Point | None, placed: Unlinked) -> bool
 
 def _run(view: ChainView, chain: ChainSettings) -> Iterator[Finding]:
     for detector in CHAIN_DETECTORS:
-        params = chain.detectors.get(detector.id)
-        yield from detector.run(view, params if params is not None else detector.params())
+        yield from detector.run(view, chain.detectors.get(detector.id) or _DEFAULTS[detector.id])
 
 
 def _subjects(view: ChainView, unplaced: Collection[str]) -> dict[Labels, Subject]:
