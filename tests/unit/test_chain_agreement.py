@@ -222,6 +222,8 @@ def test_two_against_two_is_a_split() -> None:
 def test_a_race_that_a_third_group_can_still_decide_is_no_split() -> None:
     decision = decide(THREE, "A=999 B=999f C=998", held("997"))
     assert (decision.agreement.grade, decision.agreement.block) == (Grade.QUORUM, block("998").ref)
+    behind = decide(THREE, "A=999 B=999f C=997", held("996"))
+    assert (behind.agreement.grade, behind.agreement.block) == (Grade.QUORUM, block("998").ref)
     silent = decide(THREE, "A=999 B=999f", held("997"))
     assert silent.agreement.grade is Grade.SPLIT
 

@@ -174,7 +174,8 @@ def test_another_height_than_the_one_asked_for_is_no_answer() -> None:
 
     pool.answers_fetch = answers
     pool.rounds(10)
-    assert pool.state.chains["sim"].head.grade is Grade.UNCORROBORATED
+    head = pool.state.chains["sim"].head
+    assert (head.grade, head.voting_groups) == (Grade.UNCORROBORATED, 1)
 
 
 def test_an_answer_to_an_older_round_is_not_taken() -> None:
