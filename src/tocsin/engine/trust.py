@@ -160,7 +160,7 @@ def _demoted(
 ) -> dict[str, Standing]:
     after = dict(trust)
     for detector, names in failing.items():
-        finding = next(finding for finding in findings if finding.detector == detector)
+        finding = min((one for one in findings if one.detector == detector), key=lambda one: one.labels)
         suspicion = Suspicion(
             nodes=names[:_NAMED],
             count=len(names),
