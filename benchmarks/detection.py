@@ -32,6 +32,7 @@ from tocsin.lab.detection.trials import (
     quantile,
     trial,
 )
+from tocsin.lab.detection.watchers import DEATHS, Death, watcher_death
 
 DAYS_A_MONTH = 30.0
 DAYS_A_JOB = 1.25
@@ -68,6 +69,21 @@ def latencies(kind: Kind, trials: int, processes: int) -> dict[str, Any]:
         "p99_s": round(quantile(times, 0.99) / 1e9, 2),
         "max_s": round(max(times) / 1e9, 2),
         "polls_max": max(polls),
+        "seeds": [0, trials - 1],
+    }
+
+
+def deaths_of_watchers(death: Death, trials: int, processes: int) -> dict[str, Any]:
+    """Return when so many deaths of a watchdog were told by another one; `silent` is one of which no will is sent."""
+    found = list(spread(partial(watcher_death, death), range(trials), processes))
+    times = [one.after_ns for one in found if one.after_ns is not None]
+    return {
+        "trials": trials,
+        "undetected": trials - len(times),
+        "false": sum(one.early for one in found),
+        "p50_s": round(quantile(times, 0.5) / 1e9, 2),
+        "p99_s": round(quantile(times, 0.99) / 1e9, 2),
+        "max_s": round(max(times) / 1e9, 2),
         "seeds": [0, trials - 1],
     }
 
@@ -131,6 +147,7 @@ def measure(*, trials: int, node_months: float, attack_seeds: int, processes: in
         kind.name: latencies(kind, trials, processes)
         for kind in (FROZEN, UNREACHABLE, WRONG_CHAIN, FORK, FORK_BY_ONE, QUORUM_LOSS)
     }
+    watchers = {death: deaths_of_watchers(death, trials, processes) for death in DEATHS}
     count, harmed = attacks(attack_seeds, processes)
     alarms = false_alarms(node_months, processes)
     alarms["heads_under_two_groups"] += sum(len(one.unsupported) for one in harmed)
@@ -141,8 +158,8 @@ def measure(*, trials: int, node_months: float, attack_seeds: int, processes: in
         "wrong_chain_polls": kinds["wrong_chain"]["polls_max"],
         "unreachable_s": kinds["unreachable"]["max_s"],
         "quorum_loss_s": kinds["quorum_loss"]["max_s"],
-        # Nothing looks at other watchdogs yet, so nothing is measured.
-        "watcher_death_s": None,
+        "watcher_death_s": max(died["max_s"] for name, died in watchers.items() if name != "silent"),
+        "watchers": watchers,
         **alarms,
         "honest_evicted": sum(len(one.evicted) for one in harmed),
         "attacks": count,

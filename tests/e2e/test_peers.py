@@ -74,7 +74,7 @@ async def test_a_clean_stop_and_a_quick_restart_are_no_death(
     await until_heard(alive)
     await other.kill()
     other.start()
-    await asyncio.sleep(15)  # the last will of the life that was killed comes after 12 s, and means nothing
+    await asyncio.sleep(15)  # the last will of the life that was killed comes after 10 s, and means nothing
     await until_heard(alive)
     assert of_peers(heard) == []
 

@@ -1,7 +1,7 @@
 """Another watchdog fell silent: what only it watched is watched by nobody.
 
-Its last will comes 12 s after its process died, and at most 27 s after its host did; three missed heartbeats tell the
-same where a broker sends no wills (`tocsin.mqtt.settings.BrokerSettings`, docs/explanation/watchers.md).
+Its last will comes 10 s after its process died, and 25 s after its host did; three missed heartbeats tell the same
+where a broker sends no wills (`tocsin.mqtt.settings.BrokerSettings`; figures: `tocsin.lab.detection.watchers`).
 """
 
 from collections.abc import Iterator

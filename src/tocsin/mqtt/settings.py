@@ -22,8 +22,9 @@ class BrokerSettings:
     cert: Path | None = None
     key: Path | None = None
     keepalive_s: int = 10
-    will_delay_s: int = 12
-    """How long the broker waits before it calls us lost: longer than one reconnect."""
+    will_delay_s: int = 10
+    """How long the broker waits before it calls us lost: longer than one reconnect, and short enough for our peers to
+    know of our death within 30 s (see `tocsin.lab.detection.watchers`)."""
     connect_timeout_s: float = 10.0
     """For everything from the name look-up to the broker's answer, and for the answer to each publish."""
 
