@@ -3,7 +3,7 @@
 from tests.support.pool import Pool, settings_for
 
 from tocsin.clock import MS, NS
-from tocsin.model.event import ConfigRejected, ConfigRevised, Ticked
+from tocsin.model.event import Booted, ConfigRejected, ConfigRevised, Ticked
 
 
 def own_ticks(pool: Pool, *lags_ms: int) -> list[tuple[str, str, str]]:
@@ -40,3 +40,23 @@ def test_what_the_watchdog_says_of_itself_blames_no_chain() -> None:
     pool.rounds(3)
     own_ticks(pool, 900, 900, 900, 900)
     assert pool.state.chains["sim"].alerts.tracked == {}
+
+
+def test_a_standstill_of_the_watchdog_is_told_and_over_after_a_minute_in_time() -> None:
+    pool = Pool(settings_for(("a", "b", "c")))
+    assert own_ticks(pool, *[0] * 10) == []
+    pool.clock.advance(s=4)
+    assert own_ticks(pool, 0) == []
+    pool.clock.advance(s=5)
+    assert own_ticks(pool, 0) == [("self.heartbeat", "firing", "sim/w")]
+    assert pool.alerts[-1].value == 5
+    assert len(own_ticks(pool, *[0] * 59)) == 1
+    assert own_ticks(pool, 0)[1:] == [("self.heartbeat", "resolved", "sim/w")]
+
+
+def test_the_time_between_two_lives_is_no_standstill() -> None:
+    pool = Pool(settings_for(("a", "b", "c")))
+    own_ticks(pool, 0, 0)
+    pool.clock.advance(s=600)
+    pool.take(Booted(t_ns=pool.now, wall_ns=pool.clock.wall_ns(), boot="b1", version="test"))
+    assert own_ticks(pool, 0, 0) == []

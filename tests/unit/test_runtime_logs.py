@@ -5,12 +5,16 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from tests.support.messages import ALERT, ORIGIN, changed
 
 from tocsin.errors import UsageError
+from tocsin.model.alert import AlertState, Severity
 from tocsin.runtime import logs
 from tocsin.secret import Secret
+from tocsin.wire.envelope import alert_messages
 
 CANARY = "c4n4ry-s3cret-value"
 
@@ -143,3 +147,35 @@ def test_a_loop_that_complains_without_end_is_logged_once_a_minute_with_the_coun
     report(loop, {"message": "socket.accept() out of system resource", "exception": OSError(24, "Too many")})  # type: ignore[arg-type]
     lines = [line.partition("event loop: ")[2] for line in out.getvalue().splitlines() if "event loop" in line]
     assert lines == ["socket.accept", "other", "socket.accept (and 99 times before)"]
+
+
+def event_of(severity: Severity, state: AlertState, **more: object) -> bytes:
+    alert = replace(ALERT, severity=severity, state=state, **more)
+    return alert_messages(changed(alert), ORIGIN)[0].payload
+
+
+@pytest.mark.parametrize(
+    ("severity", "state", "level"),
+    [
+        (Severity.INFO, AlertState.FIRING, "INFO"),
+        (Severity.WARNING, AlertState.FIRING, "WARNING"),
+        (Severity.CRITICAL, AlertState.FIRING, "CRITICAL"),
+        (Severity.CRITICAL, AlertState.UNKNOWN, "CRITICAL"),
+        (Severity.CRITICAL, AlertState.RESOLVED, "INFO"),
+    ],
+)
+def test_an_alert_is_one_line_as_bad_as_it_is(
+    out: io.StringIO, severity: Severity, state: AlertState, level: str
+) -> None:
+    logs.log_alert(event_of(severity, state))
+    [line] = out.getvalue().splitlines()
+    assert f" {level} tocsin.alerts: {severity.value.upper()}  {state.value}  node.lag  chain=eip155:1" in line
+    assert line.endswith("is 4 blocks behind the agreed head  (0123456789ab)")
+
+
+def test_what_a_node_says_cannot_write_lines_of_its_own_into_the_log(out: io.StringIO) -> None:
+    summary = f"it says \x1b[2J\r\n<0>root logged in {CANARY}"
+    logs.log_alert(event_of(Severity.WARNING, AlertState.FIRING, summary=summary))
+    [line] = out.getvalue().splitlines()
+    assert line.isprintable()
+    assert CANARY not in line
