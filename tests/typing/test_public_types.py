@@ -25,9 +25,10 @@ def complaints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[tuple[
     )
     assert done.stderr == ""
     found: dict[str, set[tuple[int, str]]] = {}
-    for name, line, kind in re.findall(r"^(\S+?):(\d+): error: .*\[([a-z-]+)\]$", done.stdout, re.MULTILINE):
+    told = re.findall(r"^(\S+?):(\d+): error: .*\[([a-z-]+)\]$", done.stdout, re.MULTILINE)
+    assert len(told) == done.stdout.count(": error: "), done.stdout
+    for name, line, kind in told:
         found.setdefault(name, set()).add((int(line), kind))
-    assert sum(map(len, found.values())) == done.stdout.count(": error: "), done.stdout
     return found
 
 
