@@ -31,8 +31,8 @@ from tocsin.testing.simnode import serve_nodes
 
 NODES, POLL_S, SLOT_S = 20, 2, 12
 MAX_SHARE, MAX_MB = 0.03, 120
-_LEARNT_S = 20
-"""Each node is asked what it can in the first polls after it is well."""
+_LEARNT_S = 110
+"""From 30 s on, one node after the other is asked what it can answer: a dozen questions each, for 70 s in all."""
 
 
 async def serve() -> None:
