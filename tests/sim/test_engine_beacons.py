@@ -227,6 +227,13 @@ def test_a_head_from_the_future_is_told() -> None:
     assert "in the future" in made.alerts[0].summary
 
 
+def test_heads_from_the_future_make_no_laggard_of_an_honest_node() -> None:
+    made = pool()
+    made.beacons["b0"].ahead_slots = made.beacons["b1"].ahead_slots = 20
+    made.rounds(4)
+    assert said(made) == {("beacon.mismatch", "b0"), ("beacon.mismatch", "b1")}
+
+
 def test_a_node_that_is_behind_its_own_beacon_node_is_told_once() -> None:
     made = pool()
     made.nodes["n0"].view.freeze()
