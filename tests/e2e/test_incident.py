@@ -201,3 +201,8 @@ async def test_the_directory_of_a_daemon_that_does_not_run_tells_the_same(sessio
     finally:
         session.daemon.start()
         await session.daemon.watching()
+    # What the life before said is in its log, and the newest of it is shown by this one.
+    assert "firing  node.wrong_chain  chain=eip155:1337 environment=test node=ams.a" in session.daemon.log(1)
+    tail = await session.daemon.command("events", "tail", "-n", "50", "--config", str(session.daemon.config))
+    shown = [line for line in tail.out.splitlines() if "node.wrong_chain" in line]
+    assert len(shown) >= len(session.of("a", 1)) + len(session.of("a", 2))

@@ -16,6 +16,7 @@ from tocsin.mqtt import presence
 from tocsin.mqtt.client import Received
 from tocsin.mqtt.peers import Ears
 from tocsin.mqtt.presence import Life, State
+from tocsin.testing import ManualClock
 from tocsin.wire.envelope import Origin
 from tocsin.wire.peers import LONGEST, STATES, topics_of, word
 
@@ -144,6 +145,20 @@ def test_nonsense_of_a_peer_is_told_once_and_of_another_one_too(caplog: pytest.L
             assert not hearing.hear(received(b"{"))
             assert not hearing.hear(received(b"{", topics_of("ams/host-c")[1]))
     assert len(caplog.records) == 2
+
+
+def test_nobody_makes_us_take_messages_without_end_and_other_peers_are_heard_meanwhile() -> None:
+    clock, taken = ManualClock(), []
+    hearing = Ears(EngineClock(clock), taken.append, keepalive_s=10)
+    hearing.configure((PEER, "ams/host-c"))
+    for _ in range(10_000):
+        hearing.hear(received(beat(), HEARTBEAT))
+    assert len(taken) == 20
+    other = orjson.loads(beat()) | {"source": "/tocsin/ams/host-c"}
+    assert hearing.hear(received(orjson.dumps(other), topics_of("ams/host-c")[1]))
+    for _ in range(100):
+        clock.advance(s=1)
+        assert hearing.hear(received(beat(1), HEARTBEAT))
 
 
 # -- whether anything can be heard

@@ -58,6 +58,12 @@ class Asked:
     def events(self, last: int, *, follow: bool) -> AsyncGenerator[bytes, None]:
         return self.tail.read(last, follow=follow)
 
+    async def recent_incidents(self, count: int) -> list[dict[str, object]]:
+        return [{"fingerprint": "f" * 32}] * count
+
+    async def incident(self, wanted: str, margin_ns: int) -> AsyncGenerator[dict[str, object], None]:
+        yield {"kind": "about", "wanted": wanted, "margin_ns": margin_ns}
+
 
 @pytest.fixture
 def asked() -> Asked:
@@ -247,3 +253,41 @@ async def test_a_reader_that_does_not_read_loses_the_oldest_and_slows_nobody() -
     await slow.aclose()
     await quick.aclose()
     assert tail._waiting == []
+
+
+@pytest.mark.parametrize("request_", [{"n": 0}, {"n": 1001}, {"n": True}, {"n": "3"}, {"n": None}])
+async def test_incidents_takes_how_many(asked: Asked, request_: Mapping[str, object]) -> None:
+    with pytest.raises(UsageError, match="n from 1 to 1000"):
+        await Verbs(asked).incidents(request_, PEER)
+    assert len((await Verbs(asked).incidents({"n": 7}, PEER))["incidents"]) == 7  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"id": ""},
+        {"id": 7},
+        {"id": "f" * 201},
+        {"id": "f", "margin_s": -1},
+        {"id": "f", "margin_s": 3601},
+        {"id": "f", "margin_s": 1.5},
+        {"id": "f", "margin_s": True},
+    ],
+)
+async def test_incident_takes_an_id_and_a_margin(asked: Asked, request_: Mapping[str, object]) -> None:
+    with pytest.raises(UsageError, match="incident takes"):
+        await anext(Verbs(asked).incident(request_, PEER))
+
+
+async def test_an_incident_comes_in_pieces(asked: Asked) -> None:
+    pieces = [piece async for piece in Verbs(asked).incident({"id": "f:1", "margin_s": 5}, PEER)]
+    assert pieces == [{"kind": "about", "wanted": "f:1", "margin_ns": 5 * 10**9}]
+
+
+async def test_what_earlier_lives_said_comes_before_what_this_one_says() -> None:
+    tail = Tail()
+    tail.refill([b"1", b"2"])
+    tail.add(b"3")
+    assert [payload async for payload in tail.read(10, follow=False)] == [b"1", b"2", b"3"]
+    assert [payload async for payload in tail.read(2, follow=False)] == [b"2", b"3"]

@@ -19,6 +19,11 @@ from tocsin.wire.peers import topics_of, word
 
 log = logging.getLogger(__name__)
 
+_BURST: Final = 20
+_PER_S: Final = 2
+"""Messages of a peer that are taken at once, and in the long run: a life says a handful of states and a heartbeat a
+second at most. Every event is journalled, so nobody may make us take thousands."""
+
 _AGAIN_S: Final = 30.0
 """After this a refused subscription is tried again."""
 
@@ -40,6 +45,7 @@ class Ears:
         self._changed = asyncio.Event()
         self._subscribed: set[str] = set()
         self._garbled: set[str] = set()
+        self._room: dict[str, tuple[int, int]] = {}  # of a peer: since when, and ns worth of messages left
         self.refused: tuple[str, ...] = ()
         """One line for each topic that the broker does not give us."""
 
@@ -53,10 +59,12 @@ class Ears:
         return topic in self._peers
 
     def hear(self, received: Received) -> bool:
-        """Take a message on a topic of a peer; False for one that is nothing of a watchdog."""
+        """Take a message on a topic of a peer; False for one that is nothing of a watchdog, or one too many."""
         peer = self._peers[received.topic]
         if not received.payload:
             return True  # a retained topic that somebody cleared
+        if not self._has_room(peer):
+            return False
         try:
             said = word(peer, received.topic, received.payload)
         except ValueError as error:
@@ -75,6 +83,15 @@ class Ears:
             )
         )
         return True
+
+    def _has_room(self, peer: str) -> bool:
+        """Take one message off what a peer may still say."""
+        now_ns, cost_ns = self._clock.t_ns(), NS // _PER_S
+        since_ns, left_ns = self._room.get(peer, (now_ns, _BURST * cost_ns))
+        left_ns = min(left_ns + now_ns - since_ns, _BURST * cost_ns)
+        has_room = left_ns >= cost_ns
+        self._room[peer] = (now_ns, left_ns - cost_ns if has_room else left_ns)
+        return has_room
 
     async def listen(self, connection: Connection) -> None:
         """Subscribe, and again when the peers change or the broker refused one; until cancelled.
