@@ -470,6 +470,12 @@ def test_a_fork_with_headers_that_we_do_not_know_blinds_nobody() -> None:
     assert [(alert.detector, alert.state) for alert in pool.alerts if alert.state is AlertState.FIRING] == [
         ("self.detector_suspect", AlertState.FIRING)
     ]
+    pool.answers["n0"] = fails()
+    pool.rounds(2)
+    silent = pool.state.chains["sim"].nodes["n0"]
+    assert silent.mismatch is not None, "a silence takes nothing back"
+    assert silent.is_confirmed
+    pool.answers["n0"] = upgraded
     before = chain.head.block
     pool.rounds(30)
     after = pool.state.chains["sim"].head.block

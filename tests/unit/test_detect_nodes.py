@@ -259,7 +259,9 @@ def test_future_heads_can_be_left_alone() -> None:
 def test_a_corrupt_header_is_told_with_what_its_fields_hash_to() -> None:
     corrupt = replace(HEAD, verification=Verification.MISMATCH)
     finding = only(
-        node_corrupt_header(view(at("bad", seen(corrupt=corrupt, corrupt_hash="0xff", is_confirmed=True))), CorruptHeaderParams())
+        node_corrupt_header(
+            view(at("bad", seen(corrupt=corrupt, corrupt_hash="0xff", is_confirmed=True))), CorruptHeaderParams()
+        )
     )
     assert limits(finding) == {"critical": (1, 1)}
     assert reached(finding) == {"critical"}
