@@ -14,7 +14,9 @@ from tocsin.engine.truth import near_fork
 from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef
 from tocsin.model.settings import BaseFeeRule, Settings
+from tocsin.model.trust import Trust
 from tocsin.testing import ChainSpec, SimChain, SimNode
+from tocsin.testing.headers import header_hash
 
 
 def on_chain(settings: Settings, **changes: object) -> Settings:
@@ -278,3 +280,63 @@ def test_a_healthy_chain_with_every_fact_known_raises_nothing() -> None:
     assert pool.state.chains["sim"].breaches == {}
     assert pool.state.chains["sim"].fee_median is not None
     assert len(pool.state.chains["sim"].fees) <= 121
+
+
+# -- headers that hash rightly and are wrong
+
+
+def overpriced(pool: Ticking) -> Answer:
+    """A node whose newest block has a base fee that does not follow, and the hash that goes with it."""
+
+    def answer(_node: SimNode, request: bytes) -> bytes:
+        answers = orjson.loads(pool.nodes["n0"].answer(request))
+        for entry in answers if isinstance(answers, list) else []:
+            block = entry.get("result")
+            if isinstance(block, dict) and entry["id"] == 2:  # `latest` comes second in every poll
+                block["baseFeePerGas"] = hex(int(block["baseFeePerGas"], 16) + 1)
+                fields = {name: block[name] for name in pool.chain.branch().head.header}
+                block["hash"] = header_hash(fields)
+        return orjson.dumps(answers)
+
+    return answer
+
+
+RULES = {
+    "base_fee": BaseFeeRule(denominator=8, elasticity=2),
+    "trust": {"chain.basefee": Trust.ENFORCE},
+}
+
+
+def test_blocks_with_a_wrong_fee_break_a_tie_against_those_who_follow_them() -> None:
+    pool = Ticking(on_chain(settings_for(("a", "b", "c", "d")), **RULES))
+    pool.rounds(20)
+    pool.answers["n2"] = pool.answers["n3"] = overpriced(pool)
+    pool.rounds(20)
+    head = pool.state.chains["sim"].head
+    assert head.grade is Grade.MAJORITY
+    assert "rules of the chain" in head.explanation
+    assert head.block is not None
+    assert head.block.hash in {block.hash for block in pool.chain.branch().blocks}
+    assert {who for detector, who, _ in pool.fired() if detector == "chain.basefee"} == {"n2", "n3"}
+
+
+def test_one_node_with_a_wrong_fee_is_named_and_moves_nothing() -> None:
+    pool = Ticking(on_chain(settings_for(("a", "b", "c")), **RULES))
+    pool.rounds(20)
+    pool.answers["n2"] = overpriced(pool)
+    pool.rounds(20)
+    assert grade(pool) is Grade.QUORUM
+    assert ("chain.basefee", "n2", "critical") in pool.fired()
+    assert {who for _, who, _ in pool.fired()} == {"n2"}
+
+
+def test_a_tag_that_falls_is_noted_until_it_is_asked_for_again() -> None:
+    pool = Ticking(settings_for(("a", "b", "c")))
+    pool.rounds(20)
+    late = SimNode(pool.chain, name="n2", delay_ns=240 * NS)
+    pool.answers["n2"] = lambda _node, request: late.answer(request)
+    pool.rounds(6)
+    assert pool.state.chains["sim"].nodes["n2"].tag_fall > 0
+    assert pool.state.chains["sim"].nodes["n1"].tag_fall == 0
+    pool.rounds(14)
+    assert pool.state.chains["sim"].nodes["n2"].tag_fall == 0
