@@ -28,6 +28,7 @@ class SimView:
         self._name = name
         self._delays: dict[str, int] = {}
         self._frozen: SimBlock | None = None
+        self._shown: SimBlock | None = None
 
     def freeze(self) -> None:
         """Stop following: the node keeps answering from what it has now."""
@@ -62,6 +63,17 @@ class SimView:
         return block
 
     def _newest(self) -> SimBlock:
+        newest, shown = self._arrived(), self._shown
+        # Who becomes late does not forget what came in time.
+        if self.later_ns and shown is not None and shown.number > newest.number and self._is_on_branch(shown):
+            return shown
+        self._shown = newest
+        return newest
+
+    def _is_on_branch(self, block: SimBlock) -> bool:
+        return self.chain.at(block.number, self.chain.head(self.branch), self.branch) is block
+
+    def _arrived(self) -> SimBlock:
         branch, now = self.chain.branch(self.branch), self.chain.now_ns()
         for tip in reversed(branch.tips):
             if tip.at_ns + self._delay(tip.block) <= now:

@@ -2,7 +2,7 @@
 
 What happens: empty slots, blocks that come late, blocks that are orphaned, lost and slow answers, a balancer that goes
 a block back, own nodes that restart, providers that are out with all their nodes. An alert about a node that is out, or
-was until a little while ago, is right; every other alert is false.
+was until a little while ago, is right, and so is the word that a balancer is one; every other alert is false.
 """
 
 import math
@@ -105,9 +105,11 @@ def noise(seed: int, days: float) -> Noise:
 
 def _judge(found: Noise, heard: list[tuple[int, Alert]], outages: list[_Outage]) -> None:
     own = {member.node.name for member in pools.noisy() if member.own}
+    balancers = {member.node.name for member in pools.noisy() if member.node.skewed}
     for at_ns, alert in heard:
         name = subject_of(alert)
-        if any(name in out.names and out.from_ns <= at_ns < out.to_ns + _GRACE_NS for out in outages):
+        is_told = alert.detector == "node.balancer_skew" and name in balancers
+        if is_told or any(name in out.names and out.from_ns <= at_ns < out.to_ns + _GRACE_NS for out in outages):
             found.right[alert.detector] += 1
         elif not name:
             found.chain[alert.detector] += 1

@@ -11,10 +11,11 @@ from tocsin.config.documents import Document, read_documents
 from tocsin.config.locate import Path as Keys
 from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import given, table_of
+from tocsin.config.tree import Tree
 from tocsin.config.wording import describe_value
 from tocsin.errors import UsageError
 from tocsin.lab.scenario.check import check
-from tocsin.lab.scenario.settings import settings_of
+from tocsin.lab.scenario.settings import configuration_of
 from tocsin.lab.scenario.tables import (
     DEFAULT_ARRIVAL,
     ArrivalTable,
@@ -49,6 +50,8 @@ class Scenario:
     path: Path
     table: ScenarioTable
     settings: Settings
+    tree: Tree
+    """The configuration that the settings were made from: for whoever asks the nodes over real connections."""
     timeline: tuple[Timed, ...]
 
     @property
@@ -78,7 +81,8 @@ def read(path: Path | str) -> Scenario:
     problems.raise_if_any()
     if table is None:  # pragma: no cover - what was wrong is a problem
         raise AssertionError("a scenario that failed left no problem")
-    return Scenario(path=main, table=table, settings=settings_of(table, document, problems), timeline=timeline)
+    loaded = configuration_of(table, document, problems)
+    return Scenario(path=main, table=table, settings=loaded.settings, tree=loaded.tree, timeline=timeline)
 
 
 def _checked(model: type[T], data: Mapping[str, Any], at: Keys, document: Document, problems: Problems) -> T | None:

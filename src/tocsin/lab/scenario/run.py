@@ -19,9 +19,10 @@ from tocsin.engine.step import step
 from tocsin.lab.scenario.file import Scenario, Timed
 from tocsin.lab.scenario.nodes import InProcess, chain_of, nodes_of
 from tocsin.lab.scenario.verdict import Outcome
-from tocsin.model.effect import Fetch
+from tocsin.model.effect import Fetch, Request
 from tocsin.model.event import Booted, ConfigRevised, Event, Polled, Ticked
-from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, SAFE, SYNCING
+from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, SAFE, SYNCING, Part
+from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
 from tocsin.model.settings import NodeSettings
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.resolver import Resolver
@@ -36,6 +37,8 @@ from tocsin.testing.virtualnode import VirtualNode
 _OWN_NS: Final = 2_000_000
 _FAR_NS: Final = 60_000_000
 """Round trips to a node next door and to a provider's."""
+_SLOWLY_NS: Final = 60 * NS
+"""So often a node is asked what it says of itself."""
 _QUIET_NS: Final = NS
 """Without news the daemon looks at a chain once a poll, at least every second to five (see `tocsin.runtime.ticker`)."""
 
@@ -78,12 +81,12 @@ class Engine:
         """Time since the start of the scenario; the world's, not the watchdog's."""
         return self.clock.monotonic_ns() - self.begun_ns
 
-    def take(self, event: Event) -> tuple[Fetch, ...]:
-        """Decide one event; return what is to be asked because of it."""
+    def take(self, event: Event) -> tuple[Request, ...]:
+        """Decide one event; return what those who poll are asked because of it."""
         done = step(self.state, event)
         self.state = done.state
         self.outcome.note(self.at_ns, done)
-        return tuple(effect for effect in done.effects if isinstance(effect, Fetch))
+        return tuple(effect for effect in done.effects if isinstance(effect, Request))
 
 
 class _Play:
@@ -127,7 +130,7 @@ class _Play:
         )
         return Session(
             endpoint,
-            clock=_Moving(self._engine),
+            clock=LivesClock(self._engine),
             resolver=Resolver(self._clock),
             seed=self._scenario.table.seed,
             channel=InProcess(
@@ -140,6 +143,7 @@ class _Play:
     async def _poll(self, node: NodeSettings) -> None:
         poll_ns, session = self._chain.poll_ns, self._sessions[node.name]
         slot: int | None = None
+        slow_at_ns, slow = 0, tuple[Part, ...]()
         while True:
             now = self._clock.monotonic_ns()
             await asyncio.sleep((poll_ns - (now - self._phase_ns) % poll_ns) / NS)
@@ -160,10 +164,21 @@ class _Play:
                     chain=self._chain.name,
                     node=node.name,
                     poll=self._polls[node.name],
-                    parts=answer.parts,
+                    parts=answer.parts + slow if answer.fault is None else (),
                     fault=answer.fault,
                 )
             )
+            if answer.fault is None:
+                slow = ()
+                if self._engine.at_ns >= slow_at_ns:
+                    slow_at_ns = self._engine.at_ns + _SLOWLY_NS
+                    slow = await self._ask_slowly(node)
+
+    async def _ask_slowly(self, node: NodeSettings) -> tuple[Part, ...]:
+        """Ask what a node says of itself; its next poll reports it."""
+        calls = (CLIENT_VERSION, PEERS, TXPOOL) if node.own else (CLIENT_VERSION,)
+        answers = [await self._sessions[node.name].ask((call,), timeout_ns=NS // 2) for call in calls]
+        return tuple(part for answer in answers for part in answer.parts)
 
     async def _tick(self) -> None:
         quiet_ns = min(max(self._chain.poll_ns, _QUIET_NS), 5 * NS)
@@ -184,8 +199,9 @@ class _Play:
         self._take(Ticked(t_ns=self._engine.time.t_ns(), wall_ns=self._clock.wall_ns(), chain=chain))
 
     def _take(self, event: Event) -> None:
-        for effect in self._engine.take(event):
-            self._later(self._fetch(effect))
+        for request in self._engine.take(event):
+            if isinstance(request, Fetch):  # the pace is even here
+                self._later(self._fetch(request))
 
     async def _fetch(self, effect: Fetch) -> None:
         life = self._life
@@ -215,8 +231,8 @@ class _Play:
         self._group.create_task(work)
 
 
-class _Moving(EngineClock):
-    """The engine's time of whatever life it is in."""
+class LivesClock(EngineClock):
+    """The engine's time, of whatever life it is in."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

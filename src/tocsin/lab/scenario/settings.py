@@ -5,13 +5,12 @@ from typing import Any, Final
 
 from tocsin.clock import NS
 from tocsin.config.documents import Document
-from tocsin.config.load import settle
+from tocsin.config.load import Loaded, settle
 from tocsin.config.problems import Problems
 from tocsin.config.registry import registry_of
 from tocsin.config.secrets import Sources
 from tocsin.detect import REGISTRY
 from tocsin.lab.scenario.tables import ChainTable, NodeTable, ScenarioTable
-from tocsin.model.settings import Settings
 from tocsin.units import duration_text
 
 SITE: Final = "sim"
@@ -23,8 +22,8 @@ _PLAIN: Final = {"id": 1337, "block_time": "12s", "poll": "2s"}
 _TAGS = ("provider", "operator", "client", "region", "host")
 
 
-def settings_of(table: ScenarioTable, document: Document, problems: Problems) -> Settings:
-    """Return the settings. Raises ConfigError with the scenario's lines."""
+def configuration_of(table: ScenarioTable, document: Document, problems: Problems) -> Loaded:
+    """Return the configuration, with URLs that lead nowhere. Raises ConfigError with the scenario's lines."""
     chain = _chain(table.chain)
     chain["node"] = [_node(node) for node in table.nodes]
     data = {
@@ -41,7 +40,7 @@ def settings_of(table: ScenarioTable, document: Document, problems: Problems) ->
             places["chain", 0, *(keys[1:] if keys[0] == "chain" else keys)] = place
     made = Document(data=data, places=places, files=list(document.files))
     sources = Sources(environ={}, folder=Path(), required=False)
-    return settle(made, sources, problems, registry=registry_of(REGISTRY)).settings
+    return settle(made, sources, problems, registry=registry_of(REGISTRY))
 
 
 def _chain(chain: ChainTable) -> dict[str, Any]:
