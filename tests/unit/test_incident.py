@@ -15,7 +15,7 @@ from tests.support.messages import ALERT, ORIGIN, changed
 from tests.support.store_kit import SMALL
 
 from tocsin.clock import SystemClock
-from tocsin.errors import CorruptRecord, SchemaTooNew, StoreError, UsageError
+from tocsin.errors import CorruptRecord, SchemaTooNew, StoreError
 from tocsin.lab import bundle
 from tocsin.lab.bundle import Around, document, read, write
 from tocsin.lab.incident import Incident, joined, parts, recent, seek, span, wall_ns
@@ -109,7 +109,7 @@ async def test_an_incident_is_found_by_every_name_it_has(
     ],
 )
 async def test_what_cannot_be_found_is_told_with_what_can(history: History, wanted: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(StoreError, match=said):
         seek(history, wanted)
 
 

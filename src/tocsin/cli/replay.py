@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording, or a segment of the journal.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A recording, the bundle of an incident, or a segment of the journal."),
+    ],
     *,
     config: Annotated[
         Path | None,

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from tocsin.clock import NS
-from tocsin.errors import UsageError
+from tocsin.errors import StoreError
 from tocsin.store import History, Told
 
 MOST_EVENTS: Final = 5000
@@ -53,14 +53,14 @@ def data_of(told: Told) -> Mapping[str, Any]:
 
 
 def seek(history: History, wanted: str) -> Incident:
-    """Return the incident that is named. Raises UsageError with what it may have been, StoreError."""
+    """Return the incident that is named. Raises StoreError, with what may have been meant."""
     fingerprint, activation = _named(history, wanted.strip().lower())
     known = [(int(data_of(told)["activation"]), told) for told in history.of(fingerprint, _LOOKED_AT)]
     activations = sorted({number for number, _ in known})
     chosen = activations[-1] if activation is None else activation
     if chosen not in activations:
         listed = ", ".join(map(str, activations[-_SHOWN:]))
-        raise UsageError(f"alert {fingerprint} has no activation {chosen} any more; known are {listed}")
+        raise StoreError(f"alert {fingerprint} has no activation {chosen} any more; known are {listed}")
     own = [told for number, told in known if number == chosen][-MOST_EVENTS:]
     first, last = data_of(own[0]), data_of(own[-1])
     is_over = last["state"] == "resolved"
@@ -86,13 +86,13 @@ def _named(history: History, wanted: str) -> tuple[str, int | None]:
         return told.fingerprint, int(data_of(told)["activation"])
     head, colon, tail = wanted.partition(":")
     if not _FINGERPRINT.fullmatch(head) or (colon and not tail.isdecimal()):
-        raise UsageError(f"{_short(wanted)} names no incident: {_forms(history, head)}")
+        raise StoreError(f"{_short(wanted)} names no incident: {_forms(history, head)}")
     found = history.fingerprints(head, _SHOWN + 1)
     if len(found) > 1:
         listed = ", ".join(found[:_SHOWN])
-        raise UsageError(f"{_short(head)} is the beginning of several alerts: {listed}; write more of it")
+        raise StoreError(f"{_short(head)} is the beginning of several alerts: {listed}; write more of it")
     if not found:
-        raise UsageError(f"no alert {_short(head)} is known: {_forms(history, head)}")
+        raise StoreError(f"no alert {_short(head)} is known: {_forms(history, head)}")
     return found[0], int(tail) if colon else None
 
 

@@ -401,7 +401,7 @@ class Daemon:
         return await self.incidents.recent(count)
 
     async def incident(self, wanted: str, margin_ns: int) -> AsyncGenerator[dict[str, object], None]:
-        """Yield one incident in pieces, the configuration in force first. Raises UsageError, StoreError."""
+        """Yield one incident in pieces, the configuration in force first. Raises StoreError."""
         await self.core.drained()
         now_wall_ns = self.clock.wall_ns()
         yield about(self.loaded, now_wall_ns)

@@ -36,7 +36,7 @@ class Incidents:
     async def export(self, wanted: str, margin_ns: int, now_wall_ns: int) -> AsyncGenerator[dict[str, object], None]:
         """Yield the pieces of one incident: its events, then the recording, then what that holds and what it lacks.
 
-        Raises UsageError for one that is not known, StoreError.
+        Raises StoreError, also for one that is not known.
         """
         incident = await asyncio.to_thread(seek, self._store.history, wanted)
         for piece in parts(incident):
