@@ -181,10 +181,11 @@ def test_who_goes_on_showing_a_wrong_header_and_backs_it_with_nothing_is_believe
 
 
 def test_two_different_wrong_headers_confirm_each_other() -> None:
-    pool = pool_of()
+    pool = Ticking(settings_for(THREE, slot_s=2), spec=ChainSpec(slot_ns=2 * NS))
+    pool.rounds(20)
     pool.answers["n0"] = corrupted()
     pool.answers_fetch = lambda event: replace(event, part=Part(call=event.call, result=b"null"))
-    pool.rounds(8)
+    pool.rounds(2)
     assert ("node.corrupt_header", "n0", "critical") in pool.fired()
 
 
