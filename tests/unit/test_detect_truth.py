@@ -295,6 +295,13 @@ def test_a_quorum_that_a_tie_break_took_names_who_was_ruled_out() -> None:
         pool_quorum_lost(view(at("a", silent()), at("b"), head=replace(head, explanation="x")), QuorumLostParams())
     )
     assert "ruled_out" not in calm.evidence
+    assert "x" not in calm.summary.split("; ")
+
+
+def test_a_quorum_that_lacks_a_client_family_says_so() -> None:
+    head = agreed(Grade.MAJORITY, voting_groups=2, groups=3, explanation="of the client families only geth agree")
+    finding = only(pool_quorum_lost(view(at("a", silent()), head=head), QuorumLostParams()))
+    assert finding.summary.endswith("only geth agree")
 
 
 def test_none_of_them_says_anything_of_a_pool_at_rest() -> None:

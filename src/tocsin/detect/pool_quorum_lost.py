@@ -32,6 +32,7 @@ def pool_quorum_lost(view: ChainView, params: QuorumLostParams) -> Iterator[Find
     missing = view.head.groups - view.head.voting_groups
     if missing <= 0:
         return
+    why = view.head.explanation
     ruled = [node.settings.name for node in view.nodes if node.ruled_out]
     silent = [node.settings.name for node in view.nodes if not node.voting]
     yield Finding(
@@ -45,7 +46,7 @@ def pool_quorum_lost(view: ChainView, params: QuorumLostParams) -> Iterator[Find
         ),
         sample=view.tick,
         summary=f"{view.head.voting_groups} of {view.head.groups} groups of {view.settings.name} vote: no quorum"
-        + (f"; {view.head.explanation}" if ruled else ""),
+        + (f"; {why}" if why and (ruled or view.head.grade is Grade.MAJORITY) else ""),
         grade=view.head.grade,
         block=view.head.block,
         evidence={"not_voting": silent, **({"ruled_out": ruled} if ruled else {})},
