@@ -403,6 +403,10 @@ def test_after_a_restart_alerts_stay_open_until_the_host_was_looked_at_again() -
     host.take(Booted(t_ns=host.t_ns, wall_ns=host.wall_ns, boot="b1", version="test"))
     host.take(ConfigRevised(t_ns=host.t_ns, settings=SETTINGS))
     host.tick(3)
+    told = status(host.state, host.t_ns)["host"]
+    assert isinstance(told, dict)
+    assert (told["disks"][0]["problem"], told["clock"]["state"]) == ("not looked at yet", "unknown")
+    assert told["units"][0]["active"] == "unknown"
     assert [alert for alert in host.alerts[before:] if alert.state.value == "resolved"] == []
     host.sample(
         3,

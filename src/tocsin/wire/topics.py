@@ -149,8 +149,8 @@ CONTRACT: Final = (
         address="node/{chain}/{node}",
         kind="node",
         retained=True,
-        content="state, flags with reasons, head, lag, latency, client, peers, what it can answer; of beacon nodes slot "
-        "and finality",
+        content="state, flags with reasons, head, lag, latency, client, peers, what it can answer; of beacon nodes "
+        "slot and finality",
     ),
     Topic(
         address="contract/{chain}/{name}",
