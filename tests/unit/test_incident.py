@@ -12,7 +12,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.messages import ALERT, ORIGIN, changed
-from tests.support.store_kit import SMALL
+from tests.support.store_kit import SMALL, record
 
 from tocsin.clock import SystemClock
 from tocsin.errors import CorruptRecord, SchemaTooNew, StoreError
@@ -23,7 +23,17 @@ from tocsin.lab.incident_record import deadlines
 from tocsin.lab.replay import Replay
 from tocsin.model.alert import AlertState
 from tocsin.model.evolve import evolve
-from tocsin.store import Group, History, Origin, OutboxRow, Store, Told
+from tocsin.store import (
+    Entry,
+    Group,
+    History,
+    Origin,
+    OutboxRow,
+    RecordingWriter,
+    Store,
+    Told,
+    read_recording,
+)
 from tocsin.wire.envelope import alert_messages
 
 ONE, TWO, OTHER = "4f1c2d3e" + "0" * 24, "4f1cffff" + "0" * 24, "a" * 32
@@ -172,6 +182,26 @@ async def test_a_bundle_whose_time_is_gone_from_the_journal_says_so_and_so_does_
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with pytest.raises(StoreError, match="no longer in the journal"):
         list(Replay(path=path).messages())
+
+
+async def test_a_recording_that_begins_late_or_cannot_be_replayed_is_kept_and_that_is_said(
+    history: History, tmp_path: Path
+) -> None:
+    recording = tmp_path / "recording"
+    with RecordingWriter(recording, origin=Origin(code="other")) as out:
+        out.append(Group(t_ns=1, wall_ns=2 * 10**18, effect_no=0, records=(record(1),)))
+    path = tmp_path / "one.tsi"
+    write(path, document(seek(history, f"{ONE}:1"), AROUND, recording), recording)
+    about = read(path)["recording"]
+    late, broken, version = about["missing"]
+    assert late == (
+        "the alert began at 2001-09-09T01:46:41.000000Z; "
+        "of the time before 2033-05-18T03:33:20.000000Z the journal has nothing any more"
+    )
+    assert broken.startswith("it cannot be replayed to its end: event 1: ")
+    assert version.startswith("recorded by version other")
+    assert (about["code"], about["not_reproduced"]) == ("other", [1, 3])
+    assert [item.event_no for item in read_recording(path).items() if isinstance(item, Entry)] == [1]
 
 
 async def test_no_byte_of_the_first_line_changes_unnoticed(history: History, tmp_path: Path) -> None:
