@@ -119,9 +119,10 @@ async def test_a_reload_replaces_what_differs_and_leaves_the_rest_with_its_conne
             await watch.apply(loaded(tmp_path, pool(nodes, more='timeout = "7s"')).tree)
             assert watch._watched["sim", "a"].session is sessions["sim", "a"]
             assert watch._watched["sim", "b"].session is not sessions["sim", "b"]
-            before = watch._watched["sim", "a"].session
-            await watch.apply(loaded(tmp_path, pool(nodes, poll="2s")).tree)
-            assert watch._watched["sim", "a"].session is not before
+            before = watch._watched["sim", "b"].session
+            await watch.apply(loaded(tmp_path, pool(nodes, more='timeout = "7s"\nown = true')).tree)
+            assert watch._watched["sim", "b"].session is not before, "own nodes are asked for more"
+            assert watch._watched["sim", "a"].session is sessions["sim", "a"]
             await watch.apply(loaded(tmp_path, pool({"b": two})).tree)
             assert [bill[:2] for bill in watch.bills()] == [("sim", "b")]
             assert [name for name in watch._supervisor.names if name.startswith("poll sim/a")] == []
@@ -135,6 +136,7 @@ async def test_a_reload_grants_no_budget_twice_and_a_changed_one_begins_anew(tmp
             shared = {each.shared for each in watch._watched.values()}
             assert len(shared) == 1, "the nodes of a provider spend from one purse"
             assert None not in shared
+            assert all(each.session.is_bounded for each in watch._watched.values())
             await watch.apply(loaded(tmp_path, pool(nodes, provider=BUDGET.format(calls="500k"), poll="3s")).tree)
             assert {each.shared for each in watch._watched.values()} == shared
             await watch.apply(loaded(tmp_path, pool(nodes, provider=BUDGET.format(calls="900k"))).tree)

@@ -8,6 +8,7 @@ from tests.support.configs import loaded
 
 from tocsin.clock import NS
 from tocsin.detect import REGISTRY
+from tocsin.engine.cadence import sparsest_ns
 from tocsin.engine.state import EngineState
 from tocsin.model.observation import FINALIZED, SAFE, SYNCING
 from tocsin.runtime import endpoints
@@ -90,6 +91,7 @@ def test_only_the_tags_of_a_chain_are_asked_and_never_more_often_than_it_is_poll
     plan = endpoints.poll_plan(*the_node(tree_of(tmp_path, fast, bare("n"))))
     assert plan.slot_calls == (FINALIZED, SYNCING)
     assert plan.slot_ns == 2 * NS
+    assert plan.sparse_ns == sparsest_ns(NS // 4, 2 * NS)
 
 
 BEACON = """\
