@@ -17,6 +17,7 @@ import orjson
 from tocsin.clock import MS, NS
 from tocsin.model.event import Polled
 from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault, FaultKind, Part
+from tocsin.model.question import CLIENT_VERSION, PEERS
 from tocsin.testing.simblock import Broken, SimBlock, make_block
 
 EPOCH: Final = 32
@@ -61,9 +62,11 @@ class StreamNode:
     """Share of polls that are answered by an HTTP error."""
     skewed: float = 0.0
     """Share of polls that a machine one block behind answers: the node is a balancer."""
-    version: str = "Geth/v1.16.0-stable/linux-amd64/go1.24"
+    version: str = "Geth/v1.17.1-stable-0cf5c6b1/linux-amd64/go1.25.1"
     peers: int | None = None
     """What it says when it is asked; None for a provider, whose figure says nothing and which is not asked."""
+    slow_polls: int = 30
+    """Every so many polls bring what it says of itself, version and peers, as the daemon asks once a minute."""
 
 
 @dataclass(slots=True)
@@ -259,12 +262,17 @@ class StreamedNode:
     _coming: list[tuple[int, int, Shown]] = field(default_factory=list)
     _dice: random.Random = field(init=False)
     _before: Shown = field(init=False)
-    _asked: int = 0
+    _says: tuple[Part, ...] = field(init=False)
+    _says_at: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._dice = random.Random(f"{self.stream.spec.seed}/{self.spec.name}")  # noqa: S311 - a seeded simulation
         self._before = self.head
         self._remember()
+        version, peers = self.spec.version, self.spec.peers
+        said = [Part(call=CLIENT_VERSION, result=orjson.dumps(version))]
+        said += [Part(call=PEERS, result=orjson.dumps(hex(peers)))] if peers is not None else []
+        self._says, self._says_at = tuple(said), self._dice.randrange(self.spec.slow_polls)
 
     def send(self, shown: Shown) -> None:
         """Let a block be on its way."""
@@ -301,6 +309,8 @@ class StreamedNode:
             parts = (self.chain_id or self.stream.chain_id, self.shows or head.latest)
             if with_slot:
                 parts += (head.safe, self.finalized or head.finalized, _FALSE)
+            if poll % self.spec.slow_polls == self._says_at:
+                parts += self._says
         return Polled(
             t_ns=now_ns + takes_ns,
             started_ns=now_ns,

@@ -11,11 +11,11 @@ from tocsin.lab.detection.watch import Member
 from tocsin.testing.simstream import StreamNode
 
 _CLIENTS: Final = (
-    ("geth", "Geth/v1.16.5-stable/linux-amd64/go1.24"),
-    ("besu", "besu/v25.9.0/linux-x86_64/openjdk-java-21"),
-    ("nethermind", "Nethermind/v1.34.1+abc/linux-x64/dotnet9"),
-    ("reth", "reth/v1.8.2/x86_64-unknown-linux-gnu"),
-    ("erigon", "erigon/3.2.0/linux-amd64/go1.24"),
+    ("geth", "Geth/v1.17.1-stable-0cf5c6b1/linux-amd64/go1.25.1"),
+    ("besu", "besu/v26.6.0/linux-x86_64/openjdk-java-25"),
+    ("nethermind", "Nethermind/v1.37.0+5e8f0b5d/linux-x64/dotnet10.0.0"),
+    ("reth", "reth/v1.11.0-1a2b3c4/x86_64-unknown-linux-gnu"),
+    ("erigon", "erigon/3.4.0/linux-amd64/go1.25.1"),
 )
 _OWN: Final = ((1_200, 0.35), (1_400, 0.4), (1_600, 0.45), (1_800, 0.5))
 _FAR: Final = ((1_800, 0.5), (2_200, 0.6), (2_600, 0.7), (3_000, 0.8))
