@@ -6,7 +6,7 @@ from tocsin import __version__
 from tocsin.detect import REGISTRY
 from tocsin.engine.shown import block
 from tocsin.engine.state import EngineState
-from tocsin.model.settings import Settings
+from tocsin.model.settings import NodeSettings, Settings
 from tocsin.store import Health
 from tocsin.wire import topics
 
@@ -22,36 +22,24 @@ def description(settings: Settings) -> dict[str, object]:
             {
                 "name": chain.name,
                 "id": chain.id,
-                "nodes": [
-                    {
-                        "name": node.name,
-                        "id": node.id,
-                        "endpoint": node.endpoint,
-                        "own": node.own,
-                        "provider": node.provider,
-                        "operator": node.operator,
-                        "client": node.client,
-                        "region": node.region,
-                    }
-                    for node in chain.nodes
-                ],
-                "beacons": [
-                    {
-                        "name": one.node.name,
-                        "id": one.node.id,
-                        "endpoint": one.node.endpoint,
-                        "own": one.node.own,
-                        "provider": one.node.provider,
-                        "operator": one.node.operator,
-                        "client": one.node.client,
-                        "region": one.node.region,
-                        "execution": one.execution,
-                    }
-                    for one in chain.beacons
-                ],
+                "nodes": [_node(node) for node in chain.nodes],
+                "beacons": [{**_node(one.node), "execution": one.execution} for one in chain.beacons],
             }
             for chain in settings.chains
         ],
+    }
+
+
+def _node(node: NodeSettings) -> dict[str, object]:
+    return {
+        "name": node.name,
+        "id": node.id,
+        "endpoint": node.endpoint,
+        "own": node.own,
+        "provider": node.provider,
+        "operator": node.operator,
+        "client": node.client,
+        "region": node.region,
     }
 
 

@@ -1,5 +1,6 @@
 """From the configuration to the values that the parts below take."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,20 +23,8 @@ _OTHERS = (CLIENT_VERSION,)
 
 def endpoint(chain: Chain, node: Node, provider: Provider | None = None) -> Endpoint:
     """Return how one node is reached, and what its calls cost."""
-    return Endpoint(
-        chain=chain.name,
-        node=node.name,
-        url=node.url,
-        ws=node.ws,
-        headers=tuple(node.headers.items()),
-        ca=node.ca,
-        cert=node.cert,
-        key=node.key,
-        proxy=node.proxy,
-        timeout_ns=node.timeout_ns,
-        budget_per_day=node.budget,
-        prices=() if provider is None else tuple(sorted(provider.prices.items())),
-    )
+    prices = () if provider is None else tuple(sorted(provider.prices.items()))
+    return replace(beacon(chain, node), ws=node.ws, prices=prices)
 
 
 def poll_plan(chain: Chain, node: Node) -> PollPlan:
@@ -51,8 +40,8 @@ def poll_plan(chain: Chain, node: Node) -> PollPlan:
     )
 
 
-def beacon(chain: Chain, one: Beacon) -> Endpoint:
-    """Return how one beacon node is reached."""
+def beacon(chain: Chain, one: Beacon | Node) -> Endpoint:
+    """Return how one beacon node is reached, or any node as far as it is no other than one."""
     return Endpoint(
         chain=chain.name,
         node=one.name,
