@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.store_kit import Opener, group, opener, row, state, tail_of
+from tests.support.store_v1 import LAYOUT
 
 from tocsin.errors import SchemaTooNew
 from tocsin.ids import digest
@@ -16,7 +17,7 @@ from tocsin.store import NoticeKind, migrate
 from tocsin.store.schema import VERSION
 from tocsin.testing.clock import ManualClock
 
-V1 = Path(__file__).with_name("store_v1.sql")
+V1 = LAYOUT + Path(__file__).with_name("store_v1.sql").read_text()
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def opened(state_dir: Path) -> Opener:
 def make_v1(state_dir: Path) -> None:
     with closing(sqlite3.connect(state_dir / "tocsin.db")) as db:
         db.execute("PRAGMA journal_mode = WAL")
-        db.executescript(V1.read_text())
+        db.executescript(V1)
         db.commit()
 
 
