@@ -205,6 +205,14 @@ def test_a_corrupt_node_has_no_vote_until_somebody_has_looked_and_its_last_good_
     ack(pool, "node.corrupt_header")
     pool.rounds(2)
     assert (pool.life("n0"), voting(pool)) == (NodeState.PROBATION, 3)
+    pool.alerts.clear()
+    pool.chain.halt("main")
+    pool.rounds(2)
+    pool.answers["n0"] = corrupted()
+    pool.round()
+    pool.answers["n0"] = healthy
+    pool.rounds(3)
+    assert [alert.detector for alert in pool.alerts if alert.detector == "node.corrupt_header"] == [], "doubted anew"
 
 
 # -- wrong chain
