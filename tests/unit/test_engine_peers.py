@@ -69,7 +69,9 @@ def test_a_last_will_is_believed_within_two_ticks() -> None:
 def test_a_last_will_that_is_put_right_at_once_is_nothing() -> None:
     watcher = settled()
     watcher.status("lost")
-    watcher.t_s += 0.5
+    watcher.t_s += 0.25
+    watcher.tick()
+    watcher.t_s += 0.25
     watcher.status("ready")
     watcher.t_s += 0.5
     watcher.run(60)
@@ -122,6 +124,32 @@ def test_a_peer_that_is_ended_while_it_drains_said_goodbye_all_the_same() -> Non
     watcher.status("lost")
     watcher.run(120)
     assert watcher.said == []
+
+
+def test_a_goodbye_is_not_forgotten_for_a_will_that_the_broker_kept() -> None:
+    watcher = settled()
+    watcher.status("draining")
+    watcher.beats = {}
+    watcher.disconnect()
+    watcher.run(5)
+    watcher.connect()
+    watcher.status("lost", kept=True)
+    watcher.run(120)
+    assert watcher.said == []
+    assert watcher.shown == "away"
+
+
+def test_a_goodbye_that_the_broker_kept_by_mistake_is_over_with_the_next_heartbeat() -> None:
+    watcher = Watcher()
+    for _ in range(2):
+        watcher.connect()
+        watcher.status("disconnected", kept=True)
+        watcher.disconnect()
+    watcher.connect()
+    watcher.status("disconnected", kept=True)
+    watcher.beat()
+    watcher.run(1)
+    assert watcher.shown == "alive"
 
 
 def test_a_peer_that_goes_on_after_its_goodbye_is_watched_again() -> None:
@@ -213,6 +241,15 @@ def test_a_standstill_of_our_own_makes_nobody_silent() -> None:
     watcher.tick()
     watcher.run(20)
     assert watcher.said == []
+
+
+def test_a_topic_more_that_is_subscribed_gives_nobody_a_new_grace() -> None:
+    watcher = Watcher()
+    watcher.connect()
+    watcher.run(40)
+    watcher.connect()
+    watcher.run(20)
+    assert watcher.said == [FIRED]
 
 
 def test_a_link_whose_death_is_noticed_late_makes_silence_last_longer() -> None:

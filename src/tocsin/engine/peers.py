@@ -191,7 +191,7 @@ def _state(seen: PeerRecord, since_ns: int, t_ns: int, missed: int) -> PeerState
         return PeerState.AWAY
     if not has_spoken:
         return PeerState.UNHEARD
-    if seen.lost_ns is not None and seen.lost_ns >= since_ns and t_ns - seen.lost_ns >= LOST_NS:
+    if seen.lost_ns is not None and t_ns - seen.lost_ns >= LOST_NS:
         return PeerState.LOST
     return PeerState.SILENT if missed >= _QUIET else PeerState.ALIVE
 
