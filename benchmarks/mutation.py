@@ -2,9 +2,10 @@
 
     python -m benchmarks.mutation [--json] [--only PATTERN]
 
-Every statement of `tocsin.chain` is changed in every way that mutmut knows (operators, constants, arguments, branches), one at a
-time, in a copy of the source tree; the unit and property tests of the chain run against each. A mutant that times out counts as noticed.
-Some survivors change nothing that can be seen, such as the text of a defect's message: the share never reaches 1.
+Every statement of `tocsin.chain` is changed in every way that mutmut knows (operators, constants, arguments, branches),
+one at a time, in a copy of the source tree; the unit and property tests of the chain run against each. A mutant that
+times out counts as noticed. Some survivors change nothing that can be seen, such as the text of a defect's message: the
+share never reaches 1.
 """
 
 import argparse
@@ -65,7 +66,9 @@ def measure(only: str | None) -> dict[str, object]:
         mutmut(folder, "run", "--max-children", str(CHILDREN), *([only] if only else []))
         mutmut(folder, "export-cicd-stats")
         stats = json.loads((folder / "mutants" / "mutmut-cicd-stats.json").read_text())
-        survivors = [line.split(":")[0].strip() for line in mutmut(folder, "results").splitlines() if "survived" in line]
+        survivors = [
+            line.split(":")[0].strip() for line in mutmut(folder, "results").splitlines() if "survived" in line
+        ]
     killed = stats["killed"] + stats["timeout"]
     judged = killed + stats["survived"] + stats["no_tests"] + stats["suspicious"]
     return {

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from tests.support.ticking import Ticking
 
 from tocsin.clock import NS
+from tocsin.engine.cadence import by_slot, evenly
 from tocsin.model.effect import Effect, Pace
 from tocsin.model.event import Event
 from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING
 from tocsin.model.settings import Settings
-from tocsin.engine.cadence import by_slot, evenly
 
 
 def with_slots(settings: Settings) -> Settings:

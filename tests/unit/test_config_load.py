@@ -366,7 +366,7 @@ def test_one_group_is_loaded_with_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ('budget = "50k/day"\n', "tocsin.toml:15: chain.0.node.1.budget: 50k/day is less than the about 108000 calls"),
+        ('budget = "50k/day"\n', "tocsin.toml:15: chain.0.node.1.budget: 50k/day is less than the about 79200 calls"),
         ('budget = "50k/day"\n', "it will be asked more rarely, down to every 1m"),
         ('budget = "5k/day"\n', "even the rarest polls take 7200: it will often not be asked at all"),
         ('[detector."node.lag"]\nclear = { under = 4 }\n', "clear: clears above the limit that fires"),
@@ -403,3 +403,34 @@ def test_what_may_break_a_tie_is_configured_by_chain(tmp_path: Path) -> None:
     assert (chain.trusted, chain.tie_break) == (BlockRef(number=7, hash=pinned), ("trusted", "own"))
     bad = more.replace('"own"', '"luck"')
     assert any("tie_break" in line for line in problems(tmp_path, MINIMAL.replace('profile = "ethereum"', bad)))
+
+
+PROVIDER = '[[provider]]\nname = "alchemy.example"\nbudget = "12M/day"\nprices = { eth_getBlockByNumber = 20 }\n'
+
+
+def test_a_provider_has_a_budget_of_units_and_prices(tmp_path: Path) -> None:
+    [provider] = loaded(tmp_path, MINIMAL + 'provider = "alchemy.example"\n' + PROVIDER).tree.providers
+    assert (provider.name, provider.budget, provider.prices) == (
+        "alchemy.example",
+        12_000_000,
+        {"eth_getBlockByNumber": 20},
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            PROVIDER.replace("alchemy.example", "alchemi.example"),
+            "provider.0.name: no node has the provider alchemi.example (did you mean alchemy.example?)",
+        ),
+        (PROVIDER + PROVIDER, "provider.1.name: the same name is given at"),
+        (PROVIDER.replace("eth_getBlockByNumber", "getblock"), "is not the name of a JSON-RPC method"),
+        (PROVIDER.replace("20", "-1"), "must be at least 0"),
+        (PROVIDER.replace('budget = "12M/day"\n', ""), "provider.0.budget: "),
+        (PROVIDER.replace("[[provider]]", "[provider]"), "write [[provider]]"),
+    ],
+)
+def test_a_wrong_provider_is_reported(tmp_path: Path, more: str, said: str) -> None:
+    found = problems(tmp_path, MINIMAL + 'provider = "alchemy.example"\n' + more)
+    assert any(said in line for line in found), found

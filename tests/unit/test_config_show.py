@@ -103,13 +103,13 @@ def test_the_example_loads_without_a_warning(tmp_path: Path) -> None:
 def test_the_example_has_every_key_and_a_comment_on_each_line() -> None:
     example = tomllib.loads(EXAMPLE.read_text())
     chain = example["chain"][0]
-    shown: dict[tuple[str, ...], Any] = {("chain",): chain, (): example}
+    shown: dict[tuple[str, ...], Any] = {("chain",): chain, ("provider",): example["provider"][0], (): example}
     for kind in ("node", "beacon"):
         shown["chain", kind] = {key for node in chain[kind] for key in node}
     for path, table in TABLES.items():
         assert set(public_keys(table)) == set(shown.get(path) or example[path[0]]), path
     keys = [line for line in EXAMPLE.read_text().splitlines() if "=" in line and not line.lstrip().startswith("#")]
-    repeated = {"name", "url", "warning", "clear", "age", "genesis_hash"}
+    repeated = {"name", "url", "provider", "warning", "clear", "age", "genesis_hash"}
     assert [line for line in keys if "#" not in line and line.split()[0] not in repeated] == []
 
 
@@ -186,7 +186,7 @@ def test_the_reference_has_the_defaults_of_every_detector() -> None:
 
 
 def _header(path: tuple[str, ...]) -> str:
-    return f"[[{'.'.join(path)}]]" if path[0] == "chain" else f"[{path[0]}]"
+    return f"[[{'.'.join(path)}]]" if path[0] in ("chain", "provider") else f"[{path[0]}]"
 
 
 @pytest.mark.parametrize("name", shipped().names())

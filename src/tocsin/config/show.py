@@ -28,6 +28,8 @@ def effective(
     """
     everywhere = trust or {}
     document: Document = tree.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"include"})
+    if not document["provider"]:
+        del document["provider"]
     for table, chain in zip(document["chain"], settings.chains, strict=True):
         for kind in ("node", "beacon"):
             table[kind] = [{key: value for key, value in node.items() if value not in ("", {})} for node in table[kind]]

@@ -223,7 +223,7 @@ class ChainView:
     lone: Lead | None = None
     """The same of the highest head that is linked above the agreed one, whoever shows it."""
     conflicts: tuple[Conflict, ...] = ()
-    """Finalized blocks that contradict each other; one without a node is the agreed head that left the finalized one."""
+    """Finalized blocks that contradict each other; without a node: the agreed head has left the finalized block."""
     head_breaches: tuple[Breach, ...] = ()
     """Rules of the chain that the agreed head itself breaks."""
     fee_median: int | None = None
