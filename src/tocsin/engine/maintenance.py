@@ -7,15 +7,15 @@ explain a lie. The node still counts in the size of its group and in the weight 
 cheaper for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from tocsin.alerting.lifecycle import Moment, withdraw
+from tocsin.alerting.lifecycle import Alerts, Moment, withdraw
 from tocsin.chain import nodelife
 from tocsin.chain.nodelife import NodeLife
 from tocsin.clock import NS
 from tocsin.engine.labels import node_labels
 from tocsin.engine.state import ChainState, Window
-from tocsin.model.alert import Alert
+from tocsin.model.alert import Alert, Labels
 from tocsin.model.event import Commanded
 from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
@@ -56,12 +56,7 @@ def begun(
 ) -> tuple[ChainState, tuple[Alert, ...]]:
     """Return the chain with a node in maintenance, and the alerts that this resolves."""
     labels = node_labels(settings, chain, node)
-    alerts, said = withdraw(
-        state.alerts,
-        lambda tracked: tracked.finding.labels == labels and not tracked.finding.limits.latched,
-        moment,
-        VERB,
-    )
+    alerts, said = _quiet(state.alerts, (labels,), moment)
     observed, _ = withdraw(state.observed, lambda tracked: tracked.finding.labels == labels, moment, VERB)
     lives = state.lives
     if node.name in state.nodes:  # a beacon node has no life of its own
@@ -75,6 +70,26 @@ def begun(
         maintenance={**state.maintenance, node.name: window},
     )
     return after, said
+
+
+def quieted(
+    state: ChainState, settings: Settings, chain: ChainSettings, moment: Moment
+) -> tuple[ChainState, tuple[Alert, ...]]:
+    """Return the chain without alerts that were adopted about nodes in maintenance: a lost state told of them."""
+    if not state.maintenance:
+        return state, ()
+    away = [node_labels(settings, chain, node) for node in chain.everyone if node.name in state.maintenance]
+    alerts, said = _quiet(state.alerts, away, moment)
+    return evolve(state, alerts=alerts), said
+
+
+def _quiet(alerts: Alerts, away: Collection[Labels], moment: Moment) -> tuple[Alerts, tuple[Alert, ...]]:
+    return withdraw(
+        alerts,
+        lambda tracked: tracked.finding.labels in away and not tracked.finding.limits.latched,
+        moment,
+        VERB,
+    )
 
 
 def ended(state: ChainState, names: tuple[str, ...]) -> ChainState:

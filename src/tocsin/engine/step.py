@@ -328,6 +328,9 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
             limits = _limits_of(orphan.detector, settings.detectors)
             own, told = adopt(own, orphan, moment, watched=watched, limits=limits)
         said += told
+    for each in settings.chains if state.orphans else ():
+        chains[each.name], quiet = maintenance.quieted(chains[each.name], settings, each, moment)
+        said += quiet
     return evolve(state, chains=chains, alerts=own, orphans=()), said
 
 
