@@ -29,7 +29,7 @@ async def test_a_daemon_that_was_stopped_blames_no_node_and_goes_on(
     await daemon.until_status(
         lambda now: all(node["polls"] > polls[node["name"]] + 5 for node in now["chains"][0]["nodes"]), "it polls on"
     )
-    await eventually(lambda: heard.states()[-1] == "ready", "it says that it is ready")
+    await eventually(lambda: heard.states()[-1:] == ["ready"], "it says that it is ready")
     assert {event.key[0] for event in heard.events} <= {"self.loop_lag", "self.heartbeat"}
     await strike(nodes, "a")
     await heard.until_fired("node.wrong_chain", "a")

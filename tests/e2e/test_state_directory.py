@@ -181,7 +181,7 @@ async def test_over_another_state_directory_alerts_say_that_they_are_not_kept_un
     (tmp_path / "other").rename(daemon.state_dir)
     told = await daemon.until_status(lambda now: now["store"]["state"] == "degraded", "status tells")
     assert (told["level"], "was replaced while in use" in told["store"]["detail"]) == ("warning", True)
-    await eventually(lambda: heard.states()[-1] == "degraded", "the broker is told")
+    await eventually(lambda: heard.states()[-1:] == ["degraded"], "the broker is told")
     assert "store: not-durable" in daemon.log()
     await strike(nodes, "a")
     assert (await heard.until_fired("node.wrong_chain", "a")).data["durable"] is False
@@ -226,7 +226,7 @@ async def test_on_a_full_disk_alerts_go_on_and_status_tells_until_there_is_space
     await asyncio.to_thread(fill, ballast)
     full = await daemon.until_status(lambda now: now["store"]["state"] == "degraded", "status tells")
     assert "full" in full["store"]["detail"]
-    await eventually(lambda: heard.states()[-1] == "degraded", "the broker is told")
+    await eventually(lambda: heard.states()[-1:] == ["degraded"], "the broker is told")
     for activation in (1, 2):
         await strike(nodes, "a", "b")
         await heard.until_fired("node.wrong_chain", "a", activation=activation)
@@ -239,7 +239,7 @@ async def test_on_a_full_disk_alerts_go_on_and_status_tells_until_there_is_space
         if each.name == "ballast" or each.name.startswith("more-"):
             each.unlink()
     await daemon.until_status(lambda now: now["store"]["state"] == "ok", "the store recovers")
-    await eventually(lambda: heard.states()[-1] == "ready", "the broker is told")
+    await eventually(lambda: heard.states()[-1:] == ["ready"], "the broker is told")
     await strike(nodes, "c")
     await heard.until_fired("node.wrong_chain", "c")
     assert await daemon.stop() == 0
