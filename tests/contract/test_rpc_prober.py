@@ -144,7 +144,7 @@ async def test_nodes_of_one_chain_are_polled_at_shared_instants() -> None:
 async def test_polls_start_on_the_chain_s_instants() -> None:
     async with serving() as node, probing(node.url, poll_ms=80) as (prober, events):
         polls = (await events.until(6))[1:]
-        shift = prober._even.phase_ns + prober._jitter_ns
+        shift = prober._cadence.phase_ns + prober._jitter_ns
     assert all((event.started_ns - shift) % (80 * MS) < MS for event in polls)
     assert [event.started_ns // (80 * MS) for event in polls] == [
         polls[0].started_ns // (80 * MS) + n for n in range(5)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.clock import MS, NS
-from tocsin.engine.cadence import Cadence, by_slot, evenly
+from tocsin.engine.cadence import Cadence, by_slot, evenly, followed
+from tocsin.model.effect import Pace
 
 polls = st.integers(min_value=50 * MS, max_value=60 * NS)
 slots = st.fractions(min_value=4, max_value=40)
@@ -72,3 +73,21 @@ def test_chains_share_few_instants_and_are_spread_over_the_interval(poll: int) -
     assert len(set(phases)) > 10
     assert max(phases) > poll * 3 // 4
     assert phases == [evenly(f"chain-{number}", poll).phase_ns for number in range(200)]
+
+
+@given(poll=polls, per_slot=st.integers(4, 40), arrival=instants, now=instants)
+def test_who_is_looked_at_closer_is_asked_at_every_interval_and_at_the_instants_of_the_others(
+    poll: int, per_slot: int, arrival: int, now: int
+) -> None:
+    slot = per_slot * poll
+    pace = Pace(chain="main", arrival_ns=arrival, urgent=("n",))
+    closer = followed(pace, "main", "n", own=False, poll_ns=poll, slot_ns=slot)
+    others = followed(pace, "main", "o", own=False, poll_ns=poll, slot_ns=slot)
+    assert set(walk(others, now, per_slot)) <= set(walk(closer, now, 3 * per_slot))
+    assert {later - earlier for earlier, later in pairwise(walk(closer, now, 5))} == {poll}
+
+
+@given(poll=polls)
+def test_without_a_pace_or_an_arrival_polls_are_even(poll: int) -> None:
+    for pace in (None, Pace(chain="main", arrival_ns=None, urgent=("n",))):
+        assert followed(pace, "main", "n", own=False, poll_ns=poll, slot_ns=6 * poll) == evenly("main", poll)

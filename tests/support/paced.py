@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from tests.support.ticking import Ticking
 
 from tocsin.clock import NS
-from tocsin.engine.cadence import by_slot, evenly
+from tocsin.engine.cadence import followed
 from tocsin.model.effect import Effect, Pace
 from tocsin.model.event import Event
 from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING
@@ -36,14 +36,17 @@ class Paced(Ticking):
         self.events.clear()
         self.effects.clear()
 
+    @property
+    def owned(self) -> set[str]:
+        return {node.name for node in self.settings.chains[0].nodes if node.own}
+
     def due(self, name: str) -> bool:
         """Whether an instant of the node lies in the tick that ends now."""
         chain = self.settings.chains[0]
         pace = self.paces[-1] if self.paces else None
-        if pace is None or pace.arrival_ns is None or name in pace.urgent:
-            cadence = evenly(chain.name, chain.poll_ns)
-        else:
-            cadence = by_slot(chain.poll_ns, chain.block_time_ns, pace.arrival_ns)
+        cadence = followed(
+            pace, chain.name, name, own=name in self.owned, poll_ns=chain.poll_ns, slot_ns=chain.block_time_ns
+        )
         return cadence.at_or_before(self.now) > self.now - chain.tick_ns
 
     def run(self, seconds: float) -> None:

@@ -33,11 +33,11 @@ def test_check_says_in_one_line_what_a_good_configuration_amounts_to(
     for argv in (["check"], ["check", str(file)], ["check", "--config", str(file)]):
         assert run(["config", *argv]) == 0
         out, err = capsys.readouterr()
-        assert out == f"ok: 1 chain, 2 nodes, 2 groups, {len(REGISTRY)} detectors; about 216k calls a day\n"
+        assert out == f"ok: 1 chain, 2 nodes, 2 groups, {len(REGISTRY)} detectors; about 187k calls a day\n"
         assert err == ""
 
 
-@pytest.mark.parametrize(("poll", "said"), [("1s", "389k"), ("100ms", "3.5M"), ("10m", "1k")])
+@pytest.mark.parametrize(("poll", "said"), [("1s", "317k"), ("100ms", "2.6M"), ("10m", "1k")])
 def test_check_estimates_calls_as_people_say_them(
     file: Path, capsys: pytest.CaptureFixture[str], poll: str, said: str
 ) -> None:

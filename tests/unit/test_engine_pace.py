@@ -16,7 +16,7 @@ SETTLED_S = 60 * SLOT_S
 
 def settled(delay_s: float = DELAY_S) -> Paced:
     delays = [round((delay_s + at / 10) * NS) for at in range(3)]
-    pool = Paced(with_slots(settings_for(("a", "b", "c"))), delays_ns=delays)
+    pool = Paced(with_slots(settings_for(("a", "b", "c"), own=())), delays_ns=delays)
     pool.run(SETTLED_S)
     assert pool.alerts == []
     pool.started.clear()
@@ -84,3 +84,13 @@ def test_a_chain_without_a_slot_clock_is_polled_evenly() -> None:
     pool.run(10 * SLOT_S)
     assert pool.paces == []
     assert set(gaps(pool, "n0")) == {2.0}
+
+
+def test_an_own_node_is_asked_at_every_interval() -> None:
+    pool = Paced(with_slots(settings_for(("a", "b", "c"), own=(0,))))
+    pool.run(SETTLED_S)
+    pool.started.clear()
+    pool.run(10 * SLOT_S)
+    assert 59 <= len(pool.started["n0"]) <= 61
+    assert 39 <= len(pool.started["n1"]) <= 41
+    assert set(pool.started["n1"]) <= set(pool.started["n0"])

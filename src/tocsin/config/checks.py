@@ -29,9 +29,9 @@ _LARGEST_PEM = 1 << 20
 _SEVERITIES = ("info", "warning", "critical")
 
 
-def calls_per_day(chain: ChainSettings) -> int:
-    """Estimate the JSON-RPC calls that each node of a chain gets a day when nothing is wrong."""
-    polls = at_rest(chain).per(DAY_NS)
+def calls_per_day(chain: ChainSettings, *, own: bool) -> int:
+    """Estimate the JSON-RPC calls that a node of a chain gets a day when nothing is wrong."""
+    polls = at_rest(chain, own=own).per(DAY_NS)
     return polls * CALLS_PER_POLL + min(polls, DAY_NS // chain.block_time_ns) * CALLS_PER_SLOT
 
 
@@ -156,7 +156,7 @@ def warn_of_pools(settings: Settings, tree: Tree, document: Document, problems: 
 
 
 def _warn_of_node(chain: ChainSettings, node: Node, path: Path, document: Document, problems: Problems) -> None:
-    needed = calls_per_day(chain)
+    needed = calls_per_day(chain, own=node.own)
     if node.budget is not None and node.budget < needed:
         where = (*path, "budget")
         sparsest = sparsest_ns(chain.block_time_ns, chain.poll_ns)

@@ -2,7 +2,8 @@
 
 Evenly, every `poll_ns`. Or locked to the slots of the chain: half an interval after a block is expected, one and a half
 after it, then every second interval until the next block. At 2 s and 12 s that is +1, +3, +7 and +11 s: four polls that
-see more than six spread evenly, because the first two lie where something happens.
+see more than six spread evenly, because the first two lie where something happens. Own nodes, which cost nothing, are
+polled at every interval.
 """
 
 import random
@@ -10,6 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from tocsin.clock import MS
+from tocsin.model.effect import Pace
 from tocsin.model.settings import ChainSettings
 
 _GRID_NS = 50 * MS
@@ -57,9 +59,11 @@ def is_by_slot(chain: ChainSettings) -> bool:
     return chain.genesis_time_s is not None and chain.block_time_ns >= 4 * chain.poll_ns
 
 
-def at_rest(chain: ChainSettings) -> Cadence:
-    """Return the cadence of a chain on which nothing is wrong, but for its phase."""
-    return by_slot(chain.poll_ns, chain.block_time_ns, 0) if is_by_slot(chain) else evenly(chain.name, chain.poll_ns)
+def at_rest(chain: ChainSettings, *, own: bool) -> Cadence:
+    """Return the cadence of a node of a chain on which nothing is wrong, but for its phase."""
+    if own or not is_by_slot(chain):
+        return evenly(chain.name, chain.poll_ns)
+    return by_slot(chain.poll_ns, chain.block_time_ns, 0)
 
 
 def sparsest_ns(block_time_ns: int, poll_ns: int) -> int:
@@ -68,6 +72,16 @@ def sparsest_ns(block_time_ns: int, poll_ns: int) -> int:
     Five block times, 60 s on Ethereum: what a node then misses is found before the chain is called halted.
     """
     return _FLOOR_PACES * max(block_time_ns, poll_ns)
+
+
+def followed(pace: Pace | None, chain: str, node: str, *, own: bool, poll_ns: int, slot_ns: int) -> Cadence:
+    """Return the cadence of one node of a chain under a pace; without one, the even one. Own nodes cost nothing."""
+    if pace is None or pace.arrival_ns is None:
+        return evenly(chain, poll_ns)
+    if own or node in pace.urgent:
+        # The instants of the slots and those between them: who is asked more often is still asked with the others.
+        return Cadence(period_ns=poll_ns, phase_ns=(pace.arrival_ns + poll_ns // 2) % poll_ns)
+    return by_slot(poll_ns, slot_ns, pace.arrival_ns)
 
 
 def by_slot(poll_ns: int, slot_ns: int, arrival_ns: int) -> Cadence:

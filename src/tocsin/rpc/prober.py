@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tocsin.clock import MS, NS, EngineClock
-from tocsin.engine.cadence import by_slot, evenly
+from tocsin.engine.cadence import evenly, followed
 from tocsin.model.effect import Fetch, Pace
 from tocsin.model.event import Event, Polled
 from tocsin.model.observation import (
@@ -71,6 +71,8 @@ class PollPlan:
     poll_ns: int
     slot_ns: int
     """How often `slot_calls` are asked: the block time. Where that is shorter than `poll_ns`, in every poll."""
+    own: bool = False
+    """Whether polls cost nothing: then there is one at every interval."""
     slot_calls: tuple[str, ...] = (SAFE, FINALIZED, SYNCING)
     slow_calls: tuple[str, ...] = ()
     """What is asked one by one, each every `slow_ns`."""
@@ -100,7 +102,7 @@ class Prober:
         self._session = session
         self._clock = clock
         self._lag = lag
-        self._even = self._cadence = evenly(plan.chain, plan.poll_ns)
+        self._cadence = evenly(plan.chain, plan.poll_ns)
         self._jitter_ns = plan.jitter_ns(seed)
         self._floor_ns = plan.floor_ns or plan.poll_ns // 4
         self._wanted = False
@@ -122,9 +124,9 @@ class Prober:
 
     def follow(self, pace: Pace) -> None:
         """Poll as the engine says from now on."""
-        self._is_urgent = self.plan.node in pace.urgent
-        by_pace = pace.arrival_ns is not None and not self._is_urgent
-        self._cadence = by_slot(self.plan.poll_ns, self.plan.slot_ns, pace.arrival_ns or 0) if by_pace else self._even
+        plan = self.plan
+        self._is_urgent = plan.node in pace.urgent
+        self._cadence = followed(pace, plan.chain, plan.node, own=plan.own, poll_ns=plan.poll_ns, slot_ns=plan.slot_ns)
         _release(self._waiter)
 
     async def run(self, emit: Callable[[Event], None]) -> None:

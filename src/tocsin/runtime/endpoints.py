@@ -32,6 +32,7 @@ def poll_plan(chain: Chain, node: Node) -> PollPlan:
     return PollPlan(
         chain=chain.name,
         node=node.name,
+        own=node.own,
         poll_ns=chain.poll_ns,
         slot_ns=max(chain.block_time_ns, chain.poll_ns),
         slot_calls=(*(tag for tag in (SAFE, FINALIZED) if tag in chain.tags), SYNCING),

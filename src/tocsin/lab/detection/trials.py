@@ -1,7 +1,7 @@
 """How long after a fault its alert comes: hundreds of trials, each with a phase and a seed of its own."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -52,13 +52,13 @@ def _settings(members: tuple[Member, ...]) -> Settings:
 def trial(kind: Kind, seed: int) -> Found:
     """Run one trial."""
     dice = random.Random(f"{kind.name}/{seed}")  # noqa: S311 - a seeded simulation
-    heard: list[tuple[int, Alert]] = []
+    heard: list[tuple[int, int, Alert]] = []
     members = kind.pool()
     watch = Watch(
         members,
         StreamSpec(seed=dice.randrange(2**32), first_slot=9_000_000 + dice.randrange(100_000)),
         _settings(members),
-        said=lambda at, alert: heard.append((at, alert)),
+        said=lambda at, alert: heard.append((at, _polls(watch, kind, watch.answered), alert)),
     )
     # The phase between polls and slots, and the fault's between two polls. The latter's in the slot is spread evenly
     # over the trials (golden ratio): it moves the latency by a whole slot, and chance alone would leave gaps.
@@ -68,15 +68,20 @@ def trial(kind: Kind, seed: int) -> Found:
     while watch.now_ns < slots_ns + into_ns:
         watch.round()
     before = len(heard)
-    at_ns, polls = slots_ns + into_ns, watch.polls
+    at_ns, polls = slots_ns + into_ns, _polls(watch, kind, watch.asked)
     kind.strike(watch, at_ns, dice)
-    while watch.now_ns < at_ns + _PATIENCE_S * NS and not any(_counts(kind, alert) for _, alert in heard[before:]):
+    while watch.now_ns < at_ns + _PATIENCE_S * NS and not any(_counts(kind, alert) for _, _, alert in heard[before:]):
         watch.round()
-    others = tuple(f"{alert.detector} {subject_of(alert)}" for _, alert in heard if not _counts(kind, alert))
-    first = next(((at, alert) for at, alert in heard[before:] if _counts(kind, alert)), None)
+    others = tuple(f"{alert.detector} {subject_of(alert)}" for _, _, alert in heard if not _counts(kind, alert))
+    first = next(((at, count) for at, count, alert in heard[before:] if _counts(kind, alert)), None)
     if first is None:
         return Found(after_ns=None, polls=None, others=others)
-    return Found(after_ns=first[0] - at_ns, polls=watch.polls - polls, others=others)
+    return Found(after_ns=first[0] - at_ns, polls=first[1] - polls, others=others)
+
+
+def _polls(watch: Watch, kind: Kind, counted: Mapping[str, int]) -> int:
+    """Return how many polls of the subject are counted so far; of the chain every interval is one."""
+    return counted.get(kind.subject, 0) if kind.subject else watch.polls
 
 
 def _counts(kind: Kind, alert: Alert) -> bool:

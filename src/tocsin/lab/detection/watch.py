@@ -15,10 +15,11 @@ from tocsin.config.problems import Problems
 from tocsin.config.registry import registry_of
 from tocsin.config.secrets import Sources
 from tocsin.detect import REGISTRY
+from tocsin.engine.cadence import Cadence, followed
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
 from tocsin.model.alert import Alert
-from tocsin.model.effect import AlertChanged, Fetch
+from tocsin.model.effect import AlertChanged, Fetch, Pace
 from tocsin.model.event import Booted, ConfigRevised, Event, Fetched, Polled, Ticked
 from tocsin.model.observation import Fault, FaultKind, Part, hash_of
 from tocsin.model.settings import Settings
@@ -65,7 +66,10 @@ def settings_of(members: Sequence[Member], profile: str = CHAIN) -> Settings:
 
 @dataclass(slots=True)
 class Watch:
-    """One pool under the engine. `round` polls every node once; `said` hears of each alert that fires or gets worse."""
+    """One pool under the engine, its nodes polled when the engine wants them polled, as the prober does it.
+
+    `round` lets one poll interval pass; `said` hears of each alert that fires or gets worse.
+    """
 
     members: Sequence[Member]
     spec: StreamSpec
@@ -77,11 +81,22 @@ class Watch:
     state: EngineState = field(default_factory=EngineState)
     now_ns: int = _START_NS
     polls: int = 0
+    """Poll intervals that have passed."""
+    asked: dict[str, int] = field(default_factory=dict)
+    """Polls of each node that were started."""
+    answered: dict[str, int] = field(default_factory=dict)
+    """Polls of each node that came back, with an answer or without."""
+    _pace: Pace | None = None
+    _own: frozenset[str] = frozenset()
+    _starts: dict[str, int] = field(default_factory=dict)
+    """A change of pace never brings two polls closer than a quarter of the interval, as with the prober."""
+    _slots: dict[str, int] = field(default_factory=dict)
     _sought: list[Fetch] = field(default_factory=list)
     _late: list[Polled | Fetched] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.stream = SimStream(self.spec, [member.node for member in self.members], epoch_ns=self.now_ns)
+        self._own = frozenset(member.node.name for member in self.members if member.own)
         self.take(Booted(t_ns=self.now_ns, wall_ns=self.wall_ns, boot="sim", version=__version__))
         self.take(ConfigRevised(t_ns=self.now_ns, settings=self.settings))
 
@@ -92,21 +107,24 @@ class Watch:
 
     def take(self, event: Event) -> None:
         """Let the engine decide one event."""
+        if isinstance(event, Polled):
+            self.answered[event.node] = event.poll
         done = step(self.state, event)
         self.state = done.state
         for effect in done.effects:
             if isinstance(effect, Fetch):
                 self._sought.append(effect)
+            elif isinstance(effect, Pace):
+                self._pace = effect
             elif isinstance(effect, AlertChanged) and effect.alert.reason in ("fired", "raised"):
                 self.said(self.now_ns, effect.alert)
 
     def round(self) -> None:
-        """Poll every node, tick as the daemon does when something came in, and wait for the next poll."""
+        """Poll the nodes that are due, tick as the daemon does when something came in, until the interval is over."""
         chain = self.settings.chains[0]
         begin, end = self.now_ns, self.now_ns + chain.poll_ns
         self.polls += 1
-        with_slot = self.polls % (chain.block_time_ns // chain.poll_ns) == 1
-        answers = sorted(self.stream.poll(begin, self.polls, with_slot=with_slot), key=attrgetter("t_ns"))
+        answers = sorted(self._polled(begin, end), key=attrgetter("t_ns"))
         coming: list[Polled | Fetched] = list(merge(self._late, answers, key=attrgetter("t_ns")))
         self._late = []
         self.now_ns = begin
@@ -126,6 +144,25 @@ class Watch:
             if (self.now_ns - _START_NS) % NS == 0:
                 self.take(Ticked(t_ns=self.now_ns, wall_ns=self.wall_ns, chain=""))
         self._late = coming
+
+    def _polled(self, begin: int, end: int) -> Iterator[Polled]:
+        """Yield what the polls give that start in an interval: one of each node at most."""
+        chain = self.settings.chains[0]
+        due = sorted((self._cadence(name).after(begin - 1), name) for name in self.stream.nodes)
+        for at, name in due:
+            if at < end and at - self._starts.get(name, 0) >= chain.poll_ns // 4:
+                self._starts[name] = at
+                self.stream.grow(at)
+                count = self.asked[name] = self.asked.get(name, 0) + 1
+                slot, before = at // chain.block_time_ns, self._slots.get(name)
+                self._slots[name] = slot
+                yield self.stream.nodes[name].polled(at, count, with_slot=slot != before)
+
+    def _cadence(self, name: str) -> Cadence:
+        chain = self.settings.chains[0]
+        return followed(
+            self._pace, chain.name, name, own=name in self._own, poll_ns=chain.poll_ns, slot_ns=chain.block_time_ns
+        )
 
     def _answered(self) -> Iterator[Fetched]:
         for effect in self._sought:
