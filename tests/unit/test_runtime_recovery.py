@@ -11,10 +11,11 @@ from tests.support.pool import healthy, settings_for
 from tests.support.ticking import Ticking, fails
 
 from tocsin.clock import NS
+from tocsin.detect.node_lag import LagParams
 from tocsin.engine.codec import encode_event, encode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
-from tocsin.model.alert import AlertState
+from tocsin.model.alert import AlertState, Over
 from tocsin.model.event import Booted, ConfigRejected, ConfigRevised, Event, Ticked
 from tocsin.model.observation import FaultKind
 from tocsin.runtime.core import Core
@@ -72,7 +73,8 @@ def outage(rounds: int = 14, *, heal: bool = False) -> list[Event]:
 
 def lagging() -> list[Event]:
     """A node that falls behind and catches up: pending for a poll, then firing, then resolved."""
-    pool = Ticking(settings_for(("a", "b", "c")), keep_events=True)
+    twice = LagParams(warning=Over(over=3, polls=2))
+    pool = Ticking(settings_for(("a", "b", "c"), **{"node.lag": twice}), keep_events=True)
     pool.rounds(8)
     pool.nodes["n0"].view.freeze()
     while not pool.alerts:
