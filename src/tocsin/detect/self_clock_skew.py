@@ -1,9 +1,9 @@
 """Our clock is so far off that verdicts suffer: head ages, slots, signatures and certificates are judged by it.
 
-Time servers tell it exactly. Without them the heads of the chains tell a part: a block cannot be from the future, so a
-clock by which most blocks are is behind, by that much at least. A clock that is ahead only makes all blocks look late,
-as do slow nodes: that is said as a warning, when every chain shows it, steadily and by more than its blocks take to be
-seen. It takes a chain with a slot clock; on others a block's time is what its maker writes.
+Time servers tell it exactly. Without them the heads of chains with a slot clock tell a part; on others a block's time is
+what its maker writes. A block cannot be from the future, so a clock by which most blocks are is behind, by that much at
+least. A clock that is ahead only makes all blocks look late, as do slow nodes: that is said as a warning, when every
+chain shows it, steadily and by more than its blocks take to be seen.
 """
 
 from collections.abc import Iterator
@@ -58,9 +58,9 @@ def skew_by_heads(ages: tuple[HeadAges, ...], lateness_ns: int) -> int | None:
 
     Every chain has to bear it out, the one that shows the least decides: timestamps of one chain may be odd.
     """
-    if not ages:
+    shown = [_shown(each, lateness_ns) for each in ages if each.by_slot]
+    if not shown:
         return None
-    shown = [_shown(each, lateness_ns) for each in ages]
     if all(each > 0 for each in shown):
         return min(shown)
     return max(shown) if all(each < 0 for each in shown) else 0
@@ -72,8 +72,6 @@ def _shown(each: HeadAges, lateness_ns: int) -> int:
     if median < 0:
         return -median
     late = median - each.pace_ns - lateness_ns
-    if not each.by_slot:
-        return 0
     # Nodes that catch up show old blocks too, but ever less old ones.
     is_steady = ordered[-1] - ordered[0] <= 2 * each.pace_ns + lateness_ns
     return -late if late > 0 and is_steady else 0
