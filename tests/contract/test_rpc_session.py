@@ -406,6 +406,7 @@ async def test_a_connection_that_we_closed_under_an_exchange_is_no_defect() -> N
             await answer.content.readany()
         with pytest.raises(RuntimeError) as late:
             await client.post(node.url)
+        answer.close()
     assert [fault_of(error.value).kind for error in (cut, late)] == [FaultKind.RESET] * 2
 
 
