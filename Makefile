@@ -46,7 +46,7 @@ $(STAMPS)/demo: requirements.txt requirements-dev.txt pyproject.toml
 	@touch $@
 
 test: lint types imports wheel $(STAMPS)/anvil
-	$(BIN)/pytest -q $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n 2 $(PYTEST_ARGS)
 
 test-slow: $(STAMPS)/tocsin $(STAMPS)/anvil system
 	$(BIN)/pytest -q -m slow --timeout=3600 -o faulthandler_timeout=3000 $(PYTEST_ARGS)
