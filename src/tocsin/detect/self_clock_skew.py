@@ -1,9 +1,9 @@
 """Our clock is so far off that verdicts suffer: head ages, slots, signatures and certificates are judged by it.
 
-Time servers tell it exactly. Without them the heads of chains with a slot clock tell a part; on others a block's time is
-what its maker writes. A block cannot be from the future, so a clock by which most blocks are is behind, by that much at
-least. A clock that is ahead only makes all blocks look late, as do slow nodes: that is said as a warning, when every
-chain shows it, steadily and by more than its blocks take to be seen.
+Time servers tell it exactly. Without them the heads of chains with a slot clock tell a part; on others a block's time
+is what its maker writes. A block cannot be from the future, so a clock by which most blocks are is behind, by that
+much at least. A clock that is ahead only makes all blocks look late, as do slow nodes: that is said as a warning,
+when every chain shows it, steadily and by more than its blocks take to be seen.
 """
 
 from collections.abc import Iterator
