@@ -315,7 +315,7 @@ def own_pool(step_s: float, *, genesis_time_s: int | None = None) -> Pool:
     return pool
 
 
-@pytest.mark.parametrize(("step_s", "severity"), [(0, None), (-1, None), (-5, "critical"), (60, None)])
+@pytest.mark.parametrize(("step_s", "severity"), [(0, None), (-1, None), (-5, None), (-20, "critical"), (60, None)])
 def test_heads_from_the_future_tell_that_the_clock_is_behind(step_s: float, severity: str | None) -> None:
     said = {(alert.detector, alert.severity.value) for alert in own_pool(step_s).alerts}
     assert said == ({("self.clock_skew", severity)} if severity else set())

@@ -1,9 +1,9 @@
 """Our clock is so far off that verdicts suffer: head ages, slots, signatures and certificates are judged by it.
 
-Time servers tell it exactly. Without them the heads of chains with a slot clock tell a part; on others a block's time
-is what its maker writes. A block cannot be from the future, so a clock by which most blocks are is behind, by that
-much at least. A clock that is ahead only makes all blocks look late, as do slow nodes: that is said as a warning,
-when every chain shows it, steadily and by more than its blocks take to be seen.
+Time servers tell it exactly. Without them the heads of the chains tell a part: a block cannot be from the future, so
+a clock by which most blocks are is behind, by that much at least; where a chain has no slot clock, its makers may
+write 15 s ahead. A clock that is ahead only makes all blocks look late, as do slow nodes: that is said as a warning,
+when every chain shows it, steadily and by more than its blocks take to be seen, and takes a chain with a slot clock.
 """
 
 from collections.abc import Iterator
@@ -17,6 +17,8 @@ from tocsin.model.host import HeadAges
 from tocsin.model.view import SelfView
 
 ID = "self.clock_skew"
+_WRITTEN_AHEAD_NS = 15 * NS
+"""How far ahead a maker of blocks may write their time where no slots tell it (go-ethereum takes them so)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +60,9 @@ def skew_by_heads(ages: tuple[HeadAges, ...], lateness_ns: int) -> int | None:
 
     Every chain has to bear it out, the one that shows the least decides: timestamps of one chain may be odd.
     """
-    shown = [_shown(each, lateness_ns) for each in ages if each.by_slot]
-    if not shown:
+    if not ages:
         return None
+    shown = [_shown(each, lateness_ns) for each in ages]
     if all(each > 0 for each in shown):
         return min(shown)
     return max(shown) if all(each < 0 for each in shown) else 0
@@ -69,8 +71,11 @@ def skew_by_heads(ages: tuple[HeadAges, ...], lateness_ns: int) -> int | None:
 def _shown(each: HeadAges, lateness_ns: int) -> int:
     ordered = sorted(each.ages_ns)
     median = ordered[len(ordered) // 2]
-    if median < 0:
-        return -median
+    future = -median - (0 if each.by_slot else _WRITTEN_AHEAD_NS)
+    if future > 0:
+        return future
+    if not each.by_slot:
+        return 0
     late = median - each.pace_ns - lateness_ns
     # Nodes that catch up show old blocks too, but ever less old ones.
     is_steady = ordered[-1] - ordered[0] <= 2 * each.pace_ns + lateness_ns
