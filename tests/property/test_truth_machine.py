@@ -13,7 +13,7 @@ from tests.support.ticking import Ticking, fails
 from tocsin.chain.agreement import Circumstances, Decision, agree, agree_finalized, break_tie
 from tocsin.chain.count import QUORUM_GROUPS
 from tocsin.chain.dispute import Ruling
-from tocsin.chain.groups import Groups, group_nodes, without
+from tocsin.chain.groups import group_nodes
 from tocsin.chain.tree import HeaderTree, Window, insert, missing, prune, relation
 from tocsin.engine.codec import encode_state
 from tocsin.model.alert import Grade
@@ -140,7 +140,7 @@ class Truth(RuleBasedStateMachine):
             broken = break_tie(decision, [ruling], self.tree, self.shown, self.groups, before, 1, how)
             assert broken.agreement.grade is not Grade.QUORUM, "a broken tie is no quorum"
             assert (broken.agreement.explanation == decision.agreement.explanation) == (broken == decision)
-            self.check_supported(before, broken, without(self.groups, out))
+            self.check_supported(before, broken)
 
     def check_move(self, before: Agreement, decision: Decision) -> None:
         block = decision.agreement.block
@@ -151,20 +151,17 @@ class Truth(RuleBasedStateMachine):
         if before.block is not None:
             assert block.number >= before.block.number
             assert decision.reorg is None
-        self.check_supported(before, decision, self.groups)
+        self.check_supported(before, decision)
 
-    def check_supported(self, before: Agreement, decision: Decision, groups: Groups) -> None:
-        """A head that moved is one that at least two groups have at or below what they show.
-
-        Who is ruled out is no part of its group any more: the rest of it speaks for itself.
-        """
+    def check_supported(self, before: Agreement, decision: Decision) -> None:
+        """A head that moved is one that at least two groups have at or below what they show."""
         block = decision.agreement.block
         if block is None or (before.block is not None and before.block.hash == block.hash):
             return
         stands = {label: relation(self.tree, self.tree.headers[shown], block) for label, shown in self.shown.items()}
         having = {label for label, found in stands.items() if isinstance(found, Level | Ahead)}
-        count = sum(2 * len(having & set(group.nodes)) > len(group.nodes) for group in groups.groups)
-        assert count >= QUORUM_GROUPS, "the agreed head never follows fewer than two groups"
+        groups = sum(2 * len(having & set(group.nodes)) > len(group.nodes) for group in self.groups.groups)
+        assert groups >= QUORUM_GROUPS, "the agreed head never follows fewer than two groups"
 
     @rule()
     def finals_are_counted(self) -> None:

@@ -189,6 +189,13 @@ def test_one_group_that_is_left_after_a_tie_break_does_not_move_the_head() -> No
     assert "B" in decision.agreement.explanation
 
 
+def test_what_is_left_of_a_provider_whose_other_node_was_ruled_out_is_no_vote() -> None:
+    groups = group_nodes([node("A"), node("B1", "B"), node("B2", "B"), node("C")])
+    decision = ruled(groups, "A=1003 B1=1003 B2=1004f C=1004f", held(998), ruling("B2", "C"))
+    assert shown(decision) == (Grade.UNCORROBORATED, 998)
+    assert (decision.agreement.voting_groups, decision.agreement.groups) == (1, 3)
+
+
 @pytest.mark.parametrize("out", [(), ("A", "B", "C", "D"), ("X",)])
 def test_a_ruling_on_nobody_or_on_everybody_decides_nothing(out: tuple[str, ...]) -> None:
     decision = ruled(families("A= B= C= D="), "A=1003 B=1002 C=1004f D=1004f", held(998), ruling(*out))

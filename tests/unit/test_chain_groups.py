@@ -71,7 +71,7 @@ def test_client_families_are_told_apart_by_name_alone_and_unknown_ones_are_none(
     assert groups.families == 2
 
 
-def test_without_some_nodes_the_rest_of_a_group_votes_on_and_an_empty_group_is_gone() -> None:
+def test_a_group_keeps_its_size_without_some_of_its_nodes_and_is_gone_without_all_of_them() -> None:
     left = without(pool("P1=P P2=P O A"), {"P1", "O"})
-    assert left.groups == (Group(id="A", nodes=("A",)), Group(id="P1+P2", nodes=("P2",)))
-    assert left.nodes == 2
+    assert left.groups == (Group(id="A", nodes=("A",)), Group(id="P1+P2", nodes=("P1", "P2")))
+    assert left.nodes == 3

@@ -125,17 +125,16 @@ def break_tie(
     for ruling in useful(rulings, votes):
         left = without(groups, ruling.out)
         rest = {node: name for node, name in votes.items() if node not in ruling.out}
+        again = agree(tree, rest, left, previous, t_ns, circumstances)
+        grade, voting = again.agreement.grade, again.agreement.voting_groups
         if len(left.groups) < QUORUM_GROUPS:
-            again = evolve(split, agreement=evolve(split.agreement, grade=Grade.UNCORROBORATED))
-        else:
-            again = agree(tree, rest, left, previous, t_ns, circumstances)
-        grade = again.agreement.grade
+            again, grade = split, Grade.UNCORROBORATED
         if grade is Grade.SPLIT:
             continue
         agreement = evolve(
             again.agreement,
             grade=Grade.MAJORITY if grade is Grade.QUORUM else grade,
-            voting_groups=sum(any(node in rest for node in group.nodes) for group in left.groups),
+            voting_groups=voting,
             groups=len(groups.groups),
             explanation=words(ruling),
         )

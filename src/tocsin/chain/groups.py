@@ -65,13 +65,13 @@ def group_nodes(
 
 
 def without(groups: Groups, names: Collection[str]) -> Groups:
-    """Return the groups without some nodes: what is left of a group votes on; where nothing is left it is gone."""
-    left = (replace(group, nodes=tuple(name for name in group.nodes if name not in names)) for group in groups.groups)
-    return replace(
-        groups,
-        groups=tuple(group for group in left if group.nodes),
-        nodes=sum(name not in names for group in groups.groups for name in group.nodes),
-    )
+    """Return the groups that have a node left without these; a group that keeps one keeps its size.
+
+    Who is ruled out is silent, as if it had not answered: what is left of its group has a vote only if it is more than
+    half of the whole group.
+    """
+    kept = tuple(group for group in groups.groups if any(name not in names for name in group.nodes))
+    return replace(groups, groups=kept, nodes=sum(len(group.nodes) for group in kept))
 
 
 def _is_bound(one: NodeSettings, other: NodeSettings, vote_by: tuple[str, ...]) -> bool:
