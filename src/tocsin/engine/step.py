@@ -50,6 +50,9 @@ STILL_NS = 2 * NS
 """Chains are looked at every second, or at every poll where that is rarer. Twice that long without a look means that
 this process stood still: it was stopped, or its machine was, clocks and all."""
 
+_DEFAULTS = {detector.id: detector.params() for detector in SELF_DETECTORS}
+"""For settings that name no Params, as tests make them; frozen, so that one of each is enough."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -209,9 +212,11 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
         peers=others,
     )
     findings = tuple(
-        finding
-        for detector in SELF_DETECTORS
-        for finding in detector.run(view, settings.detectors.get(detector.id) or detector.params())
+        [
+            finding
+            for detector in SELF_DETECTORS
+            for finding in detector.run(view, settings.detectors.get(detector.id) or _DEFAULTS[detector.id])
+        ]
     )
     subjects = {
         view.labels: Subject(sample=state.tick),

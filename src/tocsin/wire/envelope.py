@@ -241,7 +241,6 @@ def rfc3339(wall_ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
 
 
-_SCALARS = frozenset({str, int, bool, float, type(None)})
 _NESTS = (dict, list, tuple, set, frozenset, Mapping)
 """The abstract class comes last: nearly nothing has to be asked whether it is one, which is slow."""
 
@@ -251,7 +250,10 @@ def plain(value: object, depth: int = 0) -> object:
 
     Text that is no Unicode and nesting that is too deep come from nodes; both are made harmless, never an error.
     """
-    if type(value) in _SCALARS or not isinstance(value, _NESTS):
+    kind = type(value)
+    if kind is str or kind is int or value is None or kind is bool:  # nearly everything, so asked first
+        return _scalar(value)
+    if not isinstance(value, _NESTS):
         return _block(value) if isinstance(value, BlockRef) else _scalar(value)
     if depth == _DEEPEST:
         return "(nested too deeply)"
@@ -264,6 +266,8 @@ def plain(value: object, depth: int = 0) -> object:
 def _scalar(value: object) -> object:
     if type(value) is str:
         return _text(value)
+    if type(value) is int:
+        return value if -_EXACT < value < _EXACT else _digits(value)
     match value.value if isinstance(value, Enum) else value:
         case None | bool() | float() as same:
             return same

@@ -130,9 +130,16 @@ class Codec:
     def _load_dataclass(self, kind: Any) -> Load:
         hints = typing.get_type_hints(kind)
         fields = {f.name: self._load(hints[f.name]) for f in dataclasses.fields(kind)}
+        scalars = {f.name: hints[f.name] for f in dataclasses.fields(kind) if hints[f.name] in _SCALARS}
 
         def load(plain: Any, blobs: Mapping[str, bytes]) -> Any:
-            return kind(**{name: fields[name](item, blobs) for name, item in plain.items() if name != _TAG})
+            values = {}
+            for name, item in plain.items():
+                if scalars.get(name) is type(item):  # most of them, and each saves a call
+                    values[name] = item
+                elif name != _TAG:
+                    values[name] = fields[name](item, blobs)
+            return kind(**values)
 
         return load
 

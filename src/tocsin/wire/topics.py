@@ -45,6 +45,7 @@ def chain_head(chain: str) -> str:
     return f"chain/{name(chain)}/head"
 
 
+@lru_cache(maxsize=4096)
 def node(chain: str, node_name: str) -> str:
     """Return where the state of one node is told."""
     return f"node/{name(chain)}/{name(node_name)}"
