@@ -211,11 +211,12 @@ class SimStream:
 
     def descends(self, block_hash: str, ancestor: str, *, within: int = 128) -> bool:
         """Say whether a block is another one or descends from it, as far as so many blocks tell."""
+        wanted = self._by_hash.get(ancestor)
         for _ in range(within):
             if block_hash == ancestor:
                 return True
             shown = self._by_hash.get(block_hash)
-            if shown is None:
+            if shown is None or (wanted is not None and shown.block.slot <= wanted.block.slot):
                 return False
             block_hash = str(shown.block.header["parentHash"])
         return False

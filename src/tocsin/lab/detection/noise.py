@@ -96,7 +96,7 @@ def noise(seed: int, days: float) -> Noise:
                     watch.stream.nodes[name].down = True
         watch.round()
     _judge(found, heard, outages)
-    found.polls = rounds * len(members)
+    found.polls = sum(watch.asked.values())
     found.own_days = days * sum(member.own for member in members)
     found.provider_days = days * sum(not member.own for member in members)
     found.heads, found.unsupported = support.heads, len(support.unsupported)
