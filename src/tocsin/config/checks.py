@@ -11,7 +11,7 @@ from tocsin.config.locate import Path
 from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import public_key
 from tocsin.config.secrets import ConfiguredSecret, ConfiguredUrl, Sources, readable_by_others
-from tocsin.config.tree import Beacon, Mqtt, Node, Tree
+from tocsin.config.tree import Asked, Mqtt, Node, Tree
 from tocsin.config.values import budget_text
 from tocsin.engine.cadence import at_rest, sparsest_ns
 from tocsin.model.alert import Over, Under
@@ -197,7 +197,7 @@ def _warn_of_limits(params: Any, path: Path, document: Document, problems: Probl
         problems.warn(document.place(where), where, "clears above the limit that fires: it would flap")
 
 
-def _owners(tree: Tree) -> Iterator[tuple[Path, Mqtt | Node | Beacon]]:
+def _owners(tree: Tree) -> Iterator[tuple[Path, Mqtt | Asked]]:
     if tree.mqtt is not None:
         yield ("mqtt",), tree.mqtt
     for index, chain in enumerate(tree.chains):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tocsin.config.load import Loaded
-from tocsin.config.tree import Beacon, Chain, Node, Tree
+from tocsin.config.tree import Asked, Chain, Tree
 
 _RESTART = ("site", "name", "environment", "state_dir", "runtime_dir")
 """Of [watchdog]: topics, labels, files and sockets of a running daemon are named by them."""
@@ -88,11 +88,11 @@ def _chains(tree: Tree) -> dict[str, Chain]:
     return {chain.name: chain for chain in tree.chains}
 
 
-def _nodes(tree: Tree) -> dict[tuple[str, str], Node | Beacon]:
+def _nodes(tree: Tree) -> dict[tuple[str, str], Asked]:
     return {(chain.name, node.name): node for chain in tree.chains for node in chain.everyone}
 
 
-def _keys(old: Chain | Node | Beacon, new: Chain | Node | Beacon) -> tuple[str, ...]:
+def _keys(old: Chain | Asked, new: Chain | Asked) -> tuple[str, ...]:
     fields = type(old).model_fields
     if type(old) is not type(new):
         return ("kind",)

@@ -11,7 +11,7 @@ from tocsin.config.documents import Document
 from tocsin.config.locate import Path
 from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import SELF, TRUST, Registry, given, table_of
-from tocsin.config.tree import Beacon, Chain, Mqtt, Node, Tree
+from tocsin.config.tree import Asked, Chain, Mqtt, Node, Tree
 from tocsin.config.wording import describe_value
 from tocsin.model.block import BlockRef
 from tocsin.model.settings import BaseFeeRule, BeaconSettings, ChainSettings, HostSettings, NodeSettings, Settings
@@ -26,7 +26,7 @@ SHORTEST_BEACON_TIMEOUT = duration_ns("1s")
 
 SELF_PROVIDER = "self"
 
-Asked = TypeVar("Asked", Node, Beacon)
+AnyAsked = TypeVar("AnyAsked", bound=Asked)
 
 Overrides = Mapping[str, Mapping[str, Any]]
 """Detector id to the fields that a table sets."""
@@ -56,7 +56,9 @@ def complete(tree: Tree, folder: FilePath) -> Tree:
     return tree.model_copy(update={"watchdog": watchdog, "chains": chains, "mqtt": mqtt, "host": host})
 
 
-def _node(node: Asked, chain: Chain, site: str, folder: FilePath, shortest: DurationNs = SHORTEST_TIMEOUT) -> Asked:
+def _node(
+    node: AnyAsked, chain: Chain, site: str, folder: FilePath, shortest: DurationNs = SHORTEST_TIMEOUT
+) -> AnyAsked:
     provider = node.provider or (SELF_PROVIDER if node.own else node.url.host or SELF_PROVIDER)
     derived = {
         "provider": provider,
@@ -67,7 +69,7 @@ def _node(node: Asked, chain: Chain, site: str, folder: FilePath, shortest: Dura
     return node.model_copy(update={**derived, **_tls_files(node, folder)})
 
 
-def _tls_files(owner: Node | Beacon | Mqtt, folder: FilePath) -> dict[str, str]:
+def _tls_files(owner: Asked | Mqtt, folder: FilePath) -> dict[str, str]:
     names = {key: getattr(owner, key) for key in ("ca", "cert", "key")}
     return {key: _absolute(name, folder) for key, name in names.items() if name is not None}
 
@@ -187,9 +189,9 @@ def settings_of(
     )
 
 
-def tls_endpoints(tree: Tree) -> dict[str, Node | Beacon | Mqtt]:
+def tls_endpoints(tree: Tree) -> dict[str, Asked | Mqtt]:
     """Return who shows a certificate, by scheme, host and port; what is behind a proxy is not looked at."""
-    found: dict[str, Node | Beacon | Mqtt] = {}
+    found: dict[str, Asked | Mqtt] = {}
     for chain in tree.chains:
         for node in chain.everyone:
             for url in (node.url, node.ws if isinstance(node, Node) else None):
@@ -256,7 +258,7 @@ def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSetti
     )
 
 
-def _node_settings(node: Node | Beacon) -> NodeSettings:
+def _node_settings(node: Asked) -> NodeSettings:
     return NodeSettings(
         name=node.name,
         id=node.id,

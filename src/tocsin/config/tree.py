@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tocsin.clock import NS
-from tocsin.config.secrets import BeaconUrl, BrokerUrl, ConfiguredSecret, NodeUrl, ProxyUrl, WebsocketUrl
+from tocsin.config.secrets import BeaconUrl, BrokerUrl, ConfiguredSecret, ConfiguredUrl, NodeUrl, ProxyUrl, WebsocketUrl
 from tocsin.config.values import (
     BlockHash,
     Budget,
@@ -122,15 +122,13 @@ class Journal(_Table):
     """A segment starts with a snapshot; a restart replays at most this much."""
 
 
-class Node(_Table):
-    """One RPC endpoint of a chain. Tags say what it shares with others: what shares a fate is one vote."""
+class Asked(_Table):
+    """What is asked and votes, a node or a beacon node; each says again what it means differently."""
 
     name: Name
     """Unique within the chain."""
-    url: NodeUrl
-    """http, https or ipc:///path."""
-    ws: WebsocketUrl | None = None
-    """Where new heads are announced: a wake-up for the poll, never a vote."""
+    url: ConfiguredUrl
+    """Where it answers."""
     headers: Mapping[HeaderName, ConfiguredSecret] = {}
     """Sent with every request; values are treated as secrets."""
     ca: FileName | None = None
@@ -160,6 +158,15 @@ class Node(_Table):
     id: NodeId = ""
     """Global id, equal on every watchdog that watches this node. Default: `<site>.<name>`."""
 
+
+class Node(Asked):
+    """One RPC endpoint of a chain. Tags say what it shares with others: what shares a fate is one vote."""
+
+    url: NodeUrl
+    """http, https or ipc:///path."""
+    ws: WebsocketUrl | None = None
+    """Where new heads are announced: a wake-up for the poll, never a vote."""
+
     @model_validator(mode="after")
     def _consistent(self) -> "Node":
         secure = self.url.scheme == "https" or (self.ws is not None and self.ws.scheme == "wss")
@@ -169,7 +176,7 @@ class Node(_Table):
         return self
 
 
-class Beacon(_Table):
+class Beacon(Asked):
     """A node of the consensus layer, asked over REST, and held against its execution client and other beacon nodes."""
 
     name: Name
@@ -178,34 +185,12 @@ class Beacon(_Table):
     """http or https; the paths of the interface go below it."""
     execution: Name | None = None
     """The node of this chain that it drives."""
-    headers: Mapping[HeaderName, ConfiguredSecret] = {}
-    """Sent with every request; values are treated as secrets."""
-    ca: FileName | None = None
-    """PEM file of the authority that signed the node's certificate."""
-    cert: FileName | None = None
-    """PEM file of a client certificate."""
-    key: FileName | None = None
-    """PEM file of its key, unencrypted; left out when `cert` holds both."""
-    proxy: ProxyUrl | None = None
-    """HTTP proxy for this node; it resolves the node's name itself."""
     timeout_ns: Annotated[Duration, Within("50ms", "1m")] = Field(DurationNs(0), alias="timeout")
     """Deadline of one poll, all its requests together. Default: the chain's poll, 1s at least."""
-    own: bool = False
-    """Run by you: judged by stricter limits."""
-    provider: Tag = ""
-    """Who runs the machine. Default: `self` for own nodes, the URL's host for others."""
-    operator: Tag = ""
-    """Who runs the node. Default: the provider."""
     client: Tag = ""
     """The software, such as lighthouse or teku."""
-    region: Tag = ""
-    """Where it stands."""
-    host: Tag = ""
-    """The machine, where nodes share one."""
     budget: Budget | None = None
     """Requests that may be spent; past it the node is not asked, which is no reproach to it."""
-    id: NodeId = ""
-    """Global id, equal on every watchdog that watches this node. Default: `<site>.<name>`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Beacon":
@@ -294,7 +279,7 @@ class Chain(_Table):
     """Params of detectors on this chain alone; they go before those of [detector]."""
 
     @property
-    def everyone(self) -> tuple[Node | Beacon, ...]:
+    def everyone(self) -> tuple[Asked, ...]:
         """All that is asked: nodes and beacon nodes."""
         return (*self.nodes, *self.beacons)
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from tocsin.clock import NS
 from tocsin.config.resolve import tls_endpoints
-from tocsin.config.tree import Beacon, Chain, Journal, Mqtt, Node, Provider, Tree, Watchdog
+from tocsin.config.tree import Asked, Beacon, Chain, Journal, Mqtt, Node, Provider, Tree, Watchdog
 from tocsin.engine.cadence import sparsest_ns
 from tocsin.model.observation import FINALIZED, SAFE, SYNCING
 from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
@@ -41,7 +41,7 @@ def poll_plan(chain: Chain, node: Node) -> PollPlan:
     )
 
 
-def beacon(chain: Chain, one: Beacon | Node) -> Endpoint:
+def beacon(chain: Chain, one: Asked) -> Endpoint:
     """Return how one beacon node is reached, or any node as far as it is no other than one."""
     return Endpoint(
         chain=chain.name,
