@@ -361,3 +361,12 @@ def test_two_nodes_that_finalized_differently_at_the_start_are_both_named() -> N
     decision = agree_finalized(SEEN, heads, pool("A B"), NOTHING, T)
     assert (decision.agreement.grade, decision.agreement.block) == (Grade.SPLIT, None)
     assert [conflict.node for conflict in decision.conflicts] == ["A", "B"]
+
+
+def test_who_puts_a_known_hash_at_another_height_does_not_speak_of_that_block() -> None:
+    for wrong in (1, 900, 1005, 2**62):
+        for liar in "ABC":
+            heads = finalized("A=962 B=962 C=962")
+            heads[liar] = BlockRef(number=wrong, hash=heads[liar].hash)
+            decision = agree_finalized(SEEN, heads, pool(THREE), held("930"), T)
+            assert (decision.agreement.grade, decision.agreement.block) == (Grade.QUORUM, finalized("A=962")["A"])

@@ -79,22 +79,28 @@ def deepest(tree: HeaderTree, votes: Sequence[Point], least: int) -> Tip | None:
     """Return the deepest block that at least `least` votes have at or below their heads.
 
     Always steps down from the highest block, so that all who come by a block are there when it is looked at. A walk
-    ends where the tree ends: a head without known ancestors supports itself alone.
+    ends where the tree ends: a head without known ancestors supports itself alone. Who puts a known hash at another
+    height does not speak of that block: a height is voted for like a hash.
     """
     if len(votes) < least:
         return None
-    frontier: dict[str, tuple[Point, tuple[int, ...]]] = {}
+    frontier: dict[tuple[int, str], tuple[Point, tuple[int, ...]]] = {}
     for index, point in enumerate(votes):
-        frontier[point.hash] = (point, (*frontier.get(point.hash, (point, ()))[1], index))
+        _join(frontier, point, (index,))
     while frontier:
         block, holders = max(frontier.values(), key=_height)
         if len(holders) >= least:
             return Tip(block, tuple(sorted(holders)))
-        del frontier[block.hash]
+        del frontier[block.number, block.hash]
         below = parent(tree, block)
-        if below is not None:
-            frontier[below.hash] = (below, (*frontier.get(below.hash, (below, ()))[1], *holders))
+        if below is not None and below.number < block.number:
+            _join(frontier, below, holders)
     return None
+
+
+def _join(frontier: dict[tuple[int, str], tuple[Point, tuple[int, ...]]], block: Point, holders: Sequence[int]) -> None:
+    key = (block.number, block.hash)
+    frontier[key] = (block, (*frontier.get(key, (block, ()))[1], *holders))
 
 
 def _height(entry: tuple[Point, tuple[int, ...]]) -> tuple[int, str]:
