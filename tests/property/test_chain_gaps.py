@@ -89,3 +89,20 @@ def test_a_gap_counts_to_the_nearest_unit_and_shorter_ones_as_one() -> None:
 def test_too_few_gaps_say_nothing() -> None:
     assert p99(after(*[5 * SLOT] * (LEAST - 1))) == USUAL
     assert p99(after(*[5 * SLOT] * LEAST)) == 5
+
+
+def test_the_count_that_fills_the_memory_halves_it_and_drops_what_came_once() -> None:
+    almost = after(*[SLOT] * (FULL - 2), 5 * SLOT)
+    assert (almost.counts, almost.total) == ((FULL - 2, 0, 0, 0, 1), FULL - 1)
+    halved = after(SLOT, start=almost)
+    assert (halved.counts, halved.total) == (((FULL - 1) // 2,), (FULL - 1) // 2)
+
+
+@pytest.mark.parametrize(
+    ("total", "chance"),
+    # A hundredth, three roots of it, both rounded down, and one for the rounding.
+    [(256, 2 + 3 + 1), (1_000, 10 + 9 + 1), (2_000, 20 + 12 + 1), (2_047, 20 + 12 + 1)],
+)
+def test_gaps_longer_than_chance_explains_are_usual_and_not_one_fewer(total: int, chance: int) -> None:
+    assert p99(after(*[SLOT] * (total - chance), *[3 * SLOT] * chance)) == 1
+    assert p99(after(*[SLOT] * (total - chance - 1), *[3 * SLOT] * (chance + 1))) == 3

@@ -49,6 +49,7 @@ def block(
         (7, 15_000_001, 30_000_000, 8),  # rises by one wei at least
         (7, 14_999_999, 30_000_000, 7),  # and need not fall
         (7, 0, 30_000_000, 7),
+        (2**53 + 1, 30_000_000, 30_000_000, 2**53 + 1 + 2**50),  # whole wei, however large the fee
     ],
 )
 def test_the_base_fee_follows_from_the_block_before(fee: int, used: int, limit: int, right: int) -> None:
@@ -91,6 +92,12 @@ def test_a_fee_that_cannot_be_derived_is_no_breach(parent: Header | None, chain:
     assert breaches(block(11, fee=5), parent, chain) == ()
 
 
+@pytest.mark.parametrize("field", ["base_fee", "gas_used", "gas_limit"])
+def test_a_parent_that_lacks_any_part_of_the_rule_tells_no_fee(field: str) -> None:
+    assert next_base_fee(replace(block(10), **{field: None}), EIP1559) is None
+    assert breaches(block(11, fee=5), replace(block(10), **{field: None}), CHAIN) == ()
+
+
 def test_an_unverified_header_breaks_nothing() -> None:
     odd = replace(block(11, fee=5, late_s=1), verification=Verification.CANNOT_VERIFY)
     assert breaches(odd, block(10), CHAIN) == ()
@@ -108,6 +115,22 @@ def test_time_goes_on_from_block_to_block(late_s: int, slots: bool, is_breach: b
     chain = CHAIN if slots else replace(CHAIN, genesis_time_s=None)
     found = breaches(block(11, late_s=late_s), block(10), chain)
     assert [one.rule for one in found] == ([Rule.ORDER] if is_breach else [])
+    for one in found:
+        earliest = block(10).timestamp + (1 if slots else 0)
+        assert (one.shown, one.right) == (block(11, late_s=late_s).timestamp, earliest)
+
+
+def test_every_rule_that_a_header_breaks_is_told_at_once() -> None:
+    wrong = block(11, fee=5, late_s=-20)
+    assert [one.rule for one in breaches(wrong, block(10), CHAIN)] == [Rule.SLOT, Rule.ORDER, Rule.BASE_FEE]
+    assert [one.rule for one in breaches(wrong, None, CHAIN)] == [Rule.SLOT]
+
+
+@given(st.integers(0, 2**58), st.integers(1, 11))
+def test_a_time_between_slots_is_told_to_the_second_however_far_away_it_is(slot: int, off: int) -> None:
+    right = GENESIS_S + 12 * slot
+    odd = replace(block(11), timestamp=right + off)
+    assert breaches(odd, None, CHAIN) == (Breach(rule=Rule.SLOT, shown=right + off, right=right),)
 
 
 def test_missed_slots_and_the_first_block_are_no_breach() -> None:

@@ -7,7 +7,6 @@ Source: Ethereum yellow paper, appendix B. Fields arrive as hex text, so the wor
 _STRING = 0x80
 _LIST = 0xC0
 _SHORT = 55
-_BYTES_OF_LENGTH = 8
 
 
 def prefix(length: int, offset: int = _STRING) -> str:
@@ -15,8 +14,6 @@ def prefix(length: int, offset: int = _STRING) -> str:
     if length <= _SHORT:
         return f"{offset + length:02x}"
     size = (length.bit_length() + 7) // 8
-    if size > _BYTES_OF_LENGTH:
-        raise OverflowError(f"a payload of {length} bytes cannot be encoded")
     return f"{offset + _SHORT + size:02x}{length:0{2 * size}x}"
 
 
