@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 
 import pytest
-from tests.support.chains import NOTHING, chain, header, node, tree
+from tests.support.chains import NOTHING, chain, header, node, pool, tree
 
 from tocsin.chain.agreement import Circumstances, Decision, agree, break_tie
+from tocsin.chain.count import needed
 from tocsin.chain.dispute import TIE_BREAKERS, Ruling
 from tocsin.chain.groups import Groups, group_nodes
+from tocsin.chain.tree import insert
 from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef
 from tocsin.model.view import Agreement
@@ -73,6 +75,24 @@ def test_who_catches_up_on_another_branch_contradicts_all_the_same() -> None:
     assert shown(counted(families("A= B="), "A=1001 B=1000f", circumstances=late)) == (Grade.SPLIT, 998)
 
 
+def test_a_head_beside_the_agreed_one_contradicts_it_though_nothing_links_the_two() -> None:
+    lone = header(1000, "lone")
+    beside = agree(insert(SEEN, lone), {"A": head("1000"), "B": lone.hash}, families("A= B="), held(1000), 7)
+    assert shown(beside) == (Grade.SPLIT, 1000)
+    below = header(999, "lone")
+    behind = agree(insert(SEEN, below), {"A": head("1000"), "B": below.hash}, families("A= B="), held(1000), 7)
+    assert shown(behind) == (Grade.UNCORROBORATED, 1000)
+
+
+def test_a_head_that_is_not_linked_yet_may_turn_out_to_decide_between_two() -> None:
+    one, other, third = header(1005, "one"), header(1005, "other"), header(1003, "third")
+    heads = {"A": one.hash, "B": other.hash, "C": third.hash}
+    waiting = agree(tree([one, other, third]), heads, families("A= B= C="), NOTHING, 7)
+    assert shown(waiting) == (Grade.UNCORROBORATED, None)
+    in_vain = Circumstances(overdue=[third.hash])
+    assert shown(agree(tree([one, other, third]), heads, families("A= B= C="), NOTHING, 7, in_vain))[0] is Grade.SPLIT
+
+
 # -- client families
 
 
@@ -133,6 +153,17 @@ def test_a_wrong_majority_at_a_fork_ends_in_a_split_and_not_in_a_quorum() -> Non
 
 def test_two_groups_cannot_be_asked_for_more_than_both() -> None:
     assert shown(counted(families("A= B="), "A=1001 B=1001", held(998), Circumstances(raised=True)))[0] is Grade.QUORUM
+
+
+@pytest.mark.parametrize(
+    ("nodes", "ordinary", "raised"),
+    [("A", 1, 1), ("A B", 2, 2), ("A B C", 2, 3), ("A B C D", 3, 4), ("A B C D E", 3, 4), ("A B1=B B2=B B3=B", 2, 2)],
+)
+def test_a_quorum_is_more_than_half_of_the_groups_and_one_more_where_asked_for(
+    nodes: str, ordinary: int, raised: int
+) -> None:
+    assert needed(pool(nodes)) == ordinary
+    assert needed(pool(nodes), raised=True) == raised
 
 
 def test_the_explanation_says_that_a_fork_asks_for_more() -> None:
@@ -201,6 +232,17 @@ def test_a_ruling_on_nobody_or_on_everybody_decides_nothing(out: tuple[str, ...]
     decision = ruled(families("A= B= C= D="), "A=1003 B=1002 C=1004f D=1004f", held(998), ruling(*out))
     assert shown(decision) == (Grade.SPLIT, 998)
     assert decision.ruling is None
+
+
+def test_a_ruling_on_silent_nodes_makes_no_quorum_of_those_who_are_left() -> None:
+    decision = ruled(families("A= B= C= D= E="), "A=1003 B=1003 C=1004f", held(998), ruling("D", "E"))
+    assert shown(decision) == (Grade.SPLIT, 998)
+    assert decision.ruling is None
+
+
+def test_whoever_is_ruled_out_is_named_in_order() -> None:
+    decision = ruled(families("A= B= C= D="), "A=1003 B=1002 C=1004f D=1004f", held(998), ruling("C", "D"))
+    assert decision.agreement.explanation.endswith("ruled out: C, D")
 
 
 def test_tie_breakers_are_asked_in_order_and_the_first_that_decides_is_named() -> None:

@@ -13,7 +13,7 @@ where two are configured, it makes a `majority` and no quorum.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from tocsin.chain.count import QUORUM_GROUPS, Poll, Tip, count, deepest, distinct, quorum, ref
+from tocsin.chain.count import QUORUM_GROUPS, Poll, count, deepest, distinct, quorum, ref
 from tocsin.chain.dispute import Ruling, is_split, useful, words
 from tocsin.chain.groups import Groups, without
 from tocsin.chain.tree import HeaderTree, Point, is_bridgeable, relation, reorg
@@ -158,9 +158,9 @@ def agree_finalized(
     poll = count(tree, votes, groups, raised=circumstances.raised)
     tip = quorum(poll)
     held = previous.block
-    revoked = tip is not None and held is not None and _contradicts(tree, tip.block, held)
-    rises = tip is not None and not revoked and (held is None or tip.block.number > held.number)
-    block = ref(tip.block) if tip is not None and rises else held
+    revoked = tip is not None and held is not None and _contradicts(tree, tip, held)
+    rises = tip is not None and not revoked and (held is None or tip.number > held.number)
+    block = ref(tip) if tip is not None and rises else held
     conflicts = _conflicts(tree, votes, block)
     is_disputed = revoked or (bool(conflicts) and tip is None)
     grade, why = (Grade.SPLIT, CONTRADICTION) if is_disputed else _grade(poll, tip, circumstances)
@@ -192,7 +192,7 @@ def _unmoved(previous: Agreement, groups: Groups) -> Agreement:
 def _decide(poll: Poll, previous: Agreement, t_ns: int, circumstances: Circumstances) -> Decision:
     tip = quorum(poll)
     held = previous.block
-    joined = None if tip is None or held is None else relation(poll.tree, tip.block, held)
+    joined = None if tip is None or held is None else relation(poll.tree, tip, held)
     block = _moved(tip, held, joined)
     grade, why = _graded(poll, tip, held, block, circumstances)
     left = block is not None and held is not None and block.hash != held.hash
@@ -206,34 +206,34 @@ def _decide(poll: Poll, previous: Agreement, t_ns: int, circumstances: Circumsta
     )
 
 
-def _moved(tip: Tip | None, held: BlockRef | None, joined: Relation | None) -> Point | None:
+def _moved(tip: Point | None, held: BlockRef | None, joined: Relation | None) -> Point | None:
     """Return the block to publish, given how the tip stands to the one that is held.
 
     Down the same chain it never moves, so a lower block must be known to be on another one. A block at the same height
     or above that has a quorum is taken at once: on a chain faster than the polls most heads come without their parents.
     """
     if tip is None or held is None:
-        return held if tip is None else tip.block
+        return held if tip is None else tip
     match joined:
         case Level() | Behind():
             return held
         case Unlinked(ahead=ahead) if ahead < 0:
             return held
         case _:
-            return tip.block
+            return tip
 
 
 def _graded(
-    poll: Poll, tip: Tip | None, held: BlockRef | None, block: Point | None, circumstances: Circumstances
+    poll: Poll, tip: Point | None, held: BlockRef | None, block: Point | None, circumstances: Circumstances
 ) -> tuple[Grade, str]:
     if is_split(poll, tip, held):
         return Grade.SPLIT, CONTRADICTION
-    if tip is not None and block is not None and isinstance(relation(poll.tree, tip.block, block), Unlinked):
+    if tip is not None and block is not None and isinstance(relation(poll.tree, tip, block), Unlinked):
         return Grade.UNCORROBORATED, UNLINKED  # frozen, and what has a quorum now is not known to be on the same chain
     return _grade(poll, tip, circumstances)
 
 
-def _grade(poll: Poll, tip: Tip | None, circumstances: Circumstances) -> tuple[Grade, str]:
+def _grade(poll: Poll, tip: Point | None, circumstances: Circumstances) -> tuple[Grade, str]:
     """Grade what is counted, contradictions aside, and say why it is no quorum."""
     if not poll.votes:
         return Grade.BLIND, ""
@@ -243,7 +243,7 @@ def _grade(poll: Poll, tip: Tip | None, circumstances: Circumstances) -> tuple[G
         enough = len(poll.votes) >= poll.needed
         fewer = circumstances.raised and len(poll.votes) > len(poll.groups.groups) // 2
         return Grade.UNCORROBORATED, UNLINKED if enough else RAISED if fewer else TOO_FEW
-    families = _concurring(poll, tip.block, circumstances.family_lag)
+    families = _concurring(poll, tip, circumstances.family_lag)
     if len(families) >= min(_FAMILIES, poll.groups.families):
         return Grade.QUORUM, ""
     return Grade.MAJORITY, f"of the client families only {', '.join(sorted(families)) or 'unnamed ones'} agree"
@@ -270,9 +270,9 @@ def _fresh(poll: Poll, block: Point | None) -> BlockRef | None:
     if block is None or poll.needed <= QUORUM_GROUPS:
         return None
     tip = deepest(poll.tree, [vote for _, vote in poll.votes], QUORUM_GROUPS)
-    if tip is None or not isinstance(relation(poll.tree, tip.block, block), Ahead):
+    if tip is None or not isinstance(relation(poll.tree, tip, block), Ahead):
         return None
-    return ref(tip.block)
+    return ref(tip)
 
 
 def _pending(poll: Poll, block: Point | None) -> tuple[str, ...]:

@@ -16,14 +16,6 @@ QUORUM_GROUPS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Tip:
-    """The deepest block that enough voters have, and those who have it (positions in the list of votes)."""
-
-    block: Point
-    voters: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Poll:
     """One count: what each node shows, and each voting group with its vote, in the order of the groups."""
 
@@ -52,7 +44,7 @@ def count(
     heads: Mapping[str, Point],
     groups: Groups,
     *,
-    raised: bool = False,
+    raised: bool,
     overdue: Collection[str] = (),
     late: Collection[str] = (),
 ) -> Poll:
@@ -66,16 +58,15 @@ def _ballot(tree: HeaderTree, heads: Mapping[str, Point], group: Group) -> Point
     """Return what a group votes for: the deepest block that more than half of its nodes have."""
     if len(group.nodes) == 1:
         return heads.get(group.nodes[0])
-    tip = deepest(tree, [heads[node] for node in group.nodes if node in heads], len(group.nodes) // 2 + 1)
-    return None if tip is None else tip.block
+    return deepest(tree, [heads[node] for node in group.nodes if node in heads], len(group.nodes) // 2 + 1)
 
 
-def quorum(poll: Poll) -> Tip | None:
+def quorum(poll: Poll) -> Point | None:
     """Return the deepest block with a quorum."""
     return deepest(poll.tree, [block for _, block in poll.votes], poll.needed)
 
 
-def deepest(tree: HeaderTree, votes: Sequence[Point], least: int) -> Tip | None:
+def deepest(tree: HeaderTree, votes: Sequence[Point], least: int) -> Point | None:
     """Return the deepest block that at least `least` votes have at or below their heads.
 
     Always steps down from the highest block, so that all who come by a block are there when it is looked at. A walk
@@ -84,27 +75,23 @@ def deepest(tree: HeaderTree, votes: Sequence[Point], least: int) -> Tip | None:
     """
     if len(votes) < least:
         return None
-    frontier: dict[tuple[int, str], tuple[Point, tuple[int, ...]]] = {}
-    for index, point in enumerate(votes):
-        _join(frontier, point, (index,))
+    frontier: dict[tuple[int, str], tuple[Point, int]] = {}
+    for point in votes:
+        _join(frontier, point, 1)
     while frontier:
-        block, holders = max(frontier.values(), key=_height)
-        if len(holders) >= least:
-            return Tip(block, tuple(sorted(holders)))
-        del frontier[block.number, block.hash]
+        block, holders = frontier.pop(max(frontier))
+        if holders >= least:
+            return block
         below = parent(tree, block)
         if below is not None and below.number < block.number:
             _join(frontier, below, holders)
     return None
 
 
-def _join(frontier: dict[tuple[int, str], tuple[Point, tuple[int, ...]]], block: Point, holders: Sequence[int]) -> None:
+def _join(frontier: dict[tuple[int, str], tuple[Point, int]], block: Point, holders: int) -> None:
     key = (block.number, block.hash)
-    frontier[key] = (block, (*frontier.get(key, (block, ()))[1], *holders))
-
-
-def _height(entry: tuple[Point, tuple[int, ...]]) -> tuple[int, str]:
-    return (entry[0].number, entry[0].hash)
+    _, others = frontier.get(key, (block, 0))
+    frontier[key] = (block, others + holders)
 
 
 def opposes(poll: Poll, one: Point, other: Point) -> bool:

@@ -8,8 +8,9 @@ broken, and by what.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
-from tocsin.chain.count import QUORUM_GROUPS, Poll, Tip, distinct, opposes
+from tocsin.chain.count import QUORUM_GROUPS, Poll, distinct, opposes
 from tocsin.chain.tree import Point, relation
 from tocsin.model.block import BlockRef
 from tocsin.model.view import Ahead, Behind, Level, Unlinked
@@ -28,7 +29,7 @@ class Ruling:
     why: str
 
 
-def is_split(poll: Poll, tip: Tip | None, held: BlockRef | None) -> bool:
+def is_split(poll: Poll, tip: Point | None, held: BlockRef | None) -> bool:
     """Whether heads contradict each other and no branch can get a quorum from those who vote.
 
     Nodes at the tip or behind it may still follow one of the branches: two that race for the next block before a third
@@ -41,7 +42,7 @@ def is_split(poll: Poll, tip: Tip | None, held: BlockRef | None) -> bool:
     if tip is None:
         sides = {node: head for node, head in poll.heads.items() if not _is_far_behind(poll, head, held)}
     else:
-        stands = {point.hash: relation(poll.tree, point, tip.block) for point in distinct(poll.heads.values())}
+        stands = {point.hash: relation(poll.tree, point, tip) for point in distinct(poll.heads.values())}
         for node, head in poll.heads.items():
             match stands[head.hash]:
                 case Ahead():
@@ -58,7 +59,7 @@ def _is_far_behind(poll: Poll, block: Point, held: BlockRef | None) -> bool:
 
 
 def _is_disputed(poll: Poll, tops: Sequence[Point]) -> bool:
-    return any(opposes(poll, one, other) for at, one in enumerate(tops) for other in tops[at + 1 :])
+    return any(opposes(poll, one, other) for one, other in combinations(tops, 2))
 
 
 def _support(poll: Poll, sides: dict[str, Point], undecided: set[str], top: Point) -> int:
