@@ -17,6 +17,7 @@ from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.resolver import Resolver
 from tocsin.runtime.supervisor import Supervisor
 from tocsin.runtime.watch import Watch
+from tocsin.runtime.watched import Means
 
 
 def configuration(node: Node) -> str:
@@ -47,7 +48,9 @@ async def only_polls(request: Request) -> None:
 async def watching(tmp_path: Path, node: Node) -> AsyncIterator[tuple[Watch, asyncio.Queue[Event]]]:
     clock, emitted = EngineClock(SystemClock()), asyncio.Queue[Event]()
     supervisor, resolver = Supervisor(clock=SystemClock()), Resolver(SystemClock())
-    watch = Watch(supervisor, clock=clock, resolver=resolver, lag=LoopLag(clock), emit=emitted.put_nowait)
+    watch = Watch(
+        Means(supervisor=supervisor, clock=clock, resolver=resolver, lag=LoopLag(clock), emit=emitted.put_nowait)
+    )
     async with asyncio.TaskGroup() as group:
         await watch.apply(loaded(tmp_path, configuration(node)).tree)
         supervisor.spawn("fetch", watch.run_fetches)
@@ -125,7 +128,7 @@ async def test_a_reload_replaces_what_differs_and_leaves_the_rest_with_its_conne
             assert watch._watched["sim", "a"].session is sessions["sim", "a"]
             await watch.apply(loaded(tmp_path, pool({"b": two})).tree)
             assert [bill[:2] for bill in watch.bills()] == [("sim", "b")]
-            assert [name for name in watch._supervisor.names if name.startswith("poll sim/a")] == []
+            assert [name for name in watch._means.supervisor.names if name.startswith("poll sim/a")] == []
 
 
 async def test_a_reload_grants_no_budget_twice_and_a_changed_one_begins_anew(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tocsin.rpc.resolver import Resolver
 from tocsin.runtime.supervisor import Supervisor
 from tocsin.runtime.ticker import Ticker
 from tocsin.runtime.watch import Watch
+from tocsin.runtime.watched import Means
 from tocsin.testing import FaultProxy, ManualClock, VirtualLoop, serve_nodes
 from tocsin.testing.simworld import SimWorld
 
@@ -83,7 +84,7 @@ async def _watched(scenario: Scenario, engine: Engine, world: SimWorld, tree: Tr
         supervisor.spawn(f"boot {engine.boots}", lambda: come_back(down_ns), finite=True)
 
     world.restart = restart
-    watch = Watch(supervisor, clock=time, resolver=Resolver(engine.clock), lag=lag, emit=take)
+    watch = Watch(Means(supervisor=supervisor, clock=time, resolver=Resolver(engine.clock), lag=lag, emit=take))
     ticker = Ticker(time, lag, state=lambda: engine.state, emit=take)
     supervisor.spawn("ticks", lambda: ticker.run(lambda: None))
     supervisor.spawn("fetches", watch.run_fetches)

@@ -48,6 +48,7 @@ from tocsin.runtime.tail import REFILLED, Tail
 from tocsin.runtime.ticker import Ticker
 from tocsin.runtime.verbs import Verbs
 from tocsin.runtime.watch import Watch
+from tocsin.runtime.watched import Means
 from tocsin.store import Exported, Group, Mode, Origin, Store
 from tocsin.wire.envelope import Origin as Speaker
 
@@ -95,10 +96,14 @@ class Daemon:
         )
         self.lag = LoopLag(self.clock)
         self.resolver = Resolver(self._mono)
-        self.watch = Watch(self.supervisor, clock=self.clock, resolver=self.resolver, lag=self.lag, emit=self.core.take)
-        self.beacons = BeaconWatch(
-            self.supervisor, clock=self.clock, resolver=self.resolver, lag=self.lag, emit=self.core.take
+        means = Means(
+            supervisor=self.supervisor,
+            clock=self.clock,
+            resolver=self.resolver,
+            lag=self.lag,
+            emit=self.core.take,
         )
+        self.watch, self.beacons = Watch(means), BeaconWatch(means)
         self.host = HostWatch(
             clock=self.clock, mono=self._mono, resolver=self.resolver, emit=self.core.take, environ=environ
         )

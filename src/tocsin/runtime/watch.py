@@ -1,93 +1,55 @@
 """The nodes that are watched now: for each a session, a prober, and a subscription where it offers one.
 
-Every prober and subscription is a task of the supervisor. A reload starts, ends or replaces what differs and leaves
-the rest alone, connections included.
+Every prober and subscription is a task of the supervisor.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from tocsin.clock import NS, EngineClock
 from tocsin.config.tree import Chain, Node, Provider, Tree
 from tocsin.model.effect import Fetch, Pace, Request
-from tocsin.model.event import Event, Fetched
+from tocsin.model.event import Fetched
 from tocsin.model.observation import Fault, FaultKind
 from tocsin.rpc.bill import Bill
-from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.heads import Heads, HeadStats
-from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.pacing import Budget
-from tocsin.rpc.prober import PollPlan, Prober
-from tocsin.rpc.resolver import Resolver
+from tocsin.rpc.prober import Prober
 from tocsin.rpc.session import Session
 from tocsin.runtime import endpoints
-from tocsin.runtime.supervisor import Supervisor
-
-_SLACK_NS = 30 * NS
-"""How much longer than its poll and deadline a prober may take before it counts as hung: back-offs of the session."""
+from tocsin.runtime.watched import Means, Sessions, Watched
 
 _MOST_WAITING: Final = 32
 """Questions outside the polls that wait for one node. One that answers its polls and nothing else would gather them
 for ever; what is refused here is asked of another node, or when the next head leads to it."""
 
-Key = tuple[str, str]
-
 
 @dataclass(slots=True, kw_only=True)
-class _Watched:
-    endpoint: Endpoint
-    plan: PollPlan
+class _Watched(Watched):
     session: Session
     shared: Budget | None
     prober: Prober
-    tasks: tuple[str, ...]
     heads: Heads | None = None
     waiting: int = 0
 
 
-class Watch:
+class Watch(Sessions[Node, _Watched]):
     """Owns the sessions. `apply` brings the nodes of a configuration into force."""
 
-    def __init__(
-        self,
-        supervisor: Supervisor,
-        *,
-        clock: EngineClock,
-        resolver: Resolver,
-        lag: LoopLag,
-        emit: Callable[[Event], None],
-    ) -> None:
-        self._supervisor = supervisor
-        self._clock = clock
-        self._resolver = resolver
-        self._lag = lag
-        self._emit = emit
-        self._watched: dict[Key, _Watched] = {}
+    def __init__(self, means: Means) -> None:
+        super().__init__(means)
         self._fetches: asyncio.Queue[Fetch] = asyncio.Queue()
         self._paces: dict[str, Pace] = {}
         self._providers: dict[str, tuple[Provider, Budget]] = {}
-        self._generation = 0
 
     async def apply(self, tree: Tree) -> None:
         """Watch what the configuration names, and nothing else."""
-        wanted = endpoints.nodes(tree)
         self._providers = {
             provider.name: (provider, self._kept(provider) or Budget(provider.budget)) for provider in tree.providers
         }
-        for key in [key for key in self._watched if not self._is_same(key, wanted)]:
-            await self._end(key)
-        for key, (chain, node) in wanted.items():
-            if key not in self._watched:
-                self._begin(key, chain, node)
-
-    async def close(self) -> None:
-        """Close every session; their tasks are ended by the supervisor."""
-        for watched in self._watched.values():
-            await watched.session.close()
-        self._watched.clear()
+        await self._bring(endpoints.nodes(tree))
 
     def bills(self) -> Iterator[tuple[str, str, Bill]]:
         """Yield chain, node and what the node cost, in order."""
@@ -126,14 +88,14 @@ class Watch:
         else:
             watched.waiting += 1
             try:
-                self._emit(await watched.prober.fetch(effect))
+                self._means.emit(await watched.prober.fetch(effect))
             finally:
                 watched.waiting -= 1
 
     def _refuse(self, effect: Fetch, why: str) -> None:
-        self._emit(
+        self._means.emit(
             Fetched(
-                t_ns=self._clock.t_ns(),
+                t_ns=self._means.clock.t_ns(),
                 chain=effect.chain,
                 node=effect.node,
                 request=effect.request,
@@ -142,14 +104,11 @@ class Watch:
             )
         )
 
-    def _is_same(self, key: Key, wanted: Mapping[Key, tuple[Chain, Node]]) -> bool:
-        if key not in wanted:
-            return False
-        watched, (chain, node) = self._watched[key], wanted[key]
-        provider, shared = self._providers.get(node.provider, (None, None))
+    def _is_same(self, watched: _Watched, chain: Chain, one: Node) -> bool:
+        provider, shared = self._providers.get(one.provider, (None, None))
         return (
-            watched.endpoint == endpoints.endpoint(chain, node, provider)
-            and watched.plan == endpoints.poll_plan(chain, node)
+            watched.endpoint == endpoints.endpoint(chain, one, provider)
+            and watched.plan == endpoints.poll_plan(chain, one)
             and watched.shared is shared
         )
 
@@ -158,48 +117,31 @@ class Watch:
         before, budget = self._providers.get(provider.name, (None, None))
         return budget if before is not None and before.budget == provider.budget else None
 
-    async def _end(self, key: Key) -> None:
-        watched = self._watched.pop(key)
-        for task in watched.tasks:
-            await self._supervisor.end(task)
-        await watched.session.close()
-
-    def _begin(self, key: Key, chain: Chain, node: Node) -> None:
-        self._generation += 1
-        provider, shared = self._providers.get(node.provider, (None, None))
-        where, plan = endpoints.endpoint(chain, node, provider), endpoints.poll_plan(chain, node)
+    def _begun(self, chain: Chain, one: Node) -> _Watched:
+        provider, shared = self._providers.get(one.provider, (None, None))
+        where, plan = endpoints.endpoint(chain, one, provider), endpoints.poll_plan(chain, one)
         budgets = () if shared is None else (shared,)
-        session = Session(where, clock=self._clock, resolver=self._resolver, shared=budgets)
-        prober = Prober(plan, session, clock=self._clock, lag=self._lag)
+        means = self._means
+        session = Session(where, clock=means.clock, resolver=means.resolver, shared=budgets)
+        prober = Prober(plan, session, clock=means.clock, lag=means.lag)
         if chain.name in self._paces:
             prober.follow(self._paces[chain.name])
-        name = f"poll {chain.name}/{node.name} #{self._generation}"
         longest_ns = plan.sparse_ns if session.is_bounded else plan.poll_ns
-        budget_ns = 3 * (longest_ns + where.timeout_ns) + _SLACK_NS
-
-        def report(event: Event) -> None:
-            self._supervisor.beat(name)
-            self._emit(event)
-
-        self._supervisor.spawn(name, lambda: prober.run(report), budget_ns=budget_ns)
-        tasks = [name]
-        heads = None
+        task = self._task("poll", chain, one)
+        self._ask(task, prober.run, longest_ns + where.timeout_ns)
+        watched = _Watched(endpoint=where, plan=plan, session=session, shared=shared, prober=prober, tasks=(task,))
         if where.ws is not None:
-            heads = Heads(
-                where,
-                clock=self._clock,
-                resolver=self._resolver,
-                block_time_ns=chain.block_time_ns,
-                wake=prober.wake,
-            )
-            tasks.append(f"heads {chain.name}/{node.name} #{self._generation}")
-            self._supervisor.spawn(tasks[-1], partial(heads.run, self._emit))
-        self._watched[key] = _Watched(
-            endpoint=where,
-            plan=plan,
-            session=session,
-            shared=shared,
-            prober=prober,
-            tasks=tuple(tasks),
-            heads=heads,
+            self._listen(watched, chain, one)
+        return watched
+
+    def _listen(self, watched: _Watched, chain: Chain, one: Node) -> None:
+        watched.heads = Heads(
+            watched.endpoint,
+            clock=self._means.clock,
+            resolver=self._means.resolver,
+            block_time_ns=chain.block_time_ns,
+            wake=watched.prober.wake,
         )
+        task = self._task("heads", chain, one)
+        watched.tasks += (task,)
+        self._means.supervisor.spawn(task, partial(watched.heads.run, self._means.emit))
