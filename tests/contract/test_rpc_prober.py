@@ -327,6 +327,21 @@ async def test_a_scarce_budget_stretches_the_polls_and_never_beyond_the_floor() 
 
 
 @virtual
+async def test_polls_left_out_to_save_are_told_of_as_wanted_and_without_a_budget_nothing_is() -> None:
+    slow = {"poll_ms": 2_000, "slot_ms": 12_000}
+    async with serving() as node, probing(node.url, budget_per_day=30_000, **slow) as (_, events):
+        polls = await events.until(600)
+    # 2 calls every 2 s, and 3 more in every slot that is polled at all.
+    use = polls[-1].budget
+    assert use.per_day == 30_000
+    assert 86_400 <= use.wanted <= 109_000
+    assert all(event.fault is None for event in polls)
+    assert polls[0].budget.wanted is None
+    async with serving() as node, probing(node.url, **slow) as (_, events):
+        assert {event.budget for event in await events.until(400)} == {None}
+
+
+@virtual
 async def test_a_closer_look_may_spend_what_routine_may_not() -> None:
     async with serving() as node, probing(node.url, budget_per_day=5_760, sparse_ms=60_000) as (prober, events):
         await events.until(55)

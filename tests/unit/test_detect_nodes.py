@@ -24,6 +24,7 @@ from tests.support.views import (
 
 from tocsin.clock import NS
 from tocsin.detect import CHAIN_DETECTORS
+from tocsin.detect.node_budget_short import BudgetShortParams, node_budget_short
 from tocsin.detect.node_corrupt_header import CorruptHeaderParams, node_corrupt_header
 from tocsin.detect.node_fork import ForkParams, node_fork
 from tocsin.detect.node_lag import LagParams, node_lag
@@ -35,7 +36,7 @@ from tocsin.detect.node_unreachable import UnreachableParams, node_unreachable
 from tocsin.detect.node_wrong_chain import WrongChainParams, node_wrong_chain
 from tocsin.model.alert import Finding, Grade, Over
 from tocsin.model.block import Verification
-from tocsin.model.observation import FaultKind
+from tocsin.model.observation import BudgetUse, FaultKind
 from tocsin.model.view import Ahead, Behind, ChainView, Forked, Level, NeverObserved, Relation, Unlinked
 from tocsin.wire.envelope import plain
 
@@ -383,6 +384,37 @@ def test_a_node_that_refuses_twice_is_rate_limited(kind: FaultKind, refusals: in
 @pytest.mark.parametrize("kind", [kind for kind in FaultKind if kind not in (FaultKind.RATE_LIMITED, FaultKind.BUDGET)])
 def test_any_other_fault_is_no_rate_limit(kind: FaultKind) -> None:
     assert not list(node_rate_limited(view(at("bad", silent(9, kind))), RateLimitedParams()))
+
+
+# -- node.budget_short
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [(None, None), (94_999, None), (95_000, set()), (100_999, set()), (101_000, {"warning"}), (10**9, {"warning"})],
+)
+def test_a_budget_is_short_when_a_day_wants_more_than_it_allows(wanted: int | None, said: set[str] | None) -> None:
+    record = seen(budget=BudgetUse(per_day=100_000, wanted=wanted))
+    found = list(node_budget_short(view(at("bad", record)), BudgetShortParams()))
+    assert [reached(finding) for finding in found] == ([] if said is None else [said])
+    for finding in found:
+        readable(finding, "bad", "of the 100000 of its budget")
+
+
+def test_a_short_budget_says_how_long_a_day_of_it_lasts() -> None:
+    record = seen(budget=BudgetUse(per_day=100_000, wanted=128_000))
+    finding = only(node_budget_short(view(at("bad", record)), BudgetShortParams()))
+    assert "last 18.7 h" in finding.summary
+
+
+def test_a_budget_that_nodes_of_a_provider_share_is_told_of_once() -> None:
+    use = BudgetUse(per_day=1_000, wanted=2_000, shared=True)
+    nodes = [at(name, seen(budget=use)) for name in ("bad", "worse")]
+    alike = [replace(each, settings=replace(each.settings, provider="p")) for each in nodes]
+    finding = only(node_budget_short(view(*alike), BudgetShortParams()))
+    readable(finding, "provider p", "units")
+    apart = [replace(each, settings=replace(each.settings, provider=each.settings.name)) for each in nodes]
+    assert len(list(node_budget_short(view(*apart), BudgetShortParams()))) == 2
 
 
 # -- all of them

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.clock import NS
-from tocsin.model.observation import CHAIN_ID, LATEST, by_hash
+from tocsin.model.observation import CHAIN_ID, LATEST, BudgetUse, FaultKind, by_hash
 from tocsin.rpc.bill import Bill, Meter, price_of
 from tocsin.rpc.pacing import Budget, Need, Pacing
 
@@ -78,3 +78,64 @@ def test_calls_that_one_of_two_budgets_refuses_cost_the_other_nothing() -> None:
 @pytest.mark.parametrize("need", list(Need))
 def test_whoever_has_no_budget_affords_everything(need: Need) -> None:
     assert Pacing().affords(10**9, 10**9, need, 0)
+
+
+MINUTE = 60 * NS
+
+
+def wanting(pacing: Pacing, calls: int, units: int, minutes: int) -> None:
+    """Poll once a minute, or leave the poll out where the budgets are scarce."""
+    for minute in range(minutes):
+        now = minute * MINUTE
+        if pacing.affords(calls, units, Need.ROUTINE, now):
+            assert pacing.check(calls, now, units) is None
+        else:
+            pacing.forgo(calls, units, now)
+
+
+def test_what_is_wanted_of_a_budget_counts_what_was_left_out_to_save() -> None:
+    pacing = Pacing(budget_per_day=1_440)
+    wanting(pacing, 3, 0, 240)
+    use = pacing.use(239 * MINUTE)
+    assert use is not None
+    assert use.per_day == 1_440
+    assert use.wanted is not None
+    assert abs(use.wanted - 4_320) <= 144
+
+
+def test_what_is_wanted_is_not_told_before_ten_minutes_are_seen() -> None:
+    pacing = Pacing(budget_per_day=1_440)
+    assert pacing.use(0) == BudgetUse(per_day=1_440)
+    wanting(pacing, 1, 0, 10)
+    assert pacing.use(9 * MINUTE) == BudgetUse(per_day=1_440)
+    assert pacing.use(10 * MINUTE) == BudgetUse(per_day=1_440, wanted=1_440)
+
+
+def test_a_poll_that_a_spent_budget_refuses_was_wanted_and_one_that_the_node_forbids_was_not() -> None:
+    pacing = Pacing(budget_per_day=1_440)  # 64 at once
+    for minute in range(60):
+        refused = pacing.check(64, minute * MINUTE)
+        assert minute == 0 or (refused is not None and refused.kind is FaultKind.BUDGET)
+    use = pacing.use(60 * MINUTE)
+    assert use is not None
+    assert use.wanted == 64 * 60 * 24
+    pacing.limited(3_600 * NS, 60 * MINUTE)
+    for minute in range(60, 119):
+        pacing.check(64, minute * MINUTE)
+    use = pacing.use(119 * MINUTE)
+    assert use is not None
+    assert use.wanted is not None
+    assert use.wanted <= 64 * 24
+
+
+def test_of_two_budgets_the_one_that_suffices_least_is_told() -> None:
+    shared = Budget(100_000)
+    one, other = Pacing(budget_per_day=14_400, shared=[shared]), Pacing(shared=[shared])
+    for minute in range(60):
+        one.check(2, minute * MINUTE, 40)
+    assert one.use(60 * MINUTE) == BudgetUse(per_day=100_000, wanted=57_600, shared=True)
+    for minute in range(60):
+        one.check(18, minute * MINUTE, 0)
+    assert one.use(60 * MINUTE) == BudgetUse(per_day=14_400, wanted=28_800)
+    assert other.use(60 * MINUTE) == BudgetUse(per_day=100_000, wanted=57_600, shared=True)
+    assert Pacing().use(60 * MINUTE) is None

@@ -20,6 +20,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "node.phantom_head": ("node.wrong_chain", "node.corrupt_header"),
     "node.syncing": ("node.wrong_chain",),
     "pool.quorum_lost": ("pool.blind",),
+    "node.rate_limited": ("node.budget_short",),
     "node.errors": ("node.unreachable", "node.rate_limited", "pool.blind"),
     "node.latency": ("node.unreachable", "node.syncing"),
     "node.ws_deaf": ("node.unreachable", "node.rate_limited", "pool.blind"),

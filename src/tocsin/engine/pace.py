@@ -21,6 +21,9 @@ _STEPS_PER_SLOT = 120
 _FIRST_GUESS = 6
 """A sixth of a slot: 2 s of 12, the middle of the medians of 1.2 to 3.0 s between well and badly connected nodes."""
 
+_UNHURRIED = frozenset({"node.budget_short"})
+"""A closer look would cost what there is too little of, and tell nothing more."""
+
 _NOTABLE = 4
 """A shift of a quarter of a poll interval is told; less would change nothing that a poll sees."""
 
@@ -83,6 +86,8 @@ def _urgent(chain: ChainSettings, alerts: Alerts, missing: Iterable[str]) -> tup
     """
     names = set(missing)
     for tracked in alerts.tracked.values():
+        if tracked.finding.detector in _UNHURRIED:
+            continue
         labels = dict(tracked.finding.labels)
         if "node" not in labels:
             return tuple(sorted(node.name for node in chain.nodes))

@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 
 from tocsin.model.host import CertificateSample, ClockSample, DiskSample, UnitSample
-from tocsin.model.observation import Fault, Part
+from tocsin.model.observation import BudgetUse, Fault, Part
 from tocsin.model.settings import Settings
 
 
@@ -72,6 +72,8 @@ class Polled:
     parts: tuple[Part, ...] = ()
     fault: Fault | None = None
     stalled: bool = False
+    budget: BudgetUse | None = None
+    """Of the budgets that hold for the node, the one that suffices least; None where none does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

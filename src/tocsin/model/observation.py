@@ -110,3 +110,14 @@ class Part:
     call: str
     result: bytes | None = None
     error: RpcError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetUse:
+    """How a node's budget and what is wanted of it go together, both a day."""
+
+    per_day: int
+    wanted: int | None = None
+    """At the rate of the last hour, with polls that were left out to save; None before enough was seen."""
+    shared: bool = False
+    """Whether it is the budget of the node's provider, in units and for all its nodes; else in calls."""

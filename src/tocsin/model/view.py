@@ -6,7 +6,7 @@ from tocsin.model.alert import Grade, Labels
 from tocsin.model.beacon import BeaconView, SlotClock
 from tocsin.model.block import BlockRef, Breach, Header
 from tocsin.model.host import HeadAges, HostView
-from tocsin.model.observation import Fault
+from tocsin.model.observation import BudgetUse, Fault
 from tocsin.model.peer import PeerView
 from tocsin.model.settings import ChainSettings, NodeSettings
 from tocsin.model.traits import Capabilities, Vitals
@@ -79,6 +79,7 @@ class NodeRecord:
     latency_ns: int | None = None
     limited_until_ns: int | None = None
     """Until when the node (or its budget) asked to be left alone."""
+    budget: BudgetUse | None = None
     chain_id: int | None = None
     genesis_hash: str | None = None
     head: Header | None = None

@@ -48,6 +48,10 @@ class Meter:
         self._calls[place] += calls
         self._units[place] += units
 
+    def age_ns(self, now_ns: int) -> int:
+        """Return since when there is something to count, 0 before the first call."""
+        return 0 if self._hour is None else now_ns - self._since_ns
+
     def bill(self, now_ns: int) -> Bill:
         """Return what the last 24 full hours and the present one cost, and what a day at this rate would."""
         place = self._turned(now_ns)

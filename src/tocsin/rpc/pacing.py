@@ -9,14 +9,19 @@ import re
 from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from enum import IntEnum
+from fractions import Fraction
 
 from tocsin.clock import NS
-from tocsin.model.observation import Fault, FaultKind
+from tocsin.model.observation import BudgetUse, Fault, FaultKind
+from tocsin.rpc.bill import Meter
 
 LONGEST_HOLD_NS = 3600 * NS
 _FIRST_HOLD_NS = 2 * NS
 _LONGEST_OWN_HOLD_NS = 300 * NS
 _DAY_NS = 86_400 * NS
+
+_TELLING_NS = 600 * NS
+"""What is wanted of a budget is told after so long: at the start much is asked that is asked once."""
 
 _SECONDS = re.compile(r"\s*(\d{1,12})(?:\.(\d{0,9})\d*)?\s*")
 
@@ -52,16 +57,28 @@ class Need(IntEnum):
 class Budget:
     """A token bucket of calls, or of a provider's units, per day. It starts with an hour's worth and never holds more.
 
-    Counted in units of 1/86,400e9 of a call, so that nothing is lost to rounding.
+    Counted in units of 1/86,400e9 of a call, so that nothing is lost to rounding. What is wanted of it is counted
+    beside: spent evenly it never ends, and only that tells that it does not suffice.
     """
 
-    __slots__ = ("_at_ns", "_capacity", "_level", "_per_day")
+    __slots__ = ("_at_ns", "_capacity", "_level", "_per_day", "_wanted")
 
     def __init__(self, per_day: int) -> None:
         self._per_day = per_day
         self._capacity = max(per_day * _DAY_NS // 24, 64 * _DAY_NS)
         self._level = self._capacity
         self._at_ns: int | None = None
+        self._wanted = Meter()
+
+    def want(self, cost: int, now_ns: int) -> None:
+        """Note that somebody would spend this now, whether or not it is spent."""
+        self._wanted.spend(0, cost, now_ns)
+
+    def use(self, now_ns: int, *, shared: bool) -> BudgetUse:
+        """Return what is wanted of it a day beside what it allows."""
+        is_known = self._wanted.age_ns(now_ns) >= _TELLING_NS
+        wanted = self._wanted.bill(now_ns).forecast_units if is_known else None
+        return BudgetUse(per_day=self._per_day, wanted=wanted, shared=shared)
 
     def take(self, cost: int, now_ns: int) -> int:
         """Take a cost and return 0, or take nothing and return the ns until there is enough."""
@@ -118,8 +135,9 @@ class Pacing:
             left = self._until_ns - now_ns
             detail = f"not asked: the node limits our rate, {-(-left // NS)} s to go"
             return Fault(kind=FaultKind.RATE_LIMITED, detail=detail, retry_after_ns=left)
-        costs = [(budget, units) for budget in self._shared]
-        costs += [] if self._budget is None else [(self._budget, calls)]
+        costs = self._costs(calls, units)
+        for budget, cost in costs:
+            budget.want(cost, now_ns)
         wait = max((budget.wait(cost, now_ns) for budget, cost in costs), default=0)
         if wait:
             detail = f"not asked: the budget is spent, {-(-wait // NS)} s until it allows {calls} calls"
@@ -127,6 +145,21 @@ class Pacing:
         for budget, cost in costs:
             budget.take(cost, now_ns)
         return None
+
+    def forgo(self, calls: int, units: int, now_ns: int) -> None:
+        """Note that calls were wanted and are left out to save."""
+        for budget, cost in self._costs(calls, units):
+            budget.want(cost, now_ns)
+
+    def use(self, now_ns: int) -> BudgetUse | None:
+        """Return how the budget is used that suffices least, None where there is none."""
+        found = [budget.use(now_ns, shared=True) for budget in self._shared]
+        found += [] if self._budget is None else [self._budget.use(now_ns, shared=False)]
+        return max(found, key=lambda one: Fraction(one.wanted or 0, max(1, one.per_day)), default=None)
+
+    def _costs(self, calls: int, units: int) -> list[tuple[Budget, int]]:
+        costs = [(budget, units) for budget in self._shared]
+        return costs if self._budget is None else [*costs, (self._budget, calls)]
 
     def limited(self, asked_ns: int | None, now_ns: int) -> int:
         """Note that the node refused for its rate limit; return for how long it is left alone now."""

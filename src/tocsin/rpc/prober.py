@@ -183,7 +183,10 @@ class Prober:
         if last is None or now - last >= self.plan.sparse_ns or not self._session.is_bounded:
             return False
         need = Need.CLOSER if self._is_urgent else Need.ROUTINE
-        return not self._session.affords(_EVERY, need)
+        if self._session.affords(_EVERY, need):
+            return False
+        self._session.forgo(_EVERY)
+        return True
 
     async def _poll(self) -> Polled:
         now = self._clock.t_ns()
@@ -206,6 +209,7 @@ class Prober:
             parts=answer.parts + self._slow.answers() if answer.fault is None else (),
             fault=answer.fault,
             stalled=4 * stalled_ns > self._session.endpoint.timeout_ns,
+            budget=self._session.budget_use(),
         )
 
     async def _ask_slow(self) -> None:

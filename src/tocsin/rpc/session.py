@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tocsin.clock import MS, NS, EngineClock
 from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched
-from tocsin.model.observation import GENESIS, Fault, FaultKind, Part, RpcError, RpcErrorKind, hash_of
+from tocsin.model.observation import GENESIS, BudgetUse, Fault, FaultKind, Part, RpcError, RpcErrorKind, hash_of
 from tocsin.model.question import is_trial
 from tocsin.rpc.batching import BatchLimit
 from tocsin.rpc.bill import Bill, Meter, price_of
@@ -132,6 +132,14 @@ class Session:
         if not self._pacing.is_bounded:
             return True
         return self._pacing.affords(len(calls), price_of(calls, self.endpoint.prices), need, self._clock.t_ns())
+
+    def forgo(self, calls: tuple[str, ...]) -> None:
+        """Note that some calls are not asked in order to save."""
+        self._pacing.forgo(len(calls), price_of(calls, self.endpoint.prices), self._clock.t_ns())
+
+    def budget_use(self) -> BudgetUse | None:
+        """Return how the budget is used that suffices least, None where there is none."""
+        return self._pacing.use(self._clock.t_ns()) if self._pacing.is_bounded else None
 
     def bill(self) -> Bill:
         """Return what the node cost."""
