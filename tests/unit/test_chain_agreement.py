@@ -290,6 +290,14 @@ def test_a_lower_quorum_that_is_not_linked_does_not_replace_what_is_held() -> No
     decision = decide("A B", "A=990 B=990", held("1000"), seen)
     assert (decision.agreement.grade, decision.agreement.block) == (Grade.UNCORROBORATED, block("1000").ref)
     assert decision.unlinked == ("A", "B")
+    assert (decision.unjoined, decision.reorg) == (None, None)
+
+
+def test_a_quorum_at_the_height_of_what_is_held_is_taken_at_once_too() -> None:
+    lone = header(1000, "lone")
+    decision = agree(insert(tree(MAIN), lone), {"A": lone.hash, "B": lone.hash}, pool("A B"), held("1000"), T)
+    assert (decision.agreement.grade, decision.agreement.block) == (Grade.QUORUM, lone.ref)
+    assert (decision.unjoined, decision.reorg) == (block("1000").ref, None)
 
 
 def test_a_head_that_was_never_seen_is_no_vote() -> None:
@@ -301,6 +309,14 @@ def test_an_unchanged_agreement_is_the_same_value() -> None:
     first = decide(THREE, "A=1000 B=1000 C=1000")
     second = agree(SEEN, votes("A=1000 B=1000 C=1000"), pool(THREE), first.agreement, T + 1)
     assert second.agreement is first.agreement
+
+
+def test_a_unanimous_pool_that_was_configured_anew_is_counted_by_what_it_is_now() -> None:
+    three = decide(THREE, "A=1000 B=1000 C=1000").agreement
+    two = decide("A B", "A=1000 B=1000", three).agreement
+    assert (two.votes, two.voting_groups, two.groups, two.since_ns) == (2, 2, 2, three.since_ns)
+    one = decide("A", "A=1000", two).agreement
+    assert (one.grade, one.groups, one.explanation) == (Grade.UNCORROBORATED, 1, "one group is configured")
 
 
 def test_votes_are_counted_anew_when_a_node_falls_silent_at_the_agreed_head() -> None:
@@ -370,3 +386,22 @@ def test_who_puts_a_known_hash_at_another_height_does_not_speak_of_that_block() 
             heads[liar] = BlockRef(number=wrong, hash=heads[liar].hash)
             decision = agree_finalized(SEEN, heads, pool(THREE), held("930"), T)
             assert (decision.agreement.grade, decision.agreement.block) == (Grade.QUORUM, finalized("A=962")["A"])
+
+
+def test_what_is_finalized_says_why_it_is_no_quorum() -> None:
+    nothing = agree_finalized(SEEN, finalized("A=962"), pool(THREE), held("930"), T).agreement
+    assert (nothing.grade, nothing.explanation) == (Grade.UNCORROBORATED, "too few groups vote")
+    revoked = agree_finalized(SEEN, finalized("A=1005f B=1005f"), pool(THREE), held("1000"), T).agreement
+    assert (revoked.grade, revoked.explanation) == (
+        Grade.SPLIT,
+        "groups contradict each other and no side has a quorum",
+    )
+
+
+def test_around_a_fork_finality_takes_one_group_more() -> None:
+    near = Circumstances(raised=True)
+    three = finalized("A=962 B=962")
+    assert agree_finalized(SEEN, three, pool(THREE), held("930"), T).agreement.block == block("962").ref
+    raised = agree_finalized(SEEN, three, pool(THREE), held("930"), T, near).agreement
+    assert (raised.grade, raised.block) == (Grade.UNCORROBORATED, block("930").ref)
+    assert "fork" in raised.explanation

@@ -211,6 +211,8 @@ def test_a_broken_tie_is_a_majority_that_names_what_broke_it_and_whom_it_ruled_o
     for word in ("trusted", "C", "D"):
         assert word in decision.agreement.explanation
     assert decision.ruling == ruling("C", "D")
+    assert decision.agreement.since_ns == 7
+    assert decision.branches == (header(1004, "fork").ref, header(1003).ref, header(1002).ref)
 
 
 def test_one_group_that_is_left_after_a_tie_break_does_not_move_the_head() -> None:
@@ -238,6 +240,16 @@ def test_a_ruling_on_silent_nodes_makes_no_quorum_of_those_who_are_left() -> Non
     decision = ruled(families("A= B= C= D= E="), "A=1003 B=1003 C=1004f", held(998), ruling("D", "E"))
     assert shown(decision) == (Grade.SPLIT, 998)
     assert decision.ruling is None
+
+
+def test_around_a_fork_those_who_are_left_have_to_be_one_more_as_well() -> None:
+    five, heads, near = families("A= B= C= D= E="), "A=1003 B=1003 C=1003 D=1004f E=1004f", Circumstances(raised=True)
+    split = counted(five, heads, held(998), near)
+    assert shown(split) == (Grade.SPLIT, 998)
+    tied = break_tie(split, [ruling("D")], SEEN, votes(heads), five, held(998), 7, near)
+    assert shown(tied) == (Grade.SPLIT, 998)
+    broken = break_tie(split, [ruling("D", "E")], SEEN, votes(heads), five, held(998), 7, near)
+    assert shown(broken) == (Grade.MAJORITY, 1003)
 
 
 def test_whoever_is_ruled_out_is_named_in_order() -> None:

@@ -34,6 +34,17 @@ def test_own_nodes_may_vote_by_client_and_the_assumption_is_named() -> None:
     assert groups.assumption == "own nodes vote by client"
 
 
+def test_independence_of_own_nodes_is_an_assumption_only_where_it_matters_and_goes_beyond_provider_and_operator() -> (
+    None
+):
+    own = [node("geth", "self", own=True, client="geth"), node("reth", "self", own=True, client="reth")]
+    assert group_nodes(own).assumption is None
+    assert group_nodes(own, ("provider", "operator", "client")).assumption is None
+    assert group_nodes([*own[:1], node("p", "alchemy")], ("client",)).assumption is None
+    assert group_nodes(own, ("provider",)).assumption == "own nodes vote by provider"
+    assert group_nodes(own, ("client", "host")).assumption == "own nodes vote by client and host"
+
+
 def test_own_nodes_that_nothing_tells_apart_stay_one_vote() -> None:
     own = [node("one", "self", own=True), node("two", "self", own=True)]
     assert ids(*own, vote_by=("client",)) == ["one+two"]

@@ -195,13 +195,12 @@ def _decide(poll: Poll, previous: Agreement, t_ns: int, circumstances: Circumsta
     joined = None if tip is None or held is None else relation(poll.tree, tip, held)
     block = _moved(tip, held, joined)
     grade, why = _graded(poll, tip, held, block, circumstances)
-    left = block is not None and held is not None and block.hash != held.hash
     return Decision(
         agreement=_agreement(poll, grade, why, block, previous, t_ns),
         branches=tuple(ref(point) for point in distinct([block for _, block in poll.votes])),
         unlinked=_pending(poll, block),
-        reorg=reorg(poll.tree, held, block) if left and held is not None and block is not None else None,
-        unjoined=held if left and isinstance(joined, Unlinked) else None,
+        reorg=None if held is None or block is None else reorg(poll.tree, held, block),
+        unjoined=held if block is tip and isinstance(joined, Unlinked) else None,
         fresh=_fresh(poll, block),
     )
 
