@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tocsin.chain.tree import Point, missing
+from tocsin.chain.tree import HeaderTree, Point, credible, missing
 from tocsin.engine import common
 from tocsin.engine.fold import header_of
+from tocsin.engine.pool import in_turn
 from tocsin.engine.state import ChainState, Sought
 from tocsin.model.block import Header, Verification
 from tocsin.model.effect import Fetch
@@ -22,9 +23,12 @@ _REMEMBERED = 512
 
 
 def take(
-    sought: Mapping[str, Sought], event: Fetched, chain: ChainSettings
+    sought: Mapping[str, Sought], event: Fetched, chain: ChainSettings, tree: HeaderTree
 ) -> tuple[Mapping[str, Sought], list[Header]]:
-    """Return what is still sought, and the header if the answer is the one that was asked for."""
+    """Return what is still sought, and the header if the answer is the one that was asked for.
+
+    One that does not fit what is known of its hash is no answer: whoever was asked may want to cut others off.
+    """
     wanted = hash_of(event.call)
     entry = sought.get(wanted) if wanted is not None else None
     if wanted is None or entry is None or entry.request != event.request:
@@ -32,12 +36,18 @@ def take(
     result = event.part.result if event.part is not None else None
     header = header_of(result, chain.hashes_as_ethereum) if result is not None else None
     left = dict(sought)
-    if isinstance(header, Header) and header.hash == wanted and header.verification is not Verification.MISMATCH:
+    if isinstance(header, Header) and header.hash == wanted and _is_believed(header, tree, chain):
         del left[wanted]
         return left, [header]
     # Asked again at once, of another node, as long as tries are left.
     left[wanted] = replace(entry, asked_ns=0)
     return left, []
+
+
+def _is_believed(header: Header, tree: HeaderTree, chain: ChainSettings) -> bool:
+    if header.verification is Verification.MISMATCH:
+        return False
+    return not chain.hashes_as_ethereum or credible(tree, header)
 
 
 def plan(
@@ -67,8 +77,11 @@ def plan(
 
 
 def _holder(state: ChainState, chain: ChainSettings, head: str, tries: int) -> str | None:
-    """Return a node to ask: one that shows this head, at the second try another one, which may be less tired."""
-    answering = [node.name for node in chain.nodes if state.nodes[node.name].missed == 0]
+    """Return a node to ask: one that shows this head, at the second try another one, which may be less tired.
+
+    No group is asked twice in a row where there are others: of one that lies or refuses all nodes may.
+    """
+    answering = [name for name in in_turn(chain) if state.nodes[name].missed == 0]
     holders = [
         name for name in answering if (shown := common.point(state, chain, name)) is not None and shown.hash == head
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tocsin.alerting.lifecycle import Moment
 from tocsin.chain.gaps import noted, p99
-from tocsin.chain.tree import BACKFILL, Point, insert, is_bridgeable, pruned, relation
+from tocsin.chain.tree import BACKFILL, Point, insert, is_bridgeable, pruned, relation, vouched
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.engine import backfill, beacons, capabilities, common, doubt, fees, maintenance, tags, truth
 from tocsin.engine.fold import fetched, fold
@@ -137,7 +137,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
                 surveys, nodes[event.node] = capabilities.take(surveys, record, event)
                 continue
             nodes[event.node] = fetched(record, event)
-            sought, found = backfill.take(sought, event, chain)
+            sought, found = backfill.take(sought, event, chain, state.tree)
             headers += found
             continue
         if event.t_ns >= state.started_ns:
@@ -146,8 +146,10 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
         nodes[event.node] = after = doubt.settled(record, after, believed=believed)
         if after.head is not None and after.head is not record.head:
             headers.append(after.head)
-    fresh = [header for header in headers if header.hash not in state.tree.headers]
     tree = insert(state.tree, *headers) if headers else state.tree
+    tree = vouched(tree, headers) if headers and chain.hashes_as_ethereum else tree
+    # What was known of a hash before may have been somebody's claim: judged is what the tree holds anew.
+    fresh = [header for header in headers if tree.headers.get(header.hash) is not state.tree.headers.get(header.hash)]
     folded = evolve(
         state,
         tick=state.tick + 1,

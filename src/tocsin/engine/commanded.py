@@ -1,0 +1,64 @@
+"""What people tell the daemon to do: acknowledge an alert, take a node out of judgement."""
+
+from tocsin.alerting.lifecycle import Moment, acknowledge
+from tocsin.engine import documents, maintenance, selfwatch
+from tocsin.engine.state import EngineState
+from tocsin.engine.stream import numbered
+from tocsin.model.alert import Alert
+from tocsin.model.effect import Effect
+from tocsin.model.event import Commanded
+from tocsin.model.evolve import evolve
+
+Outcome = tuple[EngineState, tuple[Effect, ...]]
+
+
+def commanded(state: EngineState, event: Commanded) -> Outcome:
+    """Carry out a person's command: `ack` (args `fingerprint`, `why`) or `maintenance`."""
+    state = evolve(state, wall_ns=event.wall_ns)
+    match event.verb:
+        case "ack":
+            return _acknowledged(state, event)
+        case maintenance.VERB:
+            return _maintained(state, event)
+        case _:
+            return state, ()
+
+
+def _maintained(state: EngineState, event: Commanded) -> Outcome:
+    """Begin or end the maintenance of a node: see `tocsin.engine.maintenance`."""
+    settings = state.settings
+    # A person is told until when by the wall clock; how long it lasts is counted in engine time, from now.
+    event = evolve(event, t_ns=state.t_ns)
+    wanted = maintenance.window_of(event, settings) if settings is not None else None
+    if settings is None or wanted is None:
+        return state, ()
+    chain, node, window = wanted
+    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns)
+    before = state.chains[chain.name]
+    said: tuple[Alert, ...] = ()
+    if window is None:
+        after = maintenance.ended(before, (node.name,))
+    else:
+        after, said = maintenance.begun(before, settings, chain, node, window, moment)
+    if after is before:
+        return state, ()
+    state, effects = numbered(evolve(state, chains={**state.chains, chain.name: after}), said, event.wall_ns)
+    state, told = documents.changed(state, event.wall_ns, event.t_ns, chain.name)
+    return state, (*effects, *told)
+
+
+def _acknowledged(state: EngineState, event: Commanded) -> Outcome:
+    key = dict(event.args).get("fingerprint", "")
+    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns)
+    if state.settings is not None and (own_alert := state.alerts.tracked.get(key)) is not None:
+        state = selfwatch.acknowledged(state, state.settings, own_alert)
+    alerts, said = acknowledge(state.alerts, key, event.by, moment)
+    state = evolve(state, alerts=alerts)
+    for name in sorted(state.chains):
+        chain = state.chains[name]
+        alerts, more = acknowledge(chain.alerts, key, event.by, moment)
+        if more:
+            state = evolve(state, chains={**state.chains, name: evolve(chain, alerts=alerts)})
+            said = (*said, *more)
+    state, effects = numbered(state, said, event.wall_ns)
+    return state, effects

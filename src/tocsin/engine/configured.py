@@ -1,0 +1,156 @@
+"""What a new configuration does to what is known: nodes come, go and move, and alerts with them."""
+
+from collections.abc import Mapping, Sequence
+
+from tocsin.alerting.lifecycle import Moment, adopt, retire
+from tocsin.chain.nodelife import NodeLife, redial
+from tocsin.detect import REGISTRY
+from tocsin.engine import documents, host, maintenance, peers, retired, selfwatch, trust
+from tocsin.engine.labels import chain_labels, node_labels
+from tocsin.engine.lives import closed
+from tocsin.engine.state import ChainState, EngineState
+from tocsin.engine.stream import numbered
+from tocsin.model.alert import Alert, Labels, Limits, Under
+from tocsin.model.beacon import BeaconRecord
+from tocsin.model.effect import Effect
+from tocsin.model.evolve import evolve
+from tocsin.model.settings import ChainSettings, Settings
+from tocsin.model.view import NodeRecord
+
+
+def configured(state: EngineState, settings: Settings, t_ns: int) -> tuple[EngineState, tuple[Effect, ...]]:
+    """Take a new configuration: keep what is still watched, resolve and clear what is not."""
+    old_state = state
+    before = {chain.name: chain.id for chain in state.settings.chains} if state.settings is not None else {}
+    moved = _moved(state.settings, settings)
+    moment = Moment(now_ns=t_ns, wall_ns=state.wall_ns)
+    said: list[Alert] = []
+    chains: dict[str, ChainState] = {}
+    for chain in settings.chains:
+        old = state.chains.get(chain.name) if before.get(chain.name) == chain.id else None
+        chains[chain.name] = _with_nodes(old or ChainState(started_ns=t_ns), chain, t_ns, moved.get(chain.name, ()))
+    # What waits of a chain that goes, or becomes another one, would be taken for news of it later.
+    stays = {chain.name for chain in settings.chains if before.get(chain.name) == chain.id}
+    inbox = tuple([received for received in state.inbox if received.chain in stays])
+    for name in sorted(state.chains):
+        kept = chains.get(name)
+        subjects = _subjects(settings, name) if kept is not None else ()
+        alerts, resolved = retire(state.chains[name].alerts, subjects, moment)
+        said += resolved
+        if kept is not None:
+            observed, _ = retire(kept.observed, subjects, moment)
+            chains[name] = evolve(kept, alerts=alerts, observed=evolve(observed, activations={}))
+    alerts, resolved = retire(state.alerts, _own_subjects(settings), moment)
+    said += resolved
+    state = evolve(
+        state,
+        settings=settings,
+        chains=chains,
+        alerts=alerts,
+        inbox=inbox,
+        config_problems=(),
+        host=host.kept(state.host, settings),
+        peers=peers.kept(state.peers, settings),
+    )
+    state, adopted = _adopted(state, settings, moment)
+    said += adopted
+    watched = {chain.name: _subjects(settings, chain.name) for chain in settings.chains}
+    state = retired.parted(old_state, state, watched, _own_subjects(settings), old_state.orphans)
+    state, changes = numbered(state, tuple(said), state.wall_ns)
+    state, told = documents.cleared(state, state.wall_ns)
+    return state, (*changes, *told)
+
+
+def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[EngineState, list[Alert]]:
+    """Take over open alerts whose state was lost: unknown where the subject is still watched, else unconfigured."""
+    said: list[Alert] = []
+    chains = dict(state.chains)
+    own = state.alerts
+    for orphan in state.orphans:
+        name = next((name for name in chains if orphan.labels in _subjects(settings, name)), None)
+        if name is not None:
+            own_params = next(each.detectors for each in settings.chains if each.name == name)
+            limits = _limits_of(orphan.detector, own_params)
+            alerts, told = adopt(chains[name].alerts, orphan, moment, watched=True, limits=limits)
+            chains[name] = evolve(chains[name], alerts=alerts)
+        else:
+            watched = orphan.labels in _own_subjects(settings)
+            limits = _limits_of(orphan.detector, settings.detectors)
+            own, told = adopt(own, orphan, moment, watched=watched, limits=limits)
+        said += told
+    for each in settings.chains if state.orphans else ():
+        chains[each.name], quiet = maintenance.quieted(chains[each.name], settings, each, moment)
+        said += quiet
+    return evolve(state, chains=chains, alerts=own, orphans=()), said
+
+
+def _own_subjects(settings: Settings) -> list[Labels]:
+    """Return the labels of all that is watched besides chains: the watchdog itself, its host, its peers."""
+    return [*host.own_subjects(settings), *selfwatch.own_subjects(settings), *peers.own_subjects(settings)]
+
+
+def _limits_of(detector: str, configured: Mapping[str, object]) -> Limits:
+    """Return how an alert of a detector ends, as far as its Params alone tell."""
+    known = REGISTRY.get(detector)
+    params = configured.get(detector) or (known.params() if known is not None else None)
+    clear, latched = getattr(params, "clear", None), getattr(params, "latched", False)
+    return Limits(clear=clear if isinstance(clear, Under) else Under(under=1), latched=latched is True)
+
+
+def _moved(before: Settings | None, after: Settings) -> dict[str, list[str]]:
+    """Return the nodes of each chain whose address is another one now: what was seen there says nothing of them."""
+    were = {
+        (chain.name, node.name): node.endpoint
+        for chain in (before.chains if before is not None else ())
+        for node in chain.nodes
+    }
+    return {
+        chain.name: [
+            node.name for node in chain.nodes if were.get((chain.name, node.name), node.endpoint) != node.endpoint
+        ]
+        for chain in after.chains
+    }
+
+
+def _with_nodes(state: ChainState, chain: ChainSettings, t_ns: int, moved: Sequence[str]) -> ChainState:
+    names = [node.name for node in chain.nodes]
+    everyone = {node.name for node in chain.everyone}
+    fresh = [name for name in names if name not in state.nodes or name in moved]
+    gone = {name: life for name, life in state.lives.items() if name not in names}
+    ended = closed(state, gone, t_ns) if gone or state.closed else state.closed
+    redialled = {
+        name: redial(state.lives[name], "it has another address", t_ns) for name in moved if name in state.lives
+    }
+    return evolve(
+        state,
+        nodes={name: _record(state.nodes.get(name), is_moved=name in moved) for name in names},
+        closed={name: life for name, life in ended.items() if name not in names},
+        maintenance={name: window for name, window in state.maintenance.items() if name in everyone},
+        doubts={name: doubt for name, doubt in state.doubts.items() if name in names and name not in moved},
+        trust=trust.configured(state.trust, chain),
+        beacons={one.node.name: state.beacons.get(one.node.name, BeaconRecord()) for one in chain.beacons},
+        lives={
+            name: life
+            for name in names
+            if (life := redialled.get(name) or state.lives.get(name) or _back(ended.get(name), t_ns)) is not None
+        },
+        judged_polls={name: state.judged_polls[name] for name in names if name in state.judged_polls},
+        awaited=tuple(sorted({*(name for name in state.awaited if name in names), *fresh})),
+    )
+
+
+def _record(known: NodeRecord | None, *, is_moved: bool) -> NodeRecord:
+    """Return what is known of a node; of one that moved only how often it was asked, which numbers its samples."""
+    if known is None or not is_moved:
+        return known or NodeRecord()
+    return NodeRecord(polls=known.polls, answers=known.answers)
+
+
+def _back(ended: NodeLife | None, t_ns: int) -> NodeLife | None:
+    """Return the life of a node that was closed lately and is back: a new one, that remembers its relapses."""
+    return NodeLife(since_ns=t_ns, relapses=ended.relapses) if ended is not None and ended.relapses else None
+
+
+def _subjects(settings: Settings, name: str) -> list[Labels]:
+    chain = next(each for each in settings.chains if each.name == name)
+    return [chain_labels(settings, chain), *(node_labels(settings, chain, node) for node in chain.everyone)]
