@@ -164,7 +164,8 @@ def test_two_groups_of_which_one_is_silent_are_uncorroborated_and_not_split() ->
 
 
 def test_one_group_of_two_alone_agrees_on_nothing_at_the_start() -> None:
-    assert decide("A B", "A=1005").agreement.block is None
+    alone = decide("A B", "A=1005").agreement
+    assert (alone.block, alone.votes, alone.voting_groups) == (None, 0, 1)
 
 
 def test_of_two_groups_one_a_block_behind_agree_on_the_lower_block() -> None:
@@ -266,6 +267,7 @@ def test_unlinked_heads_are_no_split_before_the_back_fill_had_its_chance() -> No
     heads = tree([header(1000), header(1005)])
     waiting = decide("A B", "A=1000 B=1005", seen=heads)
     assert (waiting.agreement.grade, waiting.unlinked) == (Grade.UNCORROBORATED, ("A", "B"))
+    assert waiting.agreement.explanation == "heads are not linked yet"
     in_vain = decide("A B", "A=1000 B=1005", seen=heads, overdue="1005")
     assert (in_vain.agreement.grade, in_vain.unlinked) == (Grade.SPLIT, ("A", "B"))
     filled = decide("A B", "A=1000 B=1005", seen=insert(heads, *chain(1001, 1004)))
@@ -354,6 +356,12 @@ def test_finalized_blocks_out_of_the_tree_count_by_hash() -> None:
     heads = {"A": far, "B": far}
     decision = agree_finalized(SEEN, heads, pool(THREE), held("962"), T)
     assert (decision.agreement.grade, decision.agreement.block) == (Grade.QUORUM, far)
+
+
+def test_a_block_stays_at_its_height_whatever_height_its_hash_is_shown_at() -> None:
+    higher = BlockRef(number=5000, hash=block("962").hash)
+    decision = agree_finalized(SEEN, {"A": higher, "B": higher}, pool(THREE), held("962"), T)
+    assert (decision.agreement.block, decision.agreement.since_ns) == (block("962").ref, 1)
 
 
 def test_a_quorum_that_revokes_finality_is_reported_and_not_followed() -> None:

@@ -93,6 +93,15 @@ def test_a_head_that_is_not_linked_yet_may_turn_out_to_decide_between_two() -> N
     assert shown(agree(tree([one, other, third]), heads, families("A= B= C="), NOTHING, 7, in_vain))[0] is Grade.SPLIT
 
 
+def test_who_is_not_linked_to_what_a_quorum_has_does_not_settle_a_dispute_above_it() -> None:
+    lone = header(1001, "lone")
+    heads = {**votes("A=1000 B=1000f"), "C": lone.hash}
+    decision = agree(insert(SEEN, lone), heads, families("A= B= C="), held(998), 7)
+    assert shown(decision) == (Grade.SPLIT, 998)
+    at_the_tip = agree(SEEN, {**heads, "C": head("998")}, families("A= B= C="), held(998), 7)
+    assert shown(at_the_tip) == (Grade.QUORUM, 998)
+
+
 # -- client families
 
 
@@ -123,6 +132,22 @@ def test_the_explanation_names_the_family_that_is_alone() -> None:
     decision = counted(families("A=geth B=geth C=besu"), "A=1001 B=1001 C=1001f")
     assert "geth" in decision.agreement.explanation
     assert "besu" not in decision.agreement.explanation
+
+
+@pytest.mark.parametrize(
+    ("clients", "heads", "named"),
+    [
+        ("A=geth B=geth C=besu", "A=1001 B=1001 C=1001f", "geth"),
+        ("A= B= C=besu D=geth E=", "A=1001 B=1001 E=1001", "unnamed ones"),
+        ("A= B= C= D=geth E=besu", "A=1001 B=1001 C=1001 D=1000", "geth"),
+    ],
+)
+def test_whoever_agrees_alone_is_named_also_when_a_little_behind_or_unknown(
+    clients: str, heads: str, named: str
+) -> None:
+    decision = counted(families(clients), heads, held(997))
+    assert shown(decision) == (Grade.MAJORITY, 1001)
+    assert decision.agreement.explanation == f"of the client families only {named} agree"
 
 
 # -- around forks
@@ -170,6 +195,10 @@ def test_the_explanation_says_that_a_fork_asks_for_more() -> None:
     three = families("A= B= C=")
     assert "fork" in counted(three, "A=1001 B=1001", held(998), Circumstances(raised=True)).agreement.explanation
     assert "fork" not in counted(three, "A=1001", held(998), Circumstances(raised=True)).agreement.explanation
+    four = families("A= B= C= D=")
+    assert "fork" in counted(four, "A=1001 B=1001 C=1001", held(998), Circumstances(raised=True)).agreement.explanation
+    half = counted(four, "A=1001 B=1001", held(998), Circumstances(raised=True)).agreement
+    assert half.explanation == "too few groups vote"
 
 
 # -- what is fresher

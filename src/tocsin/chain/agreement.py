@@ -245,7 +245,7 @@ def _grade(poll: Poll, tip: Point | None, circumstances: Circumstances) -> tuple
     families = _concurring(poll, tip, circumstances.family_lag)
     if len(families) >= min(_FAMILIES, poll.groups.families):
         return Grade.QUORUM, ""
-    return Grade.MAJORITY, f"of the client families only {', '.join(sorted(families)) or 'unnamed ones'} agree"
+    return Grade.MAJORITY, f"of the client families only {next(iter(families), 'unnamed ones')} agree"
 
 
 def _concurring(poll: Poll, block: Point, lag: int) -> set[str]:
@@ -283,7 +283,7 @@ def _pending(poll: Poll, block: Point | None) -> tuple[str, ...]:
         for head in shown
         if any(is_bridgeable(poll.tree, head, other) for other in others if other.hash != head.hash)
     }
-    return tuple(sorted(node for node, head in poll.heads.items() if head.hash in waiting)) if waiting else ()
+    return tuple(sorted(node for node, head in poll.heads.items() if head.hash in waiting))
 
 
 def _agreement(poll: Poll, grade: Grade, why: str, block: Point | None, previous: Agreement, t_ns: int) -> Agreement:
