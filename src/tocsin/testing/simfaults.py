@@ -4,13 +4,16 @@ Each is a frozen value that begins and ends. What a node *sees* (late, frozen, o
 simulated node; what it *answers* (wrong ids, a slow drip) at the virtual node before it; what happens to the chain
 itself at the chain.
 """
+# ruff: noqa: ARG002 - every fault begins and ends with the same arguments
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, Protocol
 
 from tocsin.clock import NS
 from tocsin.testing.faults import parse_fault
 from tocsin.testing.simchain import MAIN
+from tocsin.testing.simnode import SimNode
 from tocsin.testing.simworld import SimWorld
 from tocsin.units import DurationNs, duration_text
 
@@ -34,25 +37,43 @@ class WorldFault(Protocol):
         ...
 
 
-class _Plain:
+class _Plain(ABC):
     """Base: ends by itself or not at all."""
 
     name: ClassVar[str]
     aim: ClassVar[Aim] = "nodes"
 
+    @abstractmethod
+    async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None: ...
+
+    async def end(self, world: SimWorld, nodes: tuple[str, ...]) -> None:  # noqa: B027 - a default, not left out
+        """Nothing is left to undo."""
+
+
+class _Within(_Plain):
+    """Base of faults of the simulated node itself, of each one that is struck."""
+
+    @abstractmethod
+    def strike(self, world: SimWorld, node: SimNode) -> None: ...
+
+    def heal(self, world: SimWorld, node: SimNode) -> None:
+        """Nothing is left to undo."""
+
     async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        raise NotImplementedError
+        for node in world.named(nodes):
+            self.strike(world, node)
 
     async def end(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        """Nothing is left to undo."""
+        for node in world.named(nodes):
+            self.heal(world, node)
 
 
 class _Before(_Plain):
     """Base of faults of the virtual node; `text` is the fault as `parse_fault` reads it."""
 
     @property
-    def text(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def text(self) -> str: ...
 
     async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
         for name in nodes:
@@ -61,6 +82,16 @@ class _Before(_Plain):
     async def end(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
         for name in nodes:
             await world.before[name].clear(parse_fault(self.text).name)
+
+
+class _Said(_Before):
+    """Base of those whose text is always the same, but for the fields that `says` names in braces."""
+
+    says: ClassVar[str]
+
+    @property
+    def text(self) -> str:
+        return self.says.format(self)
 
 
 def share(text: str) -> float:
@@ -79,18 +110,16 @@ def share(text: str) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Freeze(_Plain):
+class Freeze(_Within):
     """The node answers on, from what it had at that moment."""
 
     name: ClassVar[str] = "freeze"
 
-    async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        for node in world.named(nodes):
-            node.view.freeze()
+    def strike(self, world: SimWorld, node: SimNode) -> None:
+        node.view.freeze()
 
-    async def end(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        for node in world.named(nodes):
-            node.view.thaw()
+    def heal(self, world: SimWorld, node: SimNode) -> None:
+        node.view.thaw()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +130,7 @@ class MajorityStall(Freeze):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lag(_Plain):
+class Lag(_Within):
     """Every block reaches the node later than usual: by some blocks' time, or by a time."""
 
     name: ClassVar[str] = "lag"
@@ -116,17 +145,15 @@ class Lag(_Plain):
     def _more_ns(self, world: SimWorld) -> int:
         return self.by_ns + self.blocks * world.chain.spec.slot_ns
 
-    async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        for node in world.named(nodes):
-            node.view.later_ns += self._more_ns(world)
+    def strike(self, world: SimWorld, node: SimNode) -> None:
+        node.view.later_ns += self._more_ns(world)
 
-    async def end(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        for node in world.named(nodes):
-            node.view.later_ns -= self._more_ns(world)
+    def heal(self, world: SimWorld, node: SimNode) -> None:
+        node.view.later_ns -= self._more_ns(world)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fork(_Plain):
+class Fork(_Within):
     """The nodes follow another branch that parts `depth` blocks below the head; both branches grow.
 
     Faults of the same `branch` share it: the first one parts it. `breaks` makes the branch's first block break a rule
@@ -139,15 +166,13 @@ class Fork(_Plain):
     branch: str = "fork"
     breaks: Literal["nothing", "base_fee", "timestamp"] = "nothing"
 
-    async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
+    def strike(self, world: SimWorld, node: SimNode) -> None:
         if self.branch not in world.chain.branches:
             world.chain.fork(self.branch, depth=self.depth, breaks=self.breaks)
-        for node in world.named(nodes):
-            node.view.branch = self.branch
+        node.view.branch = self.branch
 
-    async def end(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        for node in world.named(nodes):
-            node.view.branch = MAIN
+    def heal(self, world: SimWorld, node: SimNode) -> None:
+        node.view.branch = MAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,24 +195,22 @@ class FinalityViolation(Fork):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BalancerSkew(_Plain):
+class BalancerSkew(_Within):
     """The node is a balancer: by turns a machine answers that is `blocks` behind the others."""
 
     name: ClassVar[str] = "balancer_skew"
 
     blocks: int = 2
 
-    async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        for node in world.named(nodes):
-            node.view.skew = self.blocks
+    def strike(self, world: SimWorld, node: SimNode) -> None:
+        node.view.skew = self.blocks
 
-    async def end(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        for node in world.named(nodes):
-            node.view.skew = 0
+    def heal(self, world: SimWorld, node: SimNode) -> None:
+        node.view.skew = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Peers(_Plain):
+class Peers(_Within):
     """The node says that it has this many peers."""
 
     name: ClassVar[str] = "peers"
@@ -195,42 +218,36 @@ class Peers(_Plain):
     count: int = 0
     usual: int = 25
 
-    async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        for node in world.named(nodes):
-            node.peers = self.count
+    def strike(self, world: SimWorld, node: SimNode) -> None:
+        node.peers = self.count
 
-    async def end(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        for node in world.named(nodes):
-            node.peers = self.usual
+    def heal(self, world: SimWorld, node: SimNode) -> None:
+        node.peers = self.usual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Version(_Plain):
+class Version(_Within):
     """The node runs another version from then on."""
 
     name: ClassVar[str] = "version"
 
     client: str
 
-    async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        for node in world.named(nodes):
-            node.client = self.client
+    def strike(self, world: SimWorld, node: SimNode) -> None:
+        node.client = self.client
 
 
 # -- what a node answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unreachable(_Before):
+class Unreachable(_Said):
     """The node gives no answer: the connection is refused, hangs, or is reset, or HTTP says so."""
 
     name: ClassVar[str] = "unreachable"
+    says: ClassVar[str] = "{0.manner}"
 
     manner: Literal["refused", "hang", "reset", "http-503", "http-401", "html"] = "refused"
-
-    @property
-    def text(self) -> str:
-        return self.manner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,101 +258,77 @@ class ProviderOutage(Unreachable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WrongChain(_Before):
+class WrongChain(_Said):
     """The node says that it is on another chain."""
 
     name: ClassVar[str] = "wrong_chain"
+    says: ClassVar[str] = "wrong-chain:{0.chain_id}"
 
     chain_id: int = 5
 
-    @property
-    def text(self) -> str:
-        return f"wrong-chain:{self.chain_id}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Syncing(_Before):
+class Syncing(_Said):
     """`eth_syncing` gives a progress object."""
 
     name: ClassVar[str] = "syncing"
+    says: ClassVar[str] = "syncing:{0.behind}"
 
     behind: int = 1000
 
-    @property
-    def text(self) -> str:
-        return f"syncing:{self.behind}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Phantom(_Before):
+class Phantom(_Said):
     """The head is a sound-looking block far ahead, whose parent nobody has."""
 
     name: ClassVar[str] = "phantom"
+    says: ClassVar[str] = "phantom-head:{0.ahead}"
 
     ahead: int = 1000
 
-    @property
-    def text(self) -> str:
-        return f"phantom-head:{self.ahead}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LyingHeader(_Before):
+class LyingHeader(_Said):
     """One field of every header is changed, but the old hash is kept."""
 
     name: ClassVar[str] = "lying_header"
+    says: ClassVar[str] = "corrupt-header:{0.field}"
 
     field: str = "stateRoot"
 
-    @property
-    def text(self) -> str:
-        return f"corrupt-header:{self.field}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prune(_Before):
+class Prune(_Said):
     """State is gone: calls that read it fail in the words of a client."""
 
     name: ClassVar[str] = "prune"
+    says: ClassVar[str] = "pruned:{0.client}"
 
     client: Client = "geth"
 
-    @property
-    def text(self) -> str:
-        return f"pruned:{self.client}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Truncate(_Before):
+class Truncate(_Said):
     """The body ends before its announced length."""
 
     name: ClassVar[str] = "truncate"
-
-    @property
-    def text(self) -> str:
-        return "truncated"
+    says: ClassVar[str] = "truncated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WrongIds(_Before):
+class WrongIds(_Said):
     """Every answer carries an id that nobody asked with."""
 
     name: ClassVar[str] = "wrong_ids"
-
-    @property
-    def text(self) -> str:
-        return "wrong-ids"
+    says: ClassVar[str] = "wrong-ids"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Malformed(_Before):
+class Malformed(_Said):
     """JSON that breaks off, with the right length."""
 
     name: ClassVar[str] = "malformed"
-
-    @property
-    def text(self) -> str:
-        return "malformed"
+    says: ClassVar[str] = "malformed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,17 +345,14 @@ class SlowDrip(_Before):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchQuirk(_Before):
+class BatchQuirk(_Said):
     """Batches longer than `limit` are refused in the shape of a client; singles pass."""
 
     name: ClassVar[str] = "batch_quirk"
+    says: ClassVar[str] = "batch-refused:{0.client}/{0.limit}"
 
     client: Literal["geth", "besu", "erigon", "nethermind", "drop"] = "erigon"
     limit: int = 1
-
-    @property
-    def text(self) -> str:
-        return f"batch-refused:{self.client}/{self.limit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -414,30 +404,24 @@ class Latency(_Before):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WsSilent(_Before):
+class WsSilent(_Said):
     """The websocket lives, but announces nothing any more."""
 
     name: ClassVar[str] = "ws_silent"
-
-    @property
-    def text(self) -> str:
-        return "ws-silent"
+    says: ClassVar[str] = "ws-silent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chaos(_Before):
+class Chaos(_Said):
     """Any fault of the fault proxy, as `tocsin chaos` writes it."""
 
     name: ClassVar[str] = "chaos"
+    says: ClassVar[str] = "{0.what}"
 
     what: str
 
     def __post_init__(self) -> None:
         parse_fault(self.what)
-
-    @property
-    def text(self) -> str:
-        return self.what
 
 
 # -- what happens to the chain
@@ -451,11 +435,9 @@ class ChainHalt(_Plain):
     aim: ClassVar[Aim] = "chain"
 
     async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        del nodes
         world.chain.halt()
 
     async def end(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        del nodes
         world.chain.resume()
 
 
@@ -467,11 +449,9 @@ class FinalityStall(_Plain):
     aim: ClassVar[Aim] = "chain"
 
     async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        del nodes
         world.chain.stall_finality()
 
     async def end(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        del nodes
         world.chain.resume_finality()
 
 
@@ -485,7 +465,6 @@ class DeepReorg(_Plain):
     depth: int = 7
 
     async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        del nodes
         world.chain.reorg(self.depth)
 
 
@@ -503,7 +482,6 @@ class ClockJump(_Plain):
     back: bool = False
 
     async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        del nodes
         world.clock.step_wall(ns=-self.by_ns if self.back else self.by_ns)
 
 
@@ -517,7 +495,6 @@ class Restart(_Plain):
     down_ns: DurationNs = DurationNs(5 * NS)
 
     async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
-        del nodes
         world.restart(self.down_ns)
 
 

@@ -6,6 +6,7 @@ inside a forked block keep the upstream's block hash, and a reorg of the upstrea
 """
 # ruff: noqa: ARG002 - every fault's hooks take the same arguments
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Self
 
@@ -96,14 +97,14 @@ async def upstream_heights(exchange: Exchange) -> Heights:
 
 
 @dataclass
-class Lowered(Fault):
+class Lowered(Fault, ABC):
     """Base: the node's chain ends at a lower height than the upstream's."""
 
     alters_heads: ClassVar[bool] = True
 
+    @abstractmethod
     async def heights(self, exchange: Exchange) -> Heights:
         """Return what the tags stand for in this view. Raises ConnectionError when the upstream does not say."""
-        raise NotImplementedError
 
     async def rewrite_call(self, call: Json, exchange: Exchange) -> Json:
         view = await self.heights(exchange)
