@@ -8,12 +8,15 @@ import pytest
 from tests.support.pool import Answer, settings_for
 from tests.support.ticking import Ticking
 
+from tocsin.chain.nodelife import NodeState
+from tocsin.model.alert import Grade
 from tocsin.testing import SimNode
 
 Block = dict[str, Any]
+SLOT_NS = 12 * 10**9
 
 
-def showing(change: Callable[[str, Block], Block]) -> Answer:
+def showing(change: Callable[[str, Block], Block | None]) -> Answer:
     """A node that changes each block before it shows it; the tag or hash that was asked for goes with it."""
 
     def answer(node: SimNode, request: bytes) -> bytes:
@@ -53,3 +56,56 @@ def test_a_true_finalized_hash_at_a_made_up_height_moves_nothing(liar: str, by: 
     assert shown.number == true.number
     assert shown.number >= pool.chain.finalized_number(pool.chain.head()) - 3
     assert not {who for _, who, _ in pool.fired()} - {liar}
+
+
+# -- links between the heads of the others
+
+
+def wrong_number(_asked: str, block: Block) -> Block:
+    return moved(block, -5)
+
+
+def wrong_parent(_asked: str, block: Block) -> Block:
+    return unverifiable(block, parentHash="0x" + "ab" * 32)
+
+
+def late_by(pool: Ticking, slots: int) -> Answer:
+    node = SimNode(pool.chain, name="late", delay_ns=500_000_000 + slots * SLOT_NS)
+    return lambda _node, request: node.answer(request)
+
+
+def asked_by_hash(lie: Callable[[str, Block], Block | None]) -> Answer:
+    """Tells the truth in every poll, and lies when it is asked for a header that links the others."""
+
+    def change(asked: str, block: Block) -> Block | None:
+        return lie(asked, block) if len(asked) == len(block["hash"]) else block
+
+    return showing(change)
+
+
+@pytest.mark.parametrize("liars", [1, 2])
+@pytest.mark.parametrize("lie", [wrong_number, wrong_parent, lambda _asked, _block: None])
+def test_a_group_that_is_asked_for_links_cuts_nobody_off(liars: int, lie: Callable[[str, Block], Block | None]) -> None:
+    pool = Ticking(settings_for((*("liar",) * liars, "b", "c")))
+    honest = f"n{liars + 1}"
+    pool.answers[honest] = late_by(pool, 5)
+    for at in range(liars):
+        pool.answers[f"n{at}"] = asked_by_hash(lie)
+    pool.rounds(60)
+    assert {who for detector, who, _ in pool.fired() if detector != "node.lag"} <= {"n0", "n1"} - {honest}
+    assert pool.grades[-1] is Grade.QUORUM
+
+
+@pytest.mark.parametrize("lie", [wrong_number, wrong_parent])
+@pytest.mark.parametrize("back", [1, 2, 4])
+def test_who_shows_a_block_of_the_others_as_its_own_head_cuts_nobody_off(
+    back: int, lie: Callable[[str, Block], Block]
+) -> None:
+    pool = Ticking(settings_for(("liar", "b", "c")))
+    behind = SimNode(pool.chain, name="behind", delay_ns=back * SLOT_NS)
+    liar = showing(lambda asked, block: block if asked in ("safe", "finalized") else lie(asked, block))
+    pool.answers["n2"] = late_by(pool, 5)
+    pool.answers["n0"] = lambda _node, request: liar(behind, request)
+    pool.rounds(60)
+    assert not {who for detector, who, _ in pool.fired() if detector != "node.lag"} - {"n0"}
+    assert pool.life("n1") is NodeState.HEALTHY

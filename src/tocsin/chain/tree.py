@@ -100,6 +100,40 @@ def _content(header: Header) -> tuple[tuple[int, str, int, str], tuple[int, ...]
     return _core(header), tuple(-1 if extra is None else extra for extra in extras)
 
 
+def credible(tree: HeaderTree, header: Header) -> bool:
+    """Whether a header may be what it says, given the headers that name it their parent.
+
+    Where headers verify, so does the parent of one that did; an answer for it that proves nothing is anybody's claim.
+    """
+    if header.verification is Verification.MATCH:
+        return True
+    children = [child for child in tree.headers.values() if child.parent_hash == header.hash]
+    if any(child.verification is Verification.MATCH for child in children):
+        return False
+    return not children or any(child.number == header.number + 1 for child in children)
+
+
+def vouched(tree: HeaderTree, came: Iterable[Header]) -> HeaderTree:
+    """Return the tree without unverified parents of verified headers, as far as `came` brought one of the two.
+
+    For chains whose headers verify. Such a parent is what somebody else says of a block that its child's node rests on.
+    """
+    names = {name for header in came for name in (header.hash, header.parent_hash)}
+    doubtful = {
+        name
+        for name in names
+        if (header := tree.headers.get(name)) is not None and header.verification is not Verification.MATCH
+    }
+    if not doubtful:
+        return tree
+    verified = (child for child in tree.headers.values() if child.verification is Verification.MATCH)
+    gone = doubtful & {child.parent_hash for child in verified}
+    if not gone:
+        return tree
+    left = {name: header for name, header in tree.headers.items() if name not in gone}
+    return HeaderTree(headers=left, contested=tuple(name for name in tree.contested if name in left))
+
+
 def parent(tree: HeaderTree, block: Point) -> Header | None:
     """Return the parent of a block; None where it is not known or does not link by number too."""
     header = tree.headers.get(block.hash)
@@ -265,10 +299,12 @@ def _gap(
 
 
 def _lacking(tree: HeaderTree, end: Point) -> str | None:
-    """Return the hash to ask for below the end of a walk: itself if never seen, its parent if that is absent."""
+    """Return the hash to ask for below the end of a walk: itself if never seen, its parent if absent or wrong."""
     header = tree.headers.get(end.hash)
     if header is None:
         return end.hash
-    if header.number == 0 or header.hash in tree.contested or header.parent_hash in tree.headers:
+    if header.number == 0 or header.hash in tree.contested:
         return None
-    return header.parent_hash
+    below = tree.headers.get(header.parent_hash)
+    # One that is there and does not link by number is nobody's parent; unless it is verified, it may be a lie.
+    return header.parent_hash if below is None or below.verification is not Verification.MATCH else None
