@@ -12,7 +12,7 @@ from tocsin.detect.advisories import Advisory, Harm
 from tocsin.detect.node_vulnerable import VulnerableParams
 from tocsin.engine.codec import decode_event, decode_state, encode_event, encode_state
 from tocsin.model.event import ConfigRevised, Polled, Woken
-from tocsin.model.observation import Fault, FaultKind
+from tocsin.model.observation import FINALIZED, LATEST, Fault, FaultKind
 from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
 from tocsin.model.settings import Settings
 from tocsin.model.trust import Trust
@@ -25,6 +25,7 @@ EARNING = (
     "node.depth_lost",
     "node.errors",
     "node.latency",
+    "node.tag_order",
     "node.ws_deaf",
 )
 
@@ -41,11 +42,19 @@ class Talking(Pool):
 
     latency_ns = 10**6
     announces = False
+    disordered = ""
+    """The node, if any, that calls its head final."""
 
     def _poll(self, name: str, calls: tuple[str, ...]) -> Polled:
         slow = self.polls % 30 == 2
         asked = (CLIENT_VERSION, PEERS, TXPOOL) if name in ("n0", "n1") else (CLIENT_VERSION,)
         event = super()._poll(name, (*calls, *asked) if slow else calls)
+        if name == self.disordered:
+            latest = next(part.result for part in event.parts if part.call == LATEST)
+            event = replace(
+                event,
+                parts=tuple(replace(part, result=latest) if part.call == FINALIZED else part for part in event.parts),
+            )
         return replace(event, started_ns=self.now - self.latency_ns) if name == "n0" else event
 
     def round(self) -> None:
@@ -194,6 +203,62 @@ def test_two_nodes_behind_one_address_are_seen_by_their_steps_back(pool: Talking
     pool.answers["n3"] = healthy
     pool.minutes(7)
     assert pool.closed()
+
+
+def behind_a_balancer(pool: Talking) -> None:
+    """Let n3 be two machines that answer in turn, also when it is asked for its tags."""
+    late = SimNode(pool.chain, name="late", delay_ns=27 * NS)
+    late.client = pool.nodes["n3"].client
+    pool.answers["n3"] = lambda node, request: (late if (pool.polls + pool.polls // 6) % 2 else node).answer(request)
+
+
+def test_tags_that_a_balancer_breaks_are_the_balancer_s_alone(pool: Talking) -> None:
+    pool.minutes(1)
+    behind_a_balancer(pool)
+    fell = 0
+    for _ in range(300):
+        pool.round()
+        fell += bool(pool.state.chains["sim"].nodes["n3"].tag_fall)
+    assert fell > 100
+    assert pool.fired() == {("node.balancer_skew", "n3", "info")}
+
+
+def test_a_balancer_mutes_tags_also_while_its_own_detector_is_on_trial() -> None:
+    settings = believed(settings_for(("self", "self", "x", "y"), own=OWN))
+    [chain] = settings.chains
+    on_trial = replace(chain, trust={**chain.trust, "node.balancer_skew": Trust.OBSERVE})
+    pool = Talking(replace(settings, chains=(on_trial,)), spec=ChainSpec(history=400), late_ticks=0)
+    pool.minutes(1)
+    behind_a_balancer(pool)
+    pool.minutes(5)
+    assert pool.fired() == set()
+    pool.disordered = "n2"
+    pool.minutes(1)
+    assert pool.fired() == {("node.tag_order", "n2", "warning")}
+
+
+def test_tags_out_of_order_are_told_where_no_balancer_breaks_them(pool: Talking) -> None:
+    pool.minutes(1)
+    pool.disordered = "n2"
+    behind_a_balancer(pool)
+    pool.minutes(2)
+    assert pool.fired() == {("node.balancer_skew", "n3", "info"), ("node.tag_order", "n2", "warning")}
+    pool.disordered = ""
+    pool.answers["n3"] = healthy
+    pool.minutes(7)
+    assert pool.closed()
+
+
+def test_tags_that_stay_out_of_order_when_the_balancer_is_gone_are_told_then(pool: Talking) -> None:
+    pool.minutes(1)
+    behind_a_balancer(pool)
+    pool.minutes(1)
+    pool.disordered = "n3"
+    pool.minutes(2)
+    assert pool.fired() == {("node.balancer_skew", "n3", "info")}
+    pool.answers["n3"] = healthy
+    pool.minutes(7)
+    assert ("node.tag_order", "n3", "warning") in pool.fired()
 
 
 def test_a_deaf_websocket_is_named_and_one_that_speaks_is_not() -> None:

@@ -33,9 +33,13 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "chain.halt": ("pool.blind", "pool.split", "pool.quorum_lost"),
     "chain.finality_stall": ("pool.blind", "pool.split", "pool.quorum_lost", "pool.majority_stalled", "chain.halt"),
     "chain.basefee": ("node.wrong_chain", "node.corrupt_header"),
-    "node.tag_order": ("node.wrong_chain", "node.corrupt_header", "node.syncing"),
+    "node.tag_order": ("node.wrong_chain", "node.corrupt_header", "node.syncing", "node.balancer_skew"),
 }
 """Target to the sources that mute it."""
+
+EVEN_OBSERVED = frozenset({"node.balancer_skew"})
+"""Sources that mute also while they are on trial themselves: steps back were seen, whether or not they are worth an
+alert, and tags that step back with them are no second news."""
 
 
 def covers(source: Labels, target: Labels) -> bool:

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from tocsin.alerting.inhibition import EVEN_OBSERVED
 from tocsin.alerting.lifecycle import Alerts, Moment, Tracked, advance, withdraw
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.detect.base import ChainDetector
@@ -83,14 +84,15 @@ def judge(
 ) -> Judged:
     """Return the chain with alerts of what is believed, and what is only observed beside it."""
     believed, watched = _sorted(findings, state.trust)
-    alerts, said = advance(state.alerts, believed, subjects, moment)
+    beside = [one for one in state.observed.tracked.values() if one.finding.detector in EVEN_OBSERVED]
+    alerts, said = advance(state.alerts, believed, subjects, moment, beside)
     trust = state.trust
     failing = _everywhere(alerts, believed, view)
     if failing:
         trust = _demoted(trust, failing, believed, moment)
         believed, watched = _sorted(findings, trust)
         kept, gone = withdraw(state.alerts, lambda one: one.finding.detector in failing, moment, SUSPECT)
-        alerts, said = advance(kept, believed, subjects, moment)
+        alerts, said = advance(kept, believed, subjects, moment, beside)
         said = (*gone, *said)
     observed, would = advance(state.observed, watched, subjects, moment, beside=alerts.tracked.values())
     if said or would:
