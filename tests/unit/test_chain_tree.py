@@ -16,6 +16,7 @@ from tocsin.chain.tree import (
     missing,
     parent,
     prune,
+    pruned,
     relation,
     reorg,
 )
@@ -130,6 +131,13 @@ def test_what_links_the_heads_does_not_depend_on_their_order() -> None:
     assert missing(seen, heads) == missing(seen, list(reversed(heads)))
 
 
+def test_what_the_highest_head_lacks_is_asked_for_first() -> None:
+    heads = [header(1002, "c"), header(1010, "a"), header(1004, "b"), header(1006, "d")]
+    asked = missing(tree(heads), heads)
+    assert [step.head.number for step in asked] == [1010, 1006, 1004], "the lowest is what others go down to"
+    assert [step.hash for step in asked] == [name("a/1009"), name("d/1005"), name("b/1003")]
+
+
 def test_a_gap_that_is_too_deep_asks_for_nothing() -> None:
     near, far = header(1000 + BACKFILL, "far"), header(1001 + BACKFILL, "far")
     seen = tree([at(1000), near, far])
@@ -203,6 +211,53 @@ def test_what_leads_nowhere_goes_before_what_links_the_heads() -> None:
     assert [number for number, block in kept if block == name(f"orphan/{number}")] == [998, 999]
 
 
+def numbers(seen: HeaderTree, branch: str) -> list[int]:
+    return sorted(block.number for block in seen.headers.values() if block.hash == header(block.number, branch).hash)
+
+
+def test_a_head_exactly_within_reach_keeps_its_ancestors_and_one_further_does_not() -> None:
+    for lowest, kept in ((600, [*range(600, 1001)]), (599, [599, *range(936, 1001)])):
+        seen, heads = tree(chain(1, 1000)), [header(1000).hash, header(lowest).hash]
+        left = prune(seen, keep=heads, anchor=1000, window=Window(depth=64, reach=400))
+        assert numbers(left, "main") == kept
+
+
+def test_under_the_cap_every_ancestor_down_to_the_floor_goes_before_any_block_that_leads_nowhere() -> None:
+    seen = tree(chain(980, 1000), chain(980, 1005, "orphan"))
+    window = Window(depth=10, cap=11)
+    left, dropped = pruned(seen, keep=[header(1000).hash], anchor=1000, window=window)
+    assert (numbers(left, "main"), numbers(left, "orphan")) == ([*range(990, 1001)], [])
+    assert dropped == 16
+
+
+def test_of_what_leads_nowhere_the_farthest_from_the_anchor_goes_first() -> None:
+    seen = tree([header(1000)], chain(900, 1100, "orphan"))
+    left = prune(seen, keep=[header(1000).hash], anchor=1000, window=Window(depth=200, cap=6))
+    assert (numbers(left, "main"), numbers(left, "orphan")) == ([1000], [998, 999, 1000, 1001, 1002])
+
+
+def test_of_what_leads_to_a_head_the_oldest_goes_first_wherever_the_anchor_is() -> None:
+    left = prune(tree(chain(1, 1050)), keep=[header(1050).hash], anchor=1000, window=Window(depth=500, cap=80))
+    assert numbers(left, "main") == list(range(971, 1051))
+
+
+def test_what_went_for_being_too_much_is_counted_and_what_went_for_being_too_old_is_not() -> None:
+    seen, heads = tree(chain(1, 1000)), [header(1000).hash]
+    assert pruned(seen, keep=heads, anchor=1000, window=Window(depth=500, cap=50))[1] == 451
+    assert pruned(seen, keep=heads, anchor=1000, window=Window(depth=500, cap=501))[1] == 0
+    assert pruned(seen, keep=heads, anchor=1000, window=Window(depth=1000, cap=1000)) == (seen, 0)
+
+
+def test_what_is_contested_stays_so_as_long_as_it_is_kept() -> None:
+    claims = [replace(at(number), verification=Verification.CANNOT_VERIFY) for number in (992, 1005)]
+    others = [replace(claim, parent_hash=name("elsewhere")) for claim in claims]
+    seen = insert(tree([at(1010)]), *claims, *others)
+    assert set(seen.contested) == {claim.hash for claim in claims}
+    left = prune(seen, keep=[at(1010).hash], anchor=1010, window=Window(depth=10, reach=10))
+    assert left.contested == (claims[1].hash,)
+    assert prune(seen, keep=[at(1010).hash], anchor=1010, window=Window(cap=1)).contested == ()
+
+
 def test_above_the_cap_the_oldest_ancestors_go_first() -> None:
     left = prune(tree(chain(1, 1000)), keep=[header(1000).hash], anchor=1000, window=Window(depth=500, cap=50))
     assert sorted(block.number for block in left.headers.values()) == list(range(951, 1001))
@@ -211,6 +266,7 @@ def test_above_the_cap_the_oldest_ancestors_go_first() -> None:
 def test_pruning_nothing_returns_the_same_tree() -> None:
     seen = tree(MAIN)
     assert prune(seen, keep=[at(1010).hash], anchor=1010) is seen
+    assert prune(seen, keep=[at(1010).hash], anchor=1010, window=Window(cap=len(MAIN))) is seen
 
 
 def test_clients_that_show_a_field_or_leave_it_out_do_not_contest_each_other() -> None:
@@ -219,6 +275,9 @@ def test_clients_that_show_a_field_or_leave_it_out_do_not_contest_each_other() -
     one_way, other_way = insert(HeaderTree(), full, bare), insert(HeaderTree(), bare, full)
     assert one_way == other_way
     assert one_way.contested == ()
+    for shown in (0, 1, 2):
+        versions = (replace(full, base_fee=shown), bare)
+        assert insert(HeaderTree(), *versions) == insert(HeaderTree(), *versions[::-1])
     assert insert(HeaderTree(), full, replace(full, parent_hash=name("else"))).contested == (full.hash,)
 
 

@@ -7,6 +7,7 @@ the order in which headers came leaves no trace.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from tocsin.model.block import BlockRef, Header, Verification
 from tocsin.model.view import Ahead, Behind, Forked, Level, Relation, Unlinked
@@ -183,13 +184,12 @@ def missing(tree: HeaderTree, heads: Iterable[Point]) -> tuple[Missing, ...]:
     """
     points = sorted({head.hash: head for head in heads}.values(), key=_by_height)
     wanted: dict[str, BlockRef] = {}
-    for index, one in enumerate(points):
-        for other in points[index + 1 :]:
-            met = _meet(tree, one, other)
-            if isinstance(met, _Gap) and not met.deep:
-                for lacking, head in ((met.left, one), (met.right, other)):
-                    if lacking is not None:
-                        wanted.setdefault(lacking, BlockRef(number=head.number, hash=head.hash))
+    for one, other in combinations(points, 2):
+        met = _meet(tree, one, other)
+        if isinstance(met, _Gap) and not met.deep:
+            for lacking, head in ((met.left, one), (met.right, other)):
+                if lacking is not None:
+                    wanted.setdefault(lacking, BlockRef(number=head.number, hash=head.hash))
     return tuple(Missing(hash=lacking, head=head) for lacking, head in wanted.items())
 
 
