@@ -11,6 +11,7 @@ from tocsin.chain.tree import (
     Missing,
     Window,
     apart,
+    credible,
     insert,
     is_bridgeable,
     missing,
@@ -19,6 +20,7 @@ from tocsin.chain.tree import (
     pruned,
     relation,
     reorg,
+    vouched,
 )
 from tocsin.model.block import BlockRef, Header, Verification
 from tocsin.model.view import Ahead, Behind, Forked, Level, Unlinked
@@ -290,3 +292,62 @@ def test_branches_that_do_not_meet_are_known_to_be_apart_as_far_as_both_are_know
     assert apart(tree(MAIN, FORK), at(1004, "fork"), at(1004)) == 0
     near = tree(one, [header(1000, "lone")])
     assert apart(near, one[-1], header(1000, "lone")) == 1
+
+
+# -- what nobody can verify
+
+
+def unverified(block: Header, **changes: object) -> Header:
+    return replace(block, verification=Verification.CANNOT_VERIFY, **changes)
+
+
+def test_who_answers_for_a_block_is_believed_as_far_as_its_children_allow() -> None:
+    block, follows, jumps = at(1000), at(1001), replace(at(1001), number=1005)
+    for children in ([], [follows], [unverified(follows)], [unverified(jumps)]):
+        assert credible(tree(children), block), "what hashes to its hash needs nobody"
+    claim = unverified(block)
+    assert credible(tree([at(1005), at(999)]), claim), "nobody rests on it"
+    assert credible(tree([unverified(follows)]), claim)
+    assert credible(tree([unverified(jumps), unverified(at(1001, "fork"))]), claim), "one that follows is enough"
+    assert not credible(tree([unverified(jumps)]), claim)
+    assert not credible(tree([follows]), claim), "the parent of what verifies verifies"
+    assert not credible(tree([follows, unverified(at(1001, "fork"))]), claim)
+
+
+def test_what_cannot_be_verified_is_no_parent_of_what_can() -> None:
+    claim, child = unverified(at(1000)), at(1001)
+    seen = tree([claim, child, at(1002)])
+    for came in ([claim], [child], [at(1005), claim]):
+        left = vouched(seen, came)
+        assert set(left.headers) == {child.hash, at(1002).hash}
+        assert [step.hash for step in missing(left, [child, at(995)])] == [claim.hash], "it is asked for again"
+    assert vouched(seen, [at(1002)]) is seen, "only what came is looked at"
+    assert vouched(seen, []) is seen
+
+
+def test_what_verifies_or_has_no_verified_child_stays() -> None:
+    for parent_, child in (
+        (at(1000), at(1001)),
+        (at(1000), unverified(at(1001))),
+        (unverified(at(1000)), unverified(at(1001))),
+        (unverified(at(1000)), at(1005)),
+    ):
+        seen = tree([parent_, child])
+        assert vouched(seen, [parent_, child]) is seen
+
+
+def test_what_is_contested_is_forgotten_with_the_block_and_only_with_it() -> None:
+    claims = [unverified(at(number)) for number in (1000, 1008)]
+    others = [replace(claim, parent_hash=name("elsewhere")) for claim in claims]
+    seen = insert(tree([at(1001)]), *claims, *others)
+    assert len(seen.contested) == 2
+    left = vouched(seen, [at(1001)])
+    assert (set(left.headers), left.contested) == ({at(1001).hash, claims[1].hash}, (claims[1].hash,))
+
+
+def test_a_parent_that_does_not_link_by_number_is_asked_for_again_unless_it_is_verified() -> None:
+    low = header(995, "low")
+    for parent_, asked in ((unverified(at(1004), number=990), [at(1004).hash]), (replace(at(1004), number=990), [])):
+        seen = tree([at(1005), parent_, low])
+        assert [step.hash for step in missing(seen, [at(1005), low])] == asked
+        assert is_bridgeable(seen, at(1005), low) is bool(asked)
