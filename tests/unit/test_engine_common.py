@@ -8,6 +8,7 @@ from tests.support.pool import Answer, settings_for
 from tests.support.ticking import Ticking, at_pace, fails, nothing
 
 from tocsin.clock import MS, NS
+from tocsin.config.checks import CALLS_PER_POLL, CALLS_PER_SLOT, calls_per_day
 from tocsin.engine.codec import decode_state, encode_state
 from tocsin.model.alert import Grade
 from tocsin.model.effect import Fetch
@@ -59,6 +60,22 @@ def test_nodes_that_agree_are_asked_one_block_a_poll_and_nothing_is_filled_in() 
     compared = [call for call in calls if number_of(call) is not None]
     assert len(compared) <= 40 * (2 + 3), "two nodes above the common height, three witnesses"
     assert len(pool.state.chains["sim"].tree.headers) < 600
+
+
+@pytest.mark.parametrize("providers", ["abc", "abcde", "aab"])
+def test_the_estimate_of_calls_a_day_is_what_is_asked(providers: str) -> None:
+    """Within a tenth: who is the lowest is not asked for the block that it has shown."""
+    settings = at_pace(settings_for(tuple(providers)), 100 * MS)
+    pool = Asked(settings, spec=ChainSpec(slot_ns=100 * MS, seed=3), delays_ns=(SKEW + SKEW)[: len(providers)])
+    pool.rounds(20)
+    pool.__dict__["calls"].clear()
+    rounds = 100
+    pool.rounds(rounds)
+    [chain] = settings.chains
+    polls_a_day = 86_400 * NS // chain.poll_ns
+    estimate = sum(calls_per_day(chain, node) for node in chain.nodes) * rounds // polls_a_day
+    asked = len(pool.__dict__["calls"]) + rounds * len(chain.nodes) * (CALLS_PER_POLL + CALLS_PER_SLOT)
+    assert asked <= estimate <= asked * 11 // 10
 
 
 @pytest.mark.parametrize("slot_ns", [100 * MS, 250 * MS])

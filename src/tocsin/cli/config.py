@@ -123,7 +123,7 @@ def _counts(loaded: "Loaded") -> dict[str, int]:
         "nodes": sum(len(chain.nodes) for chain in chains),
         "groups": sum(len(group_nodes(chain.nodes, chain.vote_by).groups) for chain in chains),
         "detectors": len({*loaded.settings.detectors, *(name for chain in chains for name in chain.detectors)}),
-        "calls_per_day": sum(calls_per_day(chain, own=node.own) for chain in chains for node in chain.nodes),
+        "calls_per_day": sum(calls_per_day(chain, node) for chain in chains for node in chain.nodes),
     }
 
 

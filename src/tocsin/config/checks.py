@@ -14,8 +14,9 @@ from tocsin.config.secrets import ConfiguredSecret, ConfiguredUrl, Sources, read
 from tocsin.config.tree import Asked, Mqtt, Node, Tree
 from tocsin.config.values import budget_text
 from tocsin.engine.cadence import at_rest, sparsest_ns
+from tocsin.engine.common import asked_per_round
 from tocsin.model.alert import Over, Under
-from tocsin.model.settings import ChainSettings, Settings
+from tocsin.model.settings import ChainSettings, NodeSettings, Settings
 from tocsin.units import DurationNs, duration_text
 
 DAY_NS = 86_400 * 10**9
@@ -29,10 +30,14 @@ _LARGEST_PEM = 1 << 20
 _SEVERITIES = ("info", "warning", "critical")
 
 
-def calls_per_day(chain: ChainSettings, *, own: bool) -> int:
-    """Estimate the JSON-RPC calls that a node of a chain gets a day when nothing is wrong."""
-    polls = at_rest(chain, own=own).per(DAY_NS)
-    return polls * CALLS_PER_POLL + min(polls, DAY_NS // chain.block_time_ns) * CALLS_PER_SLOT
+def calls_per_day(chain: ChainSettings, node: NodeSettings) -> int:
+    """Estimate the JSON-RPC calls that a node of a chain gets a day when nothing is wrong.
+
+    Where blocks come faster than polls, the blocks by which nodes are compared are asked for with every poll as well.
+    """
+    polls = at_rest(chain, own=node.own).per(DAY_NS)
+    slots = min(polls, DAY_NS // chain.block_time_ns)
+    return polls * (CALLS_PER_POLL + asked_per_round(chain, node.name)) + slots * CALLS_PER_SLOT
 
 
 def check_names(document: Document, problems: Problems) -> None:
@@ -147,7 +152,7 @@ def warn_of_pools(settings: Settings, tree: Tree, document: Document, problems: 
                 "two; add a node of another provider, or see vote_by",
             )
         for at, node in enumerate(tree.chains[index].nodes):
-            _warn_of_node(chain, node, (*path, "node", at), document, problems)
+            _warn_of_node(chain, node, chain.nodes[at], (*path, "node", at), document, problems)
         _warn_of_twins(tree.chains[index].nodes, path, document, problems)
         for name, params in chain.detectors.items():
             _warn_of_limits(params, (*path, "detector", name), document, problems)
@@ -155,8 +160,10 @@ def warn_of_pools(settings: Settings, tree: Tree, document: Document, problems: 
         _warn_of_limits(params, ("detector", name), document, problems)
 
 
-def _warn_of_node(chain: ChainSettings, node: Node, path: Path, document: Document, problems: Problems) -> None:
-    needed = calls_per_day(chain, own=node.own)
+def _warn_of_node(
+    chain: ChainSettings, node: Node, watched: NodeSettings, path: Path, document: Document, problems: Problems
+) -> None:
+    needed = calls_per_day(chain, watched)
     if node.budget is not None and node.budget < needed:
         where = (*path, "budget")
         sparsest = sparsest_ns(chain.block_time_ns, chain.poll_ns)

@@ -236,6 +236,14 @@ def _tops(groups: Iterable[Group], heads: Mapping[str, Header]) -> list[int]:
     return found
 
 
+def asked_per_round(chain: ChainSettings, node: str) -> int:
+    """Return how many blocks a node is asked for in a round, besides its poll, when nothing is wrong."""
+    if not is_fast(chain):
+        return 0
+    firsts = [group.nodes[0] for group in groups_of(chain).groups]
+    return 1 + (node in firsts[:WITNESSES])
+
+
 def _witnesses(chain: ChainSettings, heads: Mapping[str, Header], number: int) -> list[str]:
     """Return the nodes that are asked for the block agreed before: the first one of each of the first groups."""
     firsts = (
