@@ -44,3 +44,16 @@ async def test_polling_is_measured_with_floor_journal_and_step() -> None:
     found = await figures_of("poller", "--quick")
     rows = ("cpu_us_per_poll", "floor_ratio", "core_share_500", "sick_p99_ratio")
     assert all(found[row] > 0 for row in (*rows, "journal_us_per_poll", "step_us_per_poll"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+async def test_at_least_85_of_100_broken_lines_of_the_chain_are_noticed_by_its_tests() -> None:
+    found = await figures_of("mutation")
+    modules = {path.stem for path in (ROOT / "src" / "tocsin" / "chain").glob("*.py")} - {"__init__"}
+    assert set(found["modules"]) == modules, "every module was tried"
+    for counts in (found, *found["modules"].values()):
+        noticed = counts["killed"] + counts["timed_out"]
+        assert noticed + counts["survived"] + counts["without_tests"] == counts["mutants"]
+        assert noticed >= 0.85 * counts["mutants"], found["survivors"]
+    assert sum(counts["mutants"] for counts in found["modules"].values()) == found["mutants"] > 1_500

@@ -15,6 +15,15 @@ from tocsin.model.block import Header, Verification
 
 BLOCKS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("test_chain_headers.json").read_text())
 ETHEREUM = [era for era in BLOCKS if not era.startswith(("op ", "arbitrum"))]
+ORDER = (
+    *("parentHash", "sha3Uncles", "miner", "stateRoot", "transactionsRoot", "receiptsRoot", "logsBloom"),
+    *("difficulty", "number", "gasLimit", "gasUsed", "timestamp", "extraData", "mixHash", "nonce"),
+    *("baseFeePerGas", "withdrawalsRoot", "blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot", "requestsHash"),
+    *("blockAccessListHash", "slotNumber"),
+)
+"""The fields of a header in the order of go-ethereum."""
+QUANTITIES = {"difficulty", "number", "gasLimit", "gasUsed", "timestamp", "baseFeePerGas"}
+QUANTITIES |= {"blobGasUsed", "excessBlobGas", "slotNumber"}
 BESIDE = {"hash", "size", "totalDifficulty", "transactions", "uncles", "withdrawals"}
 
 
@@ -115,29 +124,22 @@ def test_where_headers_may_hash_otherwise_nobody_is_accused_and_a_match_still_ho
 def test_a_field_that_is_shown_but_not_hashed_does_not_hide_a_match() -> None:
     block = changed("mainnet 0 (frontier)", baseFeePerGas="0x7")
     assert decoded(block).verification is Verification.MATCH
+    block["withdrawalsRoot"] = "0x" + "11" * 32
+    assert decoded(block).verification is Verification.MATCH
+    block["blobGasUsed"] = "0x9"
+    assert decoded(block).verification is Verification.MATCH
+
+
+def test_a_hash_that_leaves_out_a_field_of_every_header_is_no_match() -> None:
+    block = changed("mainnet 0 (frontier)")
+    items = [integer(block[key][2:]) if key in QUANTITIES else string(block[key][2:]) for key in ORDER[:14]]
+    block["hash"] = "0x" + keccak256(bytes.fromhex(listed("".join(items)))).hex()
+    assert decoded(block).verification is Verification.MISMATCH
 
 
 def test_amsterdam_fields_are_hashed_in_the_order_of_go_ethereum() -> None:
     block = changed("prague", blockAccessListHash="0x" + "11" * 32, slotNumber="0x9")
-    order = [
-        *["parentHash", "sha3Uncles", "miner", "stateRoot", "transactionsRoot", "receiptsRoot", "logsBloom"],
-        *[
-            "difficulty",
-            "number",
-            "gasLimit",
-            "gasUsed",
-            "timestamp",
-            "extraData",
-            "mixHash",
-            "nonce",
-            "baseFeePerGas",
-            "withdrawalsRoot",
-        ],
-        *["blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot", "requestsHash", "blockAccessListHash", "slotNumber"],
-    ]
-    quantities = {"difficulty", "number", "gasLimit", "gasUsed", "timestamp", "baseFeePerGas"}
-    quantities |= {"blobGasUsed", "excessBlobGas", "slotNumber"}
-    items = [integer(block[key][2:]) if key in quantities else string(block[key][2:]) for key in order]
+    items = [integer(block[key][2:]) if key in QUANTITIES else string(block[key][2:]) for key in ORDER]
     block["hash"] = "0x" + keccak256(bytes.fromhex(listed("".join(items)))).hex()
     assert decoded(block).verification is Verification.MATCH
 
