@@ -130,18 +130,38 @@ def test_a_field_that_is_shown_but_not_hashed_does_not_hide_a_match() -> None:
     assert decoded(block).verification is Verification.MATCH
 
 
+def rehashed(block: dict[str, Any], fields: tuple[str, ...] = ORDER) -> dict[str, Any]:
+    """Return the block with the hash that follows from these fields, as far as it has them."""
+    shown = [key for key in fields if key in block]
+    items = [integer(block[key][2:]) if key in QUANTITIES else string(block[key][2:]) for key in shown]
+    return {**block, "hash": "0x" + keccak256(bytes.fromhex(listed("".join(items)))).hex()}
+
+
 def test_a_hash_that_leaves_out_a_field_of_every_header_is_no_match() -> None:
     block = changed("mainnet 0 (frontier)")
-    items = [integer(block[key][2:]) if key in QUANTITIES else string(block[key][2:]) for key in ORDER[:14]]
-    block["hash"] = "0x" + keccak256(bytes.fromhex(listed("".join(items)))).hex()
-    assert decoded(block).verification is Verification.MISMATCH
+    assert decoded(rehashed(block)).verification is Verification.MATCH
+    assert decoded(rehashed(block, ORDER[:14])).verification is Verification.MISMATCH
+
+
+@pytest.mark.parametrize("value", ["0x0", "0x1", "0x7f", "0x80", "0xFF", "0x" + "f" * 63, "0x" + "f" * 64])
+def test_a_quantity_of_up_to_256_bits_is_part_of_the_hash(value: str) -> None:
+    block = rehashed(changed("cancun", difficulty=value))
+    assert decoded(block).verification is Verification.MATCH
+    assert decoded({**block, "difficulty": "0x2"}).verification is Verification.MISMATCH
+
+
+@pytest.mark.parametrize("data", ["0x", "0x00", "0x7F", "0x80", "0xaB", "0xAb" + "Cd" * 31, "0x" + "ee" * 200])
+def test_extra_data_of_any_length_and_case_is_part_of_the_hash(data: str) -> None:
+    block = rehashed(changed("cancun", extraData=data))
+    assert decoded(block).verification is Verification.MATCH
+    assert decoded({**block, "extraData": "0x1234"}).verification is Verification.MISMATCH
 
 
 def test_amsterdam_fields_are_hashed_in_the_order_of_go_ethereum() -> None:
     block = changed("prague", blockAccessListHash="0x" + "11" * 32, slotNumber="0x9")
-    items = [integer(block[key][2:]) if key in QUANTITIES else string(block[key][2:]) for key in ORDER]
-    block["hash"] = "0x" + keccak256(bytes.fromhex(listed("".join(items)))).hex()
-    assert decoded(block).verification is Verification.MATCH
+    assert decoded(rehashed(block)).verification is Verification.MATCH
+    others = (*ORDER[:-2], "slotNumber", "blockAccessListHash")
+    assert decoded(rehashed(block, others)).verification is Verification.CANNOT_VERIFY
 
 
 def test_upper_case_digits_are_the_same_header() -> None:

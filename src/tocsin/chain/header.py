@@ -214,40 +214,34 @@ def _is_settled(block: dict[str, object]) -> bool:
 
 
 def _fields(block: dict[str, object]) -> list[str] | None:
-    """Return each field's encoding, in hex: the base, then the appended ones that are there.
+    """Return each field's encoding, in hex: the base, then the appended ones that are there; None if one cannot be.
 
     Where one of the appended is left out, those after it follow all the same: alloy, and so anvil, encodes its genesis
     that way. Such a header can match, and cannot accuse.
     """
-    try:
-        fields = [_encoded(block[name], size) for name, size in _BASE]
-        for name, size in _AVALANCHE if "extDataHash" in block else _APPENDED:
-            value = block.get(name)
-            if value is not None:
-                fields.append(_encoded(value, size))
-    except (KeyError, ValueError):
-        return None
-    return fields
+    fields = [_encoded(block.get(name), size) for name, size in _BASE]
+    for name, size in _AVALANCHE if "extDataHash" in block else _APPENDED:
+        value = block.get(name)
+        if value is not None:
+            fields.append(_encoded(value, size))
+    encoded = [field for field in fields if field is not None]
+    return encoded if len(encoded) == len(fields) else None
 
 
 _PREFIX = {size: rlp.prefix(size) for size in (_HASH, _ADDRESS, _BLOOM, _NONCE)}
 
 
-def _encoded(value: object, size: int) -> str:
-    """Encode one field; that its characters are hex digits is checked once for the whole header."""
+def _encoded(value: object, size: int) -> str | None:
+    """Encode one field, None where it cannot be one. That all is hex digits is checked once for the whole header."""
     if not isinstance(value, str) or value[:2] != "0x":
-        raise ValueError("not hex text")
+        return None
     digits = value[2:]
     if size > 0:
-        if len(digits) != 2 * size:
-            raise ValueError("wrong length")
-        return _PREFIX[size] + digits
+        return _PREFIX[size] + digits if len(digits) == 2 * size else None
     if size == _BYTES:
-        if len(digits) % 2:
-            raise ValueError("half a byte")
-        return rlp.string(digits.lower())
+        return None if len(digits) % 2 else rlp.string(digits)
     if not digits or len(digits) > _WORD or (digits[0] == "0" and digits != "0"):
-        raise ValueError("not a quantity")
+        return None
     return rlp.integer(digits)
 
 
