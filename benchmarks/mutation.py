@@ -34,9 +34,9 @@ use_git_change_detection = false
 # A mutant may take five times as long as its tests do, and ten seconds: loops without end cost most of the time.
 timeout_multiplier = 5.0
 timeout_constant = 2.0
-# Hypothesis's own profile for repeatable runs: examples follow from the test alone, none is kept for the next mutant.
+# Examples that follow from the test alone, none of them kept for the next mutant: see tests/conftest.py.
 pytest_add_cli_args = [
-  "-p", "no:randomly", "-p", "no:cacheprovider", "--hypothesis-profile=ci", "-o", "filterwarnings=default",
+  "-p", "no:randomly", "-p", "no:cacheprovider", "--hypothesis-profile=verdict", "-o", "filterwarnings=default",
 ]
 pytest_add_cli_args_test_selection = {tests}
 """

@@ -114,9 +114,24 @@ def test_each_relapse_doubles_probation_up_to_the_cap_for_a_day() -> None:
     assert probation_ns(life, t_ns + 86_401 * NS, PARAMS) == 60 * NS
 
 
+def test_a_relapse_counts_for_a_day_whenever_it_was() -> None:
+    day, late = 86_400 * NS, 30 * 86_400 * NS
+    life = replace(NodeLife(), state=NodeState.PROBATION, relapses=(late - day, late - day + 1, late))
+    assert probation_ns(life, late, PARAMS) == 240 * NS
+    assert probation_ns(life, late + 1, PARAMS) == 120 * NS
+    again = fallen("node.lag", life, late)
+    assert again.relapses == (late - day + 1, late, late), "what is a day old is forgotten"
+
+
+def test_a_failed_poll_starts_verification_anew() -> None:
+    assert lived(OK, FAILED, OK).state is NodeState.VERIFYING
+    assert lived(OK, FAILED, OK, OK).state is NodeState.HEALTHY
+
+
 def test_the_times_scale_with_the_poll() -> None:
     assert LifeParams.for_poll(POLL) == LifeParams()
-    assert LifeParams.for_poll(100_000_000).probation_ns == 3 * NS
+    fast = LifeParams.for_poll(100_000_000)
+    assert (fast.probation_ns, fast.probation_cap_ns) == (3 * NS, 90 * NS)
 
 
 def test_transitions_that_no_rule_connects_are_refused() -> None:
@@ -168,7 +183,8 @@ def test_maintenance_ends_in_verification_whatever_was_before(flag: str) -> None
     assert (away.state, away.flags, away.reason) == (NodeState.MAINTENANCE, (), "disk")
     assert advance(away, {flag: "still"}, OK, 301 * NS, PARAMS) is away
     assert maintain(away, "disk", 302 * NS) == away
-    assert maintain(away, "fan", 302 * NS).number == away.number + 1
+    renamed = maintain(away, "fan", 302 * NS)
+    assert (renamed.number, renamed.reason, renamed.since_ns) == (away.number + 1, "fan", away.since_ns)
     back = release(away, "over", 400 * NS)
     assert (back.state, back.reason) == (NodeState.VERIFYING, "over")
     assert release(back, "over", 400 * NS) is back
@@ -176,7 +192,7 @@ def test_maintenance_ends_in_verification_whatever_was_before(flag: str) -> None
 
 def test_a_closed_life_has_ended() -> None:
     ended = close(fallen("node.lag"), "gone", 300 * NS)
-    assert ended.state is NodeState.CLOSED
+    assert (ended.state, ended.flags, ended.reason, ended.since_ns) == (NodeState.CLOSED, (), "gone", 300 * NS)
     assert advance(ended, {"node.lag": "x"}, OK, 301 * NS, PARAMS) is ended
     for move in (close, maintain):
         with pytest.raises(IllegalTransition, match="from closed"):
@@ -206,4 +222,6 @@ def test_what_is_left_of_a_probation_is_told() -> None:
     assert probation_left_ns(life, 200 * NS, PARAMS) == 60 * NS
     life = advance(life, {}, OK, 202 * NS, PARAMS)
     assert probation_left_ns(life, 222 * NS, PARAMS) == 40 * NS
+    for t_ns in (262 * NS, 300 * NS):
+        assert probation_left_ns(life, t_ns, PARAMS) == 0
     assert probation_left_ns(healthy(), 222 * NS, PARAMS) is None
