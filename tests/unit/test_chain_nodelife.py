@@ -97,6 +97,14 @@ def test_the_way_back_leads_through_probation_of_enough_polls_and_time(flag: str
     assert lived(*[OK] * 30, life=life, start_ns=202 * NS).state is NodeState.PROBATION
 
 
+def test_probation_takes_enough_polls_as_well_as_enough_time() -> None:
+    life = advance(fallen("node.lag"), {}, OK, 200 * NS, PARAMS)
+    for at in range(4):
+        life = advance(life, {}, OK, 220 * NS + at * 100 * NS, PARAMS)
+        assert life.state is NodeState.PROBATION, "long enough, and too few"
+    assert advance(life, {}, OK, 520 * NS + 1, PARAMS).state is NodeState.HEALTHY
+
+
 def test_a_failed_poll_starts_probation_anew() -> None:
     life = advance(fallen("node.lag"), {}, OK, 200 * NS, PARAMS)
     life = lived(*[OK] * 30, FAILED, *[OK] * 30, life=life, start_ns=202 * NS)
@@ -172,7 +180,7 @@ def test_a_node_that_is_refuted_is_never_verified_and_says_why_once() -> None:
     for at in range(100):
         life = advance(life, {}, OK, at * POLL, PARAMS, wrong)
     assert (life.state, life.reason) == (NodeState.VERIFYING, "not verified: another finalized block")
-    assert life.number == lived(OK).number + 1
+    assert (life.number, life.clean, life.clean_since_ns) == (lived(OK).number + 1, 0, None)
     assert lived(OK, life=life).state is NodeState.VERIFYING, "good polls count from then on"
     assert lived(OK, OK, life=life).state is NodeState.HEALTHY
 
