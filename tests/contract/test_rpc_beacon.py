@@ -15,6 +15,7 @@ from tocsin.model import beacon
 from tocsin.model.event import BeaconPolled
 from tocsin.model.observation import FaultKind, Part
 from tocsin.rpc.beacon import EVERY, ONCE, PER_SLOT, BeaconProber, BeaconSession
+from tocsin.rpc.channel import HttpChannel, Progress, Reply
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.prober import PollPlan
 from tocsin.rpc.resolver import Resolver
@@ -222,6 +223,45 @@ async def test_the_prober_asks_all_at_first_then_what_changes_and_all_again_afte
     assert [poll.poll for poll in (*polls, *heard)] == list(range(1, len(polls) + len(heard) + 1))
     assert polls[2].fault is not None
     assert {poll.fault for poll in heard} == {None}
+
+
+async def test_what_nothing_expects_is_a_fault_of_ours_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with asking(made()) as session:
+        failed = [(await session.ask((beacon.HEAD, "no such call"))).fault for _ in range(3)]
+        assert (await session.ask(ALL)).fault is None
+    for fault in failed:
+        assert fault is not None
+        assert fault.kind is FaultKind.INTERNAL
+        assert "a defect of tocsin, not of the node: KeyError: 'no such call'" in fault.detail
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+
+
+async def test_a_defect_inside_an_exchange_is_logged_once_and_where_only_peers_are_missed_the_poll_stands(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(HttpChannel):
+        paths: tuple[str, ...] = tuple(wire.PATHS.values())
+
+        async def get(self, path: str, progress: Progress, cap: int) -> Reply:
+            if path in self.paths:
+                raise ValueError("a mistake of ours")
+            return await super().get(path, progress, cap)
+
+    async with serve_beacons(node := made()) as listeners:
+        resolver, where = Resolver(SystemClock()), endpoint(listeners[node.name].url)
+        channel = Broken(where, resolver)
+        session = BeaconSession(where, clock=engine_clock(), resolver=resolver, channel=channel)
+        faults = [(await session.ask(ALL)).fault for _ in range(3)]
+        assert [fault.kind for fault in faults if fault is not None] == [FaultKind.INTERNAL] * 3
+        assert len([record for record in caplog.records if record.exc_info]) == 1
+        channel.paths = (wire.PATHS[beacon.PEERS],)
+        answer = await session.ask(ALL)
+        assert answer.fault is None
+        peers = by_call(answer.parts)[beacon.PEERS]
+        assert peers.error is not None
+        assert "a defect of tocsin" in peers.error.message
+        await session.close()
+        await resolver.close()
 
 
 def test_secrets_of_an_endpoint_are_not_in_its_words() -> None:

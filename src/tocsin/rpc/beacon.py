@@ -9,14 +9,14 @@ of the rest, what did not come is missing, no more.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from tocsin.clock import MS, NS, EngineClock
 from tocsin.engine.cadence import evenly
 from tocsin.model import beacon
 from tocsin.model.event import BeaconPolled, Event
 from tocsin.model.observation import Fault, FaultKind, Part
-from tocsin.rpc.channel import HttpChannel, Progress
+from tocsin.rpc.channel import HttpChannel, Progress, Reply
 from tocsin.rpc.discretion import Discretion
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.faults import defect, fault_of
@@ -43,13 +43,38 @@ _OFF_LOOP: Final = 256 * 1024
 _Outcomes = dict[str, Part | Fault]
 
 
+class Getter(Protocol):
+    """A way to a beacon node."""
+
+    async def get(self, path: str, progress: Progress, cap: int) -> Reply:
+        """Ask for a path; at most `cap` bytes. Raises whatever sockets, TLS and HTTP can raise."""
+        ...
+
+    def hint(self) -> str | None:
+        """Say why an answer may be late, if there is more to say than that it is."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
 class BeaconSession:
     """The connection to one beacon node. Opens when first asked; close it when done."""
 
-    def __init__(self, endpoint: Endpoint, *, clock: EngineClock, resolver: Resolver, seed: int | str = 0) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        clock: EngineClock,
+        resolver: Resolver,
+        seed: int | str = 0,
+        channel: Getter | None = None,
+    ) -> None:
+        """`channel` is another way to the node than the one its URL says."""
         self.endpoint = endpoint
         self._clock = clock
-        self._channel = HttpChannel(endpoint, resolver)
+        self._channel: Getter = channel or HttpChannel(endpoint, resolver)
         secrets = (endpoint.url, endpoint.proxy, *(value for _, value in endpoint.headers))
         self._discretion = Discretion(secret for secret in secrets if secret is not None)
         self._pacing = Pacing(
@@ -79,6 +104,9 @@ class BeaconSession:
         await self._channel.close()
 
     def _defective(self, error: Exception) -> Fault:
+        """Make a fault of an exception that nothing expects, and log it once: it will come at every poll."""
+        while isinstance(error, ExceptionGroup):  # what was asked side by side
+            error = error.exceptions[0]
         fault = defect(error)
         if fault != self._defect:
             self._defect = fault
@@ -129,7 +157,8 @@ class BeaconSession:
         try:
             reply = await self._channel.get(path, progress, wire.cap_of(call))
         except Exception as error:  # noqa: BLE001 - all that sockets, TLS and HTTP can raise is a fault of this ask
-            return fault_of(error)
+            fault = fault_of(error)
+            return self._defective(error) if fault.kind is FaultKind.INTERNAL else fault
         hold = retry_after_ns(reply.retry_after, self._clock.wall_ns())
         if len(reply.body) > _OFF_LOOP:
             return await asyncio.to_thread(wire.read, call, reply.status, reply.body, retry_after_ns=hold)
