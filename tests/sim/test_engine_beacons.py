@@ -14,6 +14,7 @@ from tocsin.engine.step import step
 from tocsin.model.effect import StateChanged
 from tocsin.model.event import BeaconPolled, Booted, ConfigRevised
 from tocsin.model.observation import Fault, FaultKind
+from tocsin.model.trust import Standing, Trust
 from tocsin.testing import ChainSpec, beacon_root
 
 THREE = with_beacons(("a", "b", "c"), ("a", "b", "c"), execution=("n0", "n1", "n2"))
@@ -232,6 +233,75 @@ def test_heads_from_the_future_make_no_laggard_of_an_honest_node() -> None:
     made.beacons["b0"].ahead_slots = made.beacons["b1"].ahead_slots = 20
     made.rounds(4)
     assert said(made) == {("beacon.mismatch", "b0"), ("beacon.mismatch", "b1")}
+
+
+def reasons(made: BeaconPool) -> set[tuple[str, str]]:
+    return {(alert.detector, alert.reason) for alert in made.alerts}
+
+
+def trust_of(made: BeaconPool, detector: str) -> Standing | None:
+    return made.state.chains["sim"].trust.get(detector)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "detector"), [("ahead_slots", 4, "beacon.mismatch"), ("optimistic", True, "beacon.syncing")]
+)
+def test_a_check_that_all_beacon_nodes_fail_at_once_is_suspected(flag: str, value: object, detector: str) -> None:
+    made = pool()
+    well = getattr(made.beacons["b0"], flag)
+    setattr(made.beacons["b0"], flag, value)
+    setattr(made.beacons["b1"], flag, value)
+    made.rounds(4)
+    assert trust_of(made, detector) is None, "two of three are two that are wrong"
+    setattr(made.beacons["b2"], flag, value)
+    made.rounds(4)
+    assert reasons(made) == {(detector, "fired"), (detector, "detector-suspect")}
+    standing = trust_of(made, detector)
+    assert standing is not None
+    assert standing.trust is Trust.OBSERVE
+    assert standing.suspicion is not None
+    assert standing.suspicion.nodes == ("b0", "b1", "b2")
+    assert said(made) == {(detector, "b0"), (detector, "b1")}, "what would have fired with the last node never got out"
+    for node in made.beacons.values():
+        setattr(node, flag, well)
+    checks = standing.since_checks
+    made.rounds(30)
+    standing = trust_of(made, detector)
+    assert standing is not None
+    assert standing.since_checks > checks, "it is looked at whether it does better"
+
+
+def test_beacon_nodes_of_one_group_are_no_reason_to_doubt_a_check() -> None:
+    made = pool(with_beacons(("a", "b", "c"), ("a", "a", "a"), execution=("n0", "n1", "n2")))
+    for node in made.beacons.values():
+        node.optimistic = True
+    made.rounds(5)
+    assert said(made) == {("beacon.syncing", name) for name in made.beacons}
+    assert trust_of(made, "beacon.syncing") is None
+
+
+def test_beacon_nodes_without_their_clients_or_without_an_answer_are_news_when_all_are() -> None:
+    made = pool()
+    for node in made.beacons.values():
+        node.el_offline = True
+    made.rounds(5)
+    assert said(made) == {("beacon.el_offline", name) for name in made.beacons}
+    silent = pool()
+    silent.faults = dict.fromkeys(silent.beacons, Fault(kind=FaultKind.TIMEOUT, detail="x"))
+    silent.rounds(8)
+    assert said(silent) == {("beacon.unreachable", name) for name in silent.beacons}
+    for one in (made, silent):
+        assert not [standing for standing in one.state.chains["sim"].trust.values() if standing.suspicion is not None]
+
+
+def test_beacon_nodes_that_all_contradict_each_other_are_no_reason_to_doubt_it() -> None:
+    made = pool(with_beacons(("a", "b", "c"), ("a", "b", "c", "d")))
+    made.chain.fork("bad", depth=150)
+    made.beacons["b0"].final_branch = made.beacons["b1"].final_branch = "bad"
+    made.rounds(5)
+    assert said(made) == {("beacon.mismatch", name) for name in made.beacons}
+    assert levels(made) == {("beacon.mismatch", "critical")}
+    assert trust_of(made, "beacon.mismatch") is None
 
 
 def test_a_node_that_is_behind_its_own_beacon_node_is_told_once() -> None:

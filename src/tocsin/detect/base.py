@@ -13,7 +13,7 @@ _MOVING_SLOTS = 4
 """With 1 % of slots missed a longer gap comes once in months, see `node.stale`."""
 
 
-def _always(_: NodeView) -> bool:
+def _always(_: Any) -> bool:
     return True
 
 
@@ -31,8 +31,12 @@ class ChainDetector:
 
     Any other check that fails on all nodes is taken for wrong itself, see `tocsin.engine.trust`.
     """
-    judges: Callable[[NodeView], bool] = _always
+    judges: Callable[[Any], bool] = _always
     """Whether it has what it judges by for an answering node, such as a peer count: only such a look is a check."""
+    of_beacons: bool = False
+    """Whether it looks at beacon nodes (`BeaconView`) instead of nodes (`NodeView`)."""
+    doubts: Callable[[Finding], bool] = _always
+    """Whether findings like this one on all nodes at once make the check doubtful, where `everywhere` is not set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,4 +42,4 @@ def beacon_el_offline(view: ChainView, params: ElOfflineParams) -> Iterator[Find
         )
 
 
-DETECTOR = ChainDetector(id=ID, params=ElOfflineParams, run=beacon_el_offline)
+DETECTOR = ChainDetector(id=ID, params=ElOfflineParams, run=beacon_el_offline, everywhere=True, of_beacons=True)

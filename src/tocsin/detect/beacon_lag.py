@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tocsin.detect.base import ChainDetector, seconds
 from tocsin.detect.beacon_base import beacon_evidence
 from tocsin.model.alert import Finding, Limits, Over, Under
+from tocsin.model.beacon import BeaconView
 from tocsin.model.view import ChainView
 
 ID = "beacon.lag"
@@ -69,4 +70,8 @@ def beacon_lag(view: ChainView, params: BeaconLagParams) -> Iterator[Finding]:
         )
 
 
-DETECTOR = ChainDetector(id=ID, params=BeaconLagParams, run=beacon_lag)
+def _has_head(beacon: BeaconView) -> bool:
+    return beacon.seen.head is not None and not beacon.wrong_chain
+
+
+DETECTOR = ChainDetector(id=ID, params=BeaconLagParams, run=beacon_lag, judges=_has_head, of_beacons=True)

@@ -135,4 +135,20 @@ def _ahead_of_clock(view: ChainView, beacon: BeaconView) -> int:
     return beacon.seen.head.slot - view.slots.slot_at(view.wall_ns)
 
 
-DETECTOR = ChainDetector(id=ID, params=BeaconMismatchParams, run=beacon_mismatch)
+def _is_of_chain(beacon: BeaconView) -> bool:
+    return not beacon.wrong_chain
+
+
+def _is_no_conflict(finding: Finding) -> bool:
+    """Who contradicts each other does so on all sides: that all nodes do is no reason to doubt it."""
+    return finding.limits.critical is None
+
+
+DETECTOR = ChainDetector(
+    id=ID,
+    params=BeaconMismatchParams,
+    run=beacon_mismatch,
+    judges=_is_of_chain,
+    of_beacons=True,
+    doubts=_is_no_conflict,
+)

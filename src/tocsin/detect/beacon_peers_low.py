@@ -49,4 +49,4 @@ def beacon_peers_low(view: ChainView, params: BeaconPeersLowParams) -> Iterator[
         )
 
 
-DETECTOR = ChainDetector(id=ID, params=BeaconPeersLowParams, run=beacon_peers_low)
+DETECTOR = ChainDetector(id=ID, params=BeaconPeersLowParams, run=beacon_peers_low, everywhere=True, of_beacons=True)

@@ -49,4 +49,4 @@ def beacon_syncing(view: ChainView, params: BeaconSyncingParams) -> Iterator[Fin
         )
 
 
-DETECTOR = ChainDetector(id=ID, params=BeaconSyncingParams, run=beacon_syncing)
+DETECTOR = ChainDetector(id=ID, params=BeaconSyncingParams, run=beacon_syncing, of_beacons=True)

@@ -27,4 +27,6 @@ def beacon_unreachable(view: ChainView, params: BeaconUnreachableParams) -> Iter
         yield failing(view, beacon, params, detector=ID, own=node.own, summary=summary)
 
 
-DETECTOR = ChainDetector(id=ID, params=BeaconUnreachableParams, run=beacon_unreachable)
+DETECTOR = ChainDetector(
+    id=ID, params=BeaconUnreachableParams, run=beacon_unreachable, everywhere=True, of_beacons=True
+)

@@ -45,4 +45,4 @@ def beacon_wrong_chain(view: ChainView, params: BeaconWrongChainParams) -> Itera
         )
 
 
-DETECTOR = ChainDetector(id=ID, params=BeaconWrongChainParams, run=beacon_wrong_chain)
+DETECTOR = ChainDetector(id=ID, params=BeaconWrongChainParams, run=beacon_wrong_chain, everywhere=True, of_beacons=True)

@@ -145,7 +145,7 @@ def views(state: ChainState, settings: Settings, chain: ChainSettings) -> tuple[
     if not chain.beacons:
         return ()
     found = tuple(_view(state, settings, chain, one) for one in chain.beacons if one.node.name not in state.maintenance)
-    groups = _groups(chain.beacons, chain.vote_by)
+    groups = groups_of(chain)
     roots = {one.settings.node.name: one.seen.genesis_root for one in found if one.answering and one.seen.genesis_root}
     right = _majority(groups, roots)
     told = [_identified(one, chain, right) for one in found]
@@ -158,7 +158,7 @@ def checkpoint(found: tuple[BeaconView, ...], chain: ChainSettings) -> BlockRef 
     """Return the newest finalized execution block that more than half of the beacon groups call so."""
     if not found:
         return None
-    groups = _groups(chain.beacons, chain.vote_by)
+    groups = groups_of(chain)
     finals = {one.settings.node.name: one.seen.finals for one in found if one.sound}
     for epoch in sorted({one.epoch for each in finals.values() for one in each}, reverse=True):
         blocks = {
@@ -286,6 +286,11 @@ def _most(words: Iterable[T], of: int) -> T | None:
 @lru_cache(maxsize=64)
 def _configured(genesis_s: int, slot_ns: int) -> SlotClock:
     return SlotClock(genesis_ns=genesis_s * NS, slot_ns=slot_ns)
+
+
+def groups_of(chain: ChainSettings) -> tuple[tuple[str, ...], ...]:
+    """Return the beacon nodes of a chain by the groups in which they vote."""
+    return _groups(chain.beacons, chain.vote_by)
 
 
 @lru_cache(maxsize=64)

@@ -25,10 +25,12 @@ from tocsin.alerting.inhibition import EVEN_OBSERVED
 from tocsin.alerting.lifecycle import Alerts, Moment, Tracked, advance, withdraw
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.detect.base import ChainDetector
+from tocsin.engine import beacons
 from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState
 from tocsin.ids import fingerprint
 from tocsin.model.alert import Alert, AlertState, Finding, Labels, Severity, Subject
+from tocsin.model.beacon import BeaconView
 from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings
 from tocsin.model.trust import Case, Standing, Suspicion, Trust
@@ -137,7 +139,8 @@ def _everywhere(alerts: Alerts, findings: Collection[Finding], view: ChainView) 
         if detector.everywhere or counts[detector.id] < MANY_NODES:
             continue
         names = _judged(detector, view)
-        if len(names) < MANY_NODES or counts[detector.id] < len(names) or _groups(view.settings, names) < MANY_GROUPS:
+        doubtful = sum(one.detector == detector.id and detector.doubts(one) for one in findings)
+        if len(names) < MANY_NODES or doubtful < len(names) or _groups(detector, view, names) < MANY_GROUPS:
             continue
         if all(_fails(alerts.tracked.get(fingerprint(detector.id, labels))) for labels in names):
             found[detector.id] = tuple(names.values())
@@ -145,12 +148,25 @@ def _everywhere(alerts: Alerts, findings: Collection[Finding], view: ChainView) 
 
 
 def _judged(detector: ChainDetector, view: ChainView) -> dict[Labels, str]:
+    if detector.of_beacons:
+        return {one.labels: one.settings.node.name for one in _beacons(detector, view)}
     return {node.labels: node.settings.name for node in view.answering if detector.judges(node)}
 
 
-def _groups(chain: ChainSettings, names: Mapping[Labels, str]) -> int:
-    wanted = set(names.values())
-    return sum(not wanted.isdisjoint(group.nodes) for group in groups_of(chain).groups)
+def _beacons(detector: ChainDetector, view: ChainView) -> list[BeaconView]:
+    return [one for one in view.beacons if one.answering and detector.judges(one)]
+
+
+def _can_judge(detector: ChainDetector, view: ChainView) -> bool:
+    if detector.of_beacons:
+        return bool(_beacons(detector, view))
+    return any(detector.judges(node) for node in view.answering)
+
+
+def _groups(detector: ChainDetector, view: ChainView, names: Mapping[Labels, str]) -> int:
+    wanted, chain = set(names.values()), view.settings
+    groups = beacons.groups_of(chain) if detector.of_beacons else [one.nodes for one in groups_of(chain).groups]
+    return sum(not wanted.isdisjoint(group) for group in groups)
 
 
 def _fails(tracked: Tracked | None) -> bool:
@@ -223,7 +239,7 @@ def _counted(state: ChainState, view: ChainView) -> ChainState:
     trust, observed = dict(state.trust), state.observed
     for detector in CHAIN_DETECTORS:
         standing = trust.get(detector.id)
-        if standing is None or not any(detector.judges(node) for node in view.answering):
+        if standing is None or not _can_judge(detector, view):
             continue
         after = _closed(evolve(standing, checks=standing.checks + 1, since_checks=standing.since_checks + 1))
         trust[detector.id] = after
