@@ -445,6 +445,25 @@ async def test_of_two_daemons_with_one_name_the_younger_leaves_the_retained_topi
             await listener.until("status", boot_id=young.boot)
 
 
+async def test_a_daemon_that_gives_way_at_the_first_word_of_another_says_once_that_it_is_there(
+    broker: Mosquitto,
+) -> None:
+    """Its own next word would have come in an hour, and as it gives way, never: the other would not know of it."""
+    young = dataclasses.replace(LIFE, boot="younger00000", started_wall_ns=LIFE.started_wall_ns + 10**9)
+    rare = dataclasses.replace(FAST, heartbeat_s=3600)
+    younger = publisher_for(broker.settings(), MemoryOutbox(), life=young, timers=rare)
+    older = publisher_for(broker.settings(), MemoryOutbox(), timers=dataclasses.replace(FAST, heartbeat_s=1))
+    async with running(younger), listening(broker) as listener:
+        await listener.until("status", boot_id=young.boot)
+        await eventually(lambda: younger.health().link is Link.CONNECTED)
+        async with running(older):
+            await eventually(lambda: younger.health().rival == LIFE.boot)
+            await eventually(lambda: older.health().rival == young.boot)
+            await listener.until("heartbeat", boot_id=LIFE.boot, seq=4)
+            words = [one for one in listener.on("heartbeat") if one.data["boot_id"] == young.boot]
+            assert len(words) <= 2, "the first one, if it was heard, and the answer"
+
+
 async def test_what_the_store_committed_goes_out_and_is_marked_there(broker: Mosquitto, tmp_path: Path) -> None:
     clock = SystemClock()
     stream, state = envelope.alert_messages(changed(ALERT, 1), ORIGIN)

@@ -30,6 +30,21 @@ class Tally:
     """How often `status` said what was not so."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Contact:
+    """The connection as it stands now."""
+
+    link: Link
+    since_wall_ns: int
+    error: str = ""
+
+    def note(self, link: Link, error: str, wall_ns: int) -> None:
+        """Take down how it stands from now on."""
+        if link is not self.link:
+            self.since_wall_ns = wall_ns
+        self.link, self.error = link, error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """The state of the link, for a person and for self-alerts."""

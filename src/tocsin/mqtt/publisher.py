@@ -8,7 +8,7 @@ a slow pace; a broker that is away costs nothing but time.
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
@@ -17,11 +17,12 @@ from tocsin.clock import Clock
 from tocsin.errors import BrokerError, PublishRefused
 from tocsin.mqtt import presence
 from tocsin.mqtt.client import Received
-from tocsin.mqtt.health import Health, Link, Tally
+from tocsin.mqtt.health import Contact, Health, Link, Tally
 from tocsin.mqtt.outbox import Outbox
 from tocsin.mqtt.peers import Ears
 from tocsin.mqtt.presence import Life, Rival, Stale, State
 from tocsin.mqtt.pump import Pump
+from tocsin.mqtt.rivalry import Rivalry
 from tocsin.mqtt.tasks import first_of
 from tocsin.mqtt.transport import Connection, Transport, publish
 from tocsin.store import RetainedRow
@@ -46,6 +47,16 @@ class Timers:
     """Between two sayings of `status`: nobody can make us talk without end."""
 
 
+@dataclass(slots=True)
+class _Parting:
+    """How `goodbye` and `run` agree on the end."""
+
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    flush_until: float = 0.0
+    flushed: bool = False
+
+
 class Publisher:
     """Owns the connection. `run` is a task of the supervisor; everything else may be called at any time."""
 
@@ -63,34 +74,31 @@ class Publisher:
     ) -> None:
         self._life = life
         self._transport = transport
-        self._outbox = outbox
         self._clock = clock
+        self._broker = broker
         self._beat = beat
         self._ears = ears
         self._timers: Final = timers or Timers()
         self._state = State.INIT
         self._description: Mapping[str, object] | None = None
         self._description_due = False
-        self._news = asyncio.Event()
-        self._leaving = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._parted = False
-        self._flush_until = 0.0
         self._beats = 0
-        self._rival_until = 0.0
-        self._rival = ""
-        self._yielding = False
+        self._news = asyncio.Event()
+        self._parting = _Parting()
         self._tally = Tally()
-        self._link = Link.CONNECTING if transport is not None else Link.NONE
-        self._error = ""
-        self._since_wall_ns = clock.wall_ns()
-        self._broker = broker
-        self._pump = Pump(
+        self._rivalry = Rivalry(3 * self._timers.heartbeat_s)
+        link = Link.CONNECTING if transport is not None else Link.NONE
+        self._contact = Contact(link=link, since_wall_ns=clock.wall_ns())
+        self._pump = self._pump_of(outbox)
+
+    def _pump_of(self, outbox: Outbox) -> Pump:
+        root = self._life.origin.root
+        return Pump(
             outbox,
-            life=life,
-            clock=clock,
+            life=self._life,
+            clock=self._clock,
             pause_s=self._timers.refused_pause_s,
-            own=frozenset(life.origin.root + topic for topic in (topics.STATUS, topics.DESCRIPTION)),
+            own=frozenset(root + topic for topic in (topics.STATUS, topics.DESCRIPTION)),
             tally=self._tally,
         )
 
@@ -132,39 +140,39 @@ class Publisher:
     def health(self) -> Health:
         """Return how it stands with the broker, for `status`, `doctor` and self-alerts."""
         return Health(
-            link=self._link,
+            link=self._contact.link,
             broker=self._broker,
-            since_wall_ns=self._since_wall_ns,
-            error=self._error,
+            since_wall_ns=self._contact.since_wall_ns,
+            error=self._contact.error,
             refused=(*self._pump.holds.refused, *(self._ears.refused if self._ears is not None else ())),
-            rival=self._rival if self._rival_now() else "",
+            rival=self._rivalry.boot(_now()),
             tally=replace(self._tally),
         )
 
     async def run(self) -> None:
         """Serve until `goodbye`. Without a broker it waits for that and says so in `health`."""
-        self._ended.clear()
+        self._parting.over.clear()
         try:
             if self._transport is None:
-                await self._leaving.wait()
+                await self._parting.wanted.wait()
                 return
-            while not self._leaving.is_set():
+            while not self._parting.wanted.is_set():
                 with contextlib.suppress(BrokerError):
                     await self._reconnecting(self._transport)
         finally:
-            self._ended.set()
+            self._parting.over.set()
 
     async def goodbye(self, within_s: float) -> bool:
         """Drain what waits, say `disconnected` and let `run` end; False when that did not fit into the time."""
-        self._flush_until = _now() + 0.8 * within_s
-        self._leaving.set()
-        if self._link is not Link.CONNECTED:
+        self._parting.flush_until = _now() + 0.8 * within_s
+        self._parting.wanted.set()
+        if self._contact.link is not Link.CONNECTED:
             return self._transport is None
         try:
-            await asyncio.wait_for(self._ended.wait(), within_s)
+            await asyncio.wait_for(self._parting.over.wait(), within_s)
         except TimeoutError:
             return False
-        return self._parted
+        return self._parting.flushed
 
     async def _reconnecting(self, transport: Transport) -> None:
         """Return after a good connection ended; tries for ever, ever more slowly, until we leave."""
@@ -180,11 +188,11 @@ class Publisher:
                 await self._one_connection(transport)
 
     def _no_more(self, _: RetryCallState) -> bool:
-        return self._leaving.is_set()
+        return self._parting.wanted.is_set()
 
     async def _nap(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._leaving.wait(), seconds)
+            await asyncio.wait_for(self._parting.wanted.wait(), seconds)
 
     async def _one_connection(self, transport: Transport) -> None:
         began = _now()
@@ -226,7 +234,7 @@ class Publisher:
                 ]
                 if self._ears is not None:
                     tasks.append(group.create_task(self._ears.listen(connection)))
-                await self._leaving.wait()
+                await self._parting.wanted.wait()
                 await self._farewell(connection)
                 for task in tasks:
                     task.cancel()
@@ -243,21 +251,24 @@ class Publisher:
             if self._news.is_set() or self._pump.holds.refused:
                 self._news.clear()
                 await self._say_who_we_are(connection)
+                if self._rivalry.takes_answer():
+                    await self._say_beat(connection)
             await asyncio.sleep(self._timers.correction_s)
 
     async def _keep_beating(self, connection: Connection) -> None:
         while True:
             self._settle_rivalry()
-            if not self._yielding:
-                self._beats += 1
-                period_s, wall_ns = self._timers.heartbeat_s, self._clock.wall_ns()
-                await self._say(
-                    connection, presence.heartbeat(self._life, self._beats, self._beat(), period_s, wall_ns)
-                )
+            if not self._rivalry.yielding:
+                await self._say_beat(connection)
             await asyncio.sleep(self._timers.heartbeat_s)
 
+    async def _say_beat(self, connection: Connection) -> None:
+        self._beats += 1
+        period_s, wall_ns = self._timers.heartbeat_s, self._clock.wall_ns()
+        await self._say(connection, presence.heartbeat(self._life, self._beats, self._beat(), period_s, wall_ns))
+
     async def _say_who_we_are(self, connection: Connection) -> None:
-        if self._yielding:
+        if self._rivalry.yielding:
             return
         wall_ns = self._clock.wall_ns()
         await self._say(connection, presence.status(self._life, self._state, wall_ns))
@@ -279,11 +290,11 @@ class Publisher:
         await self._say_who_we_are(connection)
         flushed = False
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(self._flush_until):
+            async with asyncio.timeout_at(self._parting.flush_until):
                 flushed = await self._pump.idle.wait()
         self._state = State.DISCONNECTED
         await self._say_who_we_are(connection)
-        self._parted = flushed
+        self._parting.flushed = flushed
 
     def _on_message(self, received: Received) -> None:
         self._tally.received += 1
@@ -295,29 +306,23 @@ class Publisher:
                 self._tally.garbage += garbage
                 self._tally.corrections += 1
                 self._news.set()
-            case Rival(boot=boot, older=older):
-                self._rival, self._rival_until = boot, _now() + 3 * self._timers.heartbeat_s
-                self._yielding = self._pump.yielding = older
+            case Rival() as rival:
+                self._rivalry.heard(rival, _now())
+                self._pump.yielding = self._rivalry.yielding
                 self._news.set()
             case None:
                 pass
 
-    def _rival_now(self) -> bool:
-        return self._rival_until > _now()
-
     def _settle_rivalry(self) -> None:
         """Note when a rival fell silent: what it left on our topics is not ours, so say everything again."""
-        if self._rival and not self._rival_now():
-            self._rival = ""
-            self._yielding = self._pump.yielding = False
+        if self._rivalry.has_ended(_now()):
+            self._pump.yielding = False
             self._pump.repeat_retained()
             self._description_due = True
             self._news.set()
 
     def _note(self, link: Link, error: str) -> None:
-        if link is not self._link:
-            self._since_wall_ns = self._clock.wall_ns()
-        self._link, self._error = link, error
+        self._contact.note(link, error, self._clock.wall_ns())
 
 
 def _now() -> float:
