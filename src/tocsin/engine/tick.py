@@ -234,6 +234,7 @@ def _node_views(
     state: ChainState, relations: Mapping[str, Relation], settings: Settings, chain: ChainSettings, now_ns: int
 ) -> tuple[NodeView, ...]:
     waiting = unplaced(state, chain, now_ns) if state.unlinked else ()
+    broken = _broken(state) if state.breaches else {}
     views = []
     for node in chain.nodes:
         name = node.name
@@ -250,7 +251,7 @@ def _node_views(
                 severed=isinstance(placed, Unlinked) and _is_severed(state, common.point(state, chain, name), placed),
                 withheld=name in state.unlinked and name not in waiting,
                 ruled_out=state.ruled_out.get(name, ""),
-                breaches=_breaches(state, record.head) if state.breaches else (),
+                breaches=broken.get(record.head.hash, ()) if record.head is not None else (),
             )
         )
     return tuple(views)
@@ -295,8 +296,8 @@ def _followed(state: ChainState, relations: Mapping[str, Relation], chain: Chain
     return fees.note(truth.follow_leads(state, relations, chain, now_ns), now_ns)
 
 
-def _breaches(state: ChainState, head: Header | None) -> tuple[Breach, ...]:
-    return truth.breach_below(state, head) if head is not None else ()
+def _broken(state: ChainState) -> dict[str, tuple[Breach, ...]]:
+    return truth.broken_heads(state, [record.head for record in state.nodes.values() if record.head is not None])
 
 
 def _is_answering(record: NodeRecord, since_ns: int) -> bool:

@@ -17,7 +17,7 @@ from tocsin.model.block import BlockRef, Breach, Header
 from tocsin.model.event import Ticked
 from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings, Settings
-from tocsin.model.view import Ahead, Conflict, Forked, Lead, Level, NodeRecord, Relation, Reorg, Unlinked
+from tocsin.model.view import Ahead, Conflict, Forked, Lead, NodeRecord, Relation, Reorg, Unlinked
 
 LINK_POLLS = 5
 """How many polls the back-fill gets before a head that does not link counts as a contradiction."""
@@ -143,17 +143,28 @@ def _rulings(
 
 
 def _invalid(state: ChainState, sound: Mapping[str, NodeRecord]) -> Ruling:
-    out = tuple(name for name, record in sound.items() if record.head and breach_below(state, record.head))
+    broken = broken_heads(state, [record.head for record in sound.values() if record.head is not None])
+    out = tuple(name for name, record in sound.items() if record.head and record.head.hash in broken)
     return Ruling(by="validity", out=out, why="headers that break the rules of the chain")
 
 
-def breach_below(state: ChainState, head: Point) -> tuple[Breach, ...]:
-    """Return the rules that a head, or a block that it rests on, is known to break."""
-    for name in sorted(state.breaches):
-        header = state.tree.headers.get(name)
-        if header is not None and isinstance(relation(state.tree, head, header), Level | Ahead):
-            return state.breaches[name]
-    return ()
+def broken_heads(state: ChainState, heads: Iterable[Header]) -> dict[str, tuple[Breach, ...]]:
+    """Return by hash the heads that break rules of the chain, or rest on a block that is known to; and the rules.
+
+    One walk down from each head: hundreds of broken blocks, as one liar can make, cost no more than one.
+    """
+    known = [state.tree.headers[name].number for name in state.breaches if name in state.tree.headers]
+    found: dict[str, tuple[Breach, ...]] = {}
+    if not known:
+        return found
+    lowest = min(known)
+    for head in {head.hash: head for head in heads}.values():
+        at: Header | None = head
+        while at is not None and at.number >= lowest and at.hash not in state.breaches:
+            at = parent(state.tree, at)
+        if at is not None and at.hash in state.breaches:
+            found[head.hash] = state.breaches[at.hash]
+    return found
 
 
 def _without(tree: HeaderTree, sound: Mapping[str, NodeRecord], block: BlockRef | None, by: str, what: str) -> Ruling:
