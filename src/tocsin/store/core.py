@@ -22,14 +22,12 @@ from tocsin.clock import Clock
 from tocsin.errors import StoreError, StoreFull
 from tocsin.store import files
 from tocsin.store.database import NAME, PATIENCE_MS, Opened, open_database, open_sound, quarantine
-from tocsin.store.journal import Journal, save_gap
 from tocsin.store.lock import StateLock
 from tocsin.store.ops import Commit, Failure, Op, Prune
-from tocsin.store.outbox import Outbox
 from tocsin.store.place import Place, Standing, copy_to
-from tocsin.store.position import DAMAGE, read_position
-from tocsin.store.retained import RetainedTopics
+from tocsin.store.position import DAMAGE
 from tocsin.store.space import Reserve, is_damaged, is_held, is_passing, is_unwritable
+from tocsin.store.tables import Tables
 from tocsin.store.unsaved import Unsaved
 from tocsin.store.values import (
     MINUTE_NS,
@@ -68,7 +66,6 @@ class Core:
         self._lock = lock
         self._origin = origin
         self._reserve = Reserve(state_dir, limits.reserve_bytes)
-        self.position = self._draft = Position(event_no=0, effect_no=0, t_ns=0, wall_ns=0, gap=None)
         self._next_resume = 0
         self._next_care = 0
         self._roll: tuple[int | None, int] = (None, 0)
@@ -81,85 +78,23 @@ class Core:
         self._reserve.build()
         self.decide_snapshot()
 
+    @property
+    def position(self) -> Position:
+        """How far the stream has come, as it is committed."""
+        return self.tables.position
+
     # The stream of events.
 
     def commit(self, group: Group, *, journal: bool) -> Committed:
         """Write a group inside the open transaction."""
-        self._check(group)
-        for row in group.outbox:
-            self.outbox.insert(row)
-        self.outbox.enforce(group.wall_ns)
-        for document in group.retained:
-            self.retained.put(document, group.wall_ns)
-        recorded = self._record(group, journal=journal)
-        position = self._draft
-        # A group of records says by itself how far the stream has come: the head row need not follow every time.
-        if group.outbox or group.retained or (journal and group.snapshot):
-            if position.gap is not None:
-                save_gap(self.db, position.gap)
-            self.db.execute(
-                "UPDATE head SET event_no = ?, effect_no = ?, t_ns = ?, wall_ns = ?",
-                (position.event_no, position.effect_no, position.t_ns, position.wall_ns),
-            )
-        return Committed(durable=True, journalled=recorded)
+        return self.tables.write(group, journal=journal, stopped=self.reason)
 
     def park(self, group: Group) -> Committed:
         """Keep a group's alerts in memory; its records are lost to the gap."""
-        self._check(group)
-        self.unsaved.park(group, self.retained.revision)
-        self._advance(group)
-        if group.records:
-            self._widen(group)
-        self.position = self._draft
+        self.tables.check(group)
+        self.unsaved.park(group, self.tables.retained.revision)
+        self.tables.pass_over(group, stopped=self.reason)
         return Committed(durable=not (group.outbox or group.retained), journalled=not group.records)
-
-    def _check(self, group: Group) -> None:
-        expected = self._draft.event_no + 1
-        for record in group.records:
-            if record.event_no != expected:
-                raise StoreError(f"event {record.event_no} was committed where {expected} belongs")
-            expected += 1
-        if group.snapshot is not None and group.snapshot.event_no != expected - 1:
-            raise StoreError(
-                f"a snapshot of the state behind event {group.snapshot.event_no} came where {expected - 1} belongs"
-            )
-
-    def _record(self, group: Group, *, journal: bool) -> bool:
-        fresh = self._draft.event_no == 0 and self._draft.gap is None
-        self._advance(group)
-        recorded = True
-        if group.records:
-            if journal and fresh and self.journal.live is None:
-                self.journal.open_segment(group.records[0].event_no, group)
-            recorded = journal and self.journal.live is not None
-            if recorded:
-                self.journal.append(group)
-            else:
-                self._widen(group)
-        if group.snapshot is not None and journal:
-            gap = self._draft.gap
-            if gap is not None:
-                save_gap(self.db, gap)
-            self.journal.open_segment(group.snapshot.event_no + 1, group, group.snapshot, gap)
-            self._draft = replace(self._draft, gap=None)
-        return recorded
-
-    def _advance(self, group: Group) -> None:
-        self._draft = replace(
-            self._draft,
-            event_no=self._draft.event_no + len(group.records),
-            effect_no=max(self._draft.effect_no, group.effect_no),
-            t_ns=group.t_ns,
-            wall_ns=group.wall_ns,
-        )
-
-    def _widen(self, group: Group) -> None:
-        gap = self._draft.gap
-        last = group.records[-1].event_no
-        if gap is None:
-            reason = self.reason or "no snapshot to begin from"
-            gap = Gap(first_event=group.records[0].event_no, last_event=last, reason=reason, wall_ns=group.wall_ns)
-        self._draft = replace(self._draft, gap=replace(gap, last_event=last))
 
     # Batches.
 
@@ -208,7 +143,7 @@ class Core:
 
     def _park_all(self, ops: Sequence[Op]) -> list[object]:
         self._change(Mode.NOT_DURABLE)
-        self._draft = self.position
+        self.tables.stand_at(self.position)
         return [self._parked(op) for op in ops]
 
     def _rungs(self, ops: Sequence[Op]) -> Iterator[bool]:
@@ -222,12 +157,9 @@ class Core:
             yield False
 
     def _transact(self, ops: Sequence[Op], *, journal: bool) -> list[object]:
-        self._draft = self.position
-        self.outbox.remember()
-        self.retained.remember()
-        self.db.execute("BEGIN")
+        self.tables.begin()
         if self.unsaved:
-            self.unsaved.flush(self.outbox, self.retained, self.clock.wall_ns())
+            self.unsaved.flush(self.tables.outbox, self.tables.retained, self.clock.wall_ns())
         results = [op.apply(self, journal=journal) for op in ops]
         self.db.execute("COMMIT")
         return results
@@ -236,11 +168,11 @@ class Core:
         try:
             return op.park(self)
         except Exception as error:  # noqa: BLE001 - handed to whoever asked
-            self._draft = self.position
+            self.tables.stand_at(self.position)
             return Failure(error)
 
     def _settle(self, *, with_journal: bool, trouble: sqlite3.Error | None) -> None:
-        self.position = self._draft
+        self.tables.stand_at(self.tables.draft)
         self.unsaved.clear()
         if with_journal:
             self._change(Mode.NORMAL)
@@ -255,7 +187,7 @@ class Core:
         if mode is Mode.NORMAL:
             self.reason = ""
         else:
-            self.journal.detach()
+            self.tables.journal.detach()
 
     def _note(self, error: sqlite3.Error) -> None:
         if not self.reason:
@@ -299,9 +231,9 @@ class Core:
         opened = open_sound(self.path)
         opened.notices.append(Notice(kind=NoticeKind.MADE_ANEW, text=text))
         self._adopt(opened)
-        self.position = self._draft = before
+        self.tables.stand_at(before)
         if before.gap is not None or self.mode is not Mode.NORMAL:
-            self.journal.detach()
+            self.tables.journal.detach()
         self._reserve.build()
 
     # Coming up, going down.
@@ -326,13 +258,10 @@ class Core:
         self.db.execute("BEGIN IMMEDIATE")
         self.notices += files.reconcile(self.db, self.journal_dir, wall_ns=self.clock.wall_ns())
         self.db.execute("COMMIT")
-        self.journal = Journal(self.db, self._origin)
-        self.outbox = Outbox(self.db, self.limits)
-        self.retained = RetainedTopics(self.db, self.limits)
-        self.position = self._draft = read_position(self.db, self.journal_dir, lost_journal=opened.lost_journal)
+        self.tables = Tables(
+            self.db, self.journal_dir, limits=self.limits, origin=self._origin, lost_journal=opened.lost_journal
+        )
         self._place = Place(self.path, every_ns=self.limits.resume_every_ns)
-        if self.position.gap is not None:
-            self.journal.detach()
 
     def _heal(self, why: str) -> None:
         """Replace a database that turned out to be damaged while in use."""
@@ -343,25 +272,24 @@ class Core:
         after = self.position
         event_no = max(before.event_no, after.event_no)
         gap = after.gap or Gap(first_event=event_no + 1, last_event=event_no, reason=DAMAGE)
-        self.position = self._draft = Position(
-            event_no=event_no,
-            effect_no=max(before.effect_no, after.effect_no),
-            t_ns=max(before.t_ns, after.t_ns),
-            wall_ns=max(before.wall_ns, after.wall_ns),
-            gap=replace(gap, last_event=event_no),
+        self.tables.stand_at(
+            Position(
+                event_no=event_no,
+                effect_no=max(before.effect_no, after.effect_no),
+                t_ns=max(before.t_ns, after.t_ns),
+                wall_ns=max(before.wall_ns, after.wall_ns),
+                gap=replace(gap, last_event=event_no),
+            )
         )
 
     def _roll_back(self) -> None:
         with suppress(sqlite3.Error):
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
-        self._draft = self.position
-        self.outbox.go_back()
-        self.retained.go_back()
-        self.journal.detach()
+        self.tables.go_back()
         if self.mode is Mode.NORMAL and self.position.gap is None:
             with suppress(sqlite3.Error):
-                self.journal.load()
+                self.tables.journal.load()
 
     def care(self) -> None:
         """Fold the log into the database when it has grown, forget what has aged; nobody waits for it."""
@@ -385,24 +313,24 @@ class Core:
         """Set `snapshot_due`: the journal is to roll, to resume, or to begin."""
         if self.mode is not Mode.NORMAL:
             self.snapshot_due = self._space_is_back()
-        elif self.journal.live is None:
+        elif self.tables.journal.live is None:
             self.snapshot_due = self.position.event_no > 0
         else:
             self.snapshot_due = (
                 self.clock.monotonic_ns() >= self._roll_at()
-                or self.journal.live_bytes >= self.limits.segment_bytes
-                or (self.journal.live_origin.code, self.journal.live_origin.codec)
+                or self.tables.journal.live_bytes >= self.limits.segment_bytes
+                or (self.tables.journal.live_origin.code, self.tables.journal.live_origin.codec)
                 != (self._origin.code, self._origin.codec)
             )
 
     def _roll_at(self) -> int:
         """Return when the live segment reaches its age, on the monotonic clock: steps of the wall clock don't count."""
         live, at = self._roll
-        if live != self.journal.live:
-            age_ns = self.clock.wall_ns() - self.journal.live_since_wall_ns
+        if live != self.tables.journal.live:
+            age_ns = self.clock.wall_ns() - self.tables.journal.live_since_wall_ns
             rest_ns = self.limits.segment_age_ns - max(0, min(age_ns, self.limits.segment_age_ns))
             at = self.clock.monotonic_ns() + rest_ns
-            self._roll = (self.journal.live, at)
+            self._roll = (self.tables.journal.live, at)
         return at
 
     def close(self) -> None:
@@ -416,34 +344,34 @@ class Core:
     def pending(self, limit: int, exclude: Collection[int]) -> list[Pending]:
         """Return the next rows to send."""
         if not self.unsaved:
-            return self.outbox.pending(limit, exclude)
+            return self.tables.outbox.pending(limit, exclude)
         try:
-            return self.unsaved.pending(self.outbox, limit, exclude)
+            return self.unsaved.pending(self.tables.outbox, limit, exclude)
         except sqlite3.Error:
             return self.unsaved.pending(None, limit, exclude)
 
     def retained_now(self) -> list[Retained]:
         """Return every remembered topic, cleared ones with payload None, in order of change."""
         if not self.unsaved:
-            return self.retained.all()
+            return self.tables.retained.all()
         saved: list[Retained] = []
         with suppress(sqlite3.Error):
-            saved = self.retained.all()
+            saved = self.tables.retained.all()
         return self.unsaved.retained(saved)
 
     def health(self) -> Health:
         """Return the state after the last batch; the sealer's part is filled in by the caller."""
-        counts = self.outbox.counts()
+        counts = self.tables.outbox.counts()
         return Health(
             mode=self.mode,
             reason=self.reason,
             gap=self.position.gap,
-            saturated=self.outbox.saturated,
+            saturated=self.tables.outbox.saturated,
             counts=self.unsaved.counts(counts) if self.unsaved else counts,
             event_no=self.position.event_no,
             effect_no=self.position.effect_no,
-            segment=self.journal.live,
-            segment_bytes=self.journal.live_bytes,
+            segment=self.tables.journal.live,
+            segment_bytes=self.tables.journal.live_bytes,
             unsealed=0,
             seal_error="",
         )

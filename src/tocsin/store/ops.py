@@ -7,9 +7,8 @@ from typing import Any, Protocol
 
 from tocsin.clock import Clock
 from tocsin.errors import StoreFull
-from tocsin.store import journal as tables
-from tocsin.store.outbox import Outbox
-from tocsin.store.retained import RetainedTopics
+from tocsin.store.journal import delete_rows, forget, mark_sealed, save_gap
+from tocsin.store.tables import Tables
 from tocsin.store.unsaved import Unsaved
 from tocsin.store.values import Committed, Gap, Group, SegmentInfo
 
@@ -22,8 +21,7 @@ class Books(Protocol):
 
     db: sqlite3.Connection
     clock: Clock
-    outbox: Outbox
-    retained: RetainedTopics
+    tables: Tables
     unsaved: Unsaved
     reason: str
 
@@ -75,7 +73,7 @@ class MarkSent:
     seqs: tuple[int, ...]
 
     def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
-        return books.outbox.mark_sent(self.seqs, books.clock.wall_ns())
+        return books.tables.outbox.mark_sent(self.seqs, books.clock.wall_ns())
 
     def park(self, books: Books) -> object:
         return books.unsaved.mark_sent(self.seqs, books.clock.wall_ns())
@@ -89,7 +87,7 @@ class MarkFailed:
     reason: str
 
     def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
-        books.outbox.mark_failed(self.seq, self.reason)
+        books.tables.outbox.mark_failed(self.seq, self.reason)
 
     def park(self, books: Books) -> None:
         books.unsaved.mark_failed(self.seq, self.reason)
@@ -102,7 +100,7 @@ class Rearm:
     seqs: tuple[int, ...]
 
     def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
-        return books.outbox.rearm(self.seqs)
+        return books.tables.outbox.rearm(self.seqs)
 
     def park(self, books: Books) -> object:  # noqa: ARG002
         return 0
@@ -115,7 +113,7 @@ class Announce:
     ids: tuple[int, ...]
 
     def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
-        books.outbox.announce(self.ids)
+        books.tables.outbox.announce(self.ids)
 
     def park(self, books: Books) -> None:
         """Tell again: the mark cannot be kept."""
@@ -129,7 +127,7 @@ class MarkRetained:
     revision: int
 
     def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
-        books.retained.mark(self.topic, self.revision)
+        books.tables.retained.mark(self.topic, self.revision)
 
     def park(self, books: Books) -> None:
         books.unsaved.mark_retained(self.topic, self.revision)
@@ -142,7 +140,7 @@ class ForgetRetained:
     topic: str
 
     def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
-        books.retained.forget(self.topic)
+        books.tables.retained.forget(self.topic)
 
     def park(self, books: Books) -> None:
         books.unsaved.forget(self.topic)
@@ -154,7 +152,7 @@ class Prune:
 
     def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
         wall_ns = books.clock.wall_ns()
-        return books.outbox.prune(wall_ns) + books.retained.prune(wall_ns)
+        return books.tables.outbox.prune(wall_ns) + books.tables.retained.prune(wall_ns)
 
     def park(self, books: Books) -> object:  # noqa: ARG002
         return 0
@@ -171,8 +169,8 @@ class Sealed:
 
     def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
         if self.lost is not None:
-            tables.save_gap(books.db, self.lost)
-        tables.mark_sealed(books.db, self.info)
+            save_gap(books.db, self.lost)
+        mark_sealed(books.db, self.info)
 
     def park(self, books: Books) -> None:
         raise StoreFull(books.reason)
@@ -185,7 +183,7 @@ class DeleteRows:
     info: SegmentInfo
 
     def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
-        return tables.delete_rows(books.db, self.info, _SLICE)
+        return delete_rows(books.db, self.info, _SLICE)
 
     def park(self, books: Books) -> object:  # noqa: ARG002
         return False
@@ -199,7 +197,7 @@ class ForgetSegments:
 
     def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
         for info, reason in self.doomed:
-            tables.forget(books.db, info, reason=reason, wall_ns=books.clock.wall_ns())
+            forget(books.db, info, reason=reason, wall_ns=books.clock.wall_ns())
 
     def park(self, books: Books) -> None:
         raise StoreFull(books.reason)

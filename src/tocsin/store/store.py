@@ -168,7 +168,7 @@ class Store:
 
     async def dropped(self) -> list[Dropped]:
         """Return the drops of outbox rows that no event has told of yet."""
-        return await self._ask(lambda core: core.outbox.dropped())
+        return await self._ask(lambda core: core.tables.outbox.dropped())
 
     async def mark_announced(self, drops: Iterable[Dropped]) -> None:
         """Record that these drops were told."""
@@ -326,8 +326,8 @@ class Store:
         self._due = core.snapshot_due
         if len(core.notices) != len(self._notices):
             self._notices = tuple(core.notices)
-        if core.journal.live != self._live:
-            self._live = core.journal.live
+        if core.tables.journal.live != self._live:
+            self._live = core.tables.journal.live
             self._sealer.wake()
 
     def _recovered(self, core: Core, before: int | None) -> Recovered:
@@ -340,7 +340,7 @@ class Store:
             tail_events=plan.events,
             last_event_no=position.event_no,
             last_effect_no=position.effect_no,
-            last_seq=core.outbox.last_seq,
+            last_seq=core.tables.outbox.last_seq,
             last_t_ns=position.t_ns,
             last_wall_ns=position.wall_ns,
             complete=plan.complete,
