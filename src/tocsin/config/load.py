@@ -12,7 +12,7 @@ from tocsin.config.documents import Document, read_documents
 from tocsin.config.problems import MOST, Problems
 from tocsin.config.profile import Profiles, apply_profiles, shipped
 from tocsin.config.registry import Registry
-from tocsin.config.resolve import DetectorTables, complete, resolved, settings_of, trusted
+from tocsin.config.resolve import DetectorTables, Overrides, complete, resolved, settings_of, trusted
 from tocsin.config.secrets import Sources
 from tocsin.config.show import canonical, effective
 from tocsin.config.tree import Tree
@@ -61,19 +61,8 @@ def settle(
     from_profiles = apply_profiles(document, profiles or shipped(), problems)
     check_names(document, problems)
     tables = DetectorTables(document, registry, problems)
-    common = tables.common()
-    chains = document.data.get("chain")
-    indices = range(len(chains)) if isinstance(chains, list) and all(isinstance(item, dict) for item in chains) else ()
-    layers = [(tables.of_profile(from_profiles.get(index, {}), index), tables.of_chain(index)) for index in indices]
-    tree = _validated(document, sources, problems)
-    problems.raise_if_any()
-    if tree is None:  # pragma: no cover - _validated reports why
-        raise AssertionError("a tree that failed left no problem")
-    tree = complete(tree, sources.folder)
-    check_files(tree, document, problems)
-    check_providers(tree, document, problems)
-    check_peers(tree, document, problems)
-    problems.raise_if_any()
+    common, layers = tables.common(), _layers(document, tables, from_profiles)
+    tree = _tree(document, sources, problems)
     settings = settings_of(tree, registry, common, layers)
     warn_of_secrets(tree, document, sources, problems)
     warn_of_pools(settings, tree, document, problems)
@@ -85,6 +74,30 @@ def settle(
         warnings=problems.warning_lines(),
         files=tuple(document.files),
     )
+
+
+def _layers(
+    document: Document, tables: DetectorTables, from_profiles: Mapping[int, Mapping[str, Any]]
+) -> list[tuple[Overrides, Overrides]]:
+    """Return what the profile of each chain sets for detectors, and what the chain itself does."""
+    chains = document.data.get("chain")
+    if not isinstance(chains, list) or not all(isinstance(item, dict) for item in chains):
+        return []  # the tree says what is wrong
+    return [(tables.of_profile(from_profiles.get(at, {}), at), tables.of_chain(at)) for at in range(len(chains))]
+
+
+def _tree(document: Document, sources: Sources, problems: Problems) -> Tree:
+    """Return the complete tree. Raises ConfigError with all that was found up to here."""
+    tree = _validated(document, sources, problems)
+    problems.raise_if_any()
+    if tree is None:  # pragma: no cover - _validated reports why
+        raise AssertionError("a tree that failed left no problem")
+    tree = complete(tree, sources.folder)
+    check_files(tree, document, problems)
+    check_providers(tree, document, problems)
+    check_peers(tree, document, problems)
+    problems.raise_if_any()
+    return tree
 
 
 def _validated(document: Document, sources: Sources, problems: Problems) -> Tree | None:
