@@ -79,6 +79,7 @@ def test_a_flag_that_stays_changes_no_state() -> None:
     later = advance(life, {"node.lag": "now 12 blocks"}, OK, 200 * NS, PARAMS)
     assert (later.number, later.since_ns, later.reason) == (life.number, life.since_ns, life.reason)
     assert later.flags == (("node.lag", "now 12 blocks"),)
+    assert advance(later, {"node.lag": "now 12 blocks"}, OK, 300 * NS, PARAMS) is later
 
 
 @pytest.mark.parametrize("flag", [*STATE_OF_FLAG, "node.latency"])
