@@ -47,6 +47,7 @@ def test_a_node_is_healthy_after_it_answered_and_was_looked_at() -> None:
     assert lived().state is NodeState.INIT
     assert lived(FAILED, None).state is NodeState.INIT
     assert lived(OK).state is NodeState.VERIFYING
+    assert lived(OK).reason == "first answer"
     assert lived(OK, None, FAILED).state is NodeState.VERIFYING
     life = healthy()
     assert (life.state, life.number, life.since_ns, life.reason) == (NodeState.HEALTHY, 2, POLL, "verified")
@@ -110,6 +111,21 @@ def test_a_failed_poll_starts_probation_anew() -> None:
     life = advance(fallen("node.lag"), {}, OK, 200 * NS, PARAMS)
     life = lived(*[OK] * 30, FAILED, *[OK] * 30, life=life, start_ns=202 * NS)
     assert life.state is NodeState.PROBATION
+
+
+def test_a_healthy_life_that_nothing_happens_to_is_the_same_value() -> None:
+    life = healthy()
+    for ok in (OK, FAILED, None):
+        assert advance(life, {}, ok, 300 * NS, PARAMS) is life
+
+
+def test_it_takes_as_many_polls_as_is_asked_for_and_two_where_nothing_is_said() -> None:
+    for params, needed in ((LifeParams(verify_polls=3), 3), (LifeParams(verify_polls=1), 1), (None, 2)):
+        life, polls = NodeLife(), 0
+        while life.state is not NodeState.HEALTHY:
+            life, polls = advance(life, {}, OK, polls * POLL, params), polls + 1
+            assert polls < 10
+        assert polls == max(2, needed), "the first answer is never the last word"
 
 
 def test_each_relapse_doubles_probation_up_to_the_cap_for_a_day() -> None:
