@@ -28,45 +28,35 @@ class WatchdogDeadParams:
 def peer_watchdog_dead(view: SelfView, params: WatchdogDeadParams) -> Iterator[Finding]:
     """Yield one finding per peer that is missed; `value` in heartbeats, or in minutes for one that said goodbye."""
     least = params.critical.over if params.critical is not None else 0
+    dead, away = Limits(critical=params.critical), Limits(warning=params.away)
     for peer in view.peers:
+        missed = max(peer.missed, least)
         match peer.state:
             case PeerState.LOST:
-                yield _dead(view, params, peer, max(peer.missed, least), "is lost: the broker misses it")
+                yield _finding(view, peer, missed, "heartbeats", dead, "is lost: the broker misses it")
             case PeerState.UNHEARD:
                 said = f"has said nothing for {peer.silent_ns // 10**9} s, since we listen"
-                yield _dead(view, params, peer, max(peer.missed, least), said)
+                yield _finding(view, peer, missed, "heartbeats", dead, said)
             case PeerState.SILENT if peer.missed >= least:
-                yield _dead(view, params, peer, peer.missed, f"has been silent for {peer.silent_ns // 10**9} s")
+                said = f"has been silent for {peer.silent_ns // 10**9} s"
+                yield _finding(view, peer, missed, "heartbeats", dead, said)
             case PeerState.AWAY if params.away is not None and peer.away_ns // _MINUTE_NS >= params.away.over:
-                yield _away(view, params, peer)
+                minutes = peer.away_ns // _MINUTE_NS
+                said = f"said goodbye {minutes} minutes ago and is not back"
+                yield _finding(view, peer, minutes, "minutes", away, said)
             case _:
                 pass
 
 
-def _dead(view: SelfView, params: WatchdogDeadParams, peer: PeerView, missed: int, said: str) -> Finding:
+def _finding(view: SelfView, peer: PeerView, value: int, unit: str, limits: Limits, said: str) -> Finding:
     return Finding(
         detector=ID,
         labels=peer.labels,
-        value=missed,
-        unit="heartbeats",
-        limits=Limits(critical=params.critical),
+        value=value,
+        unit=unit,
+        limits=limits,
         sample=view.tick,
         summary=f"the watchdog {peer.name} {said}",
-        grade=Grade.UNCORROBORATED,
-        evidence=_evidence(peer),
-    )
-
-
-def _away(view: SelfView, params: WatchdogDeadParams, peer: PeerView) -> Finding:
-    minutes = peer.away_ns // _MINUTE_NS
-    return Finding(
-        detector=ID,
-        labels=peer.labels,
-        value=minutes,
-        unit="minutes",
-        limits=Limits(warning=params.away),
-        sample=view.tick,
-        summary=f"the watchdog {peer.name} said goodbye {minutes} minutes ago and is not back",
         grade=Grade.UNCORROBORATED,
         evidence=_evidence(peer),
     )

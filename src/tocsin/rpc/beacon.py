@@ -7,7 +7,6 @@ of the rest, what did not come is missing, no more.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
@@ -17,17 +16,16 @@ from tocsin.model import beacon
 from tocsin.model.event import BeaconPolled, Event
 from tocsin.model.observation import Fault, FaultKind, Part
 from tocsin.rpc.channel import HttpChannel, Progress, Reply
+from tocsin.rpc.defects import Defects
 from tocsin.rpc.discretion import Discretion
 from tocsin.rpc.endpoint import Endpoint
-from tocsin.rpc.faults import defect, fault_of
+from tocsin.rpc.faults import fault_of
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.pacing import Pacing, retry_after_ns
 from tocsin.rpc.prober import PollPlan
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.session import Answer
 from tocsin.wire import beacon as wire
-
-log = logging.getLogger(__name__)
 
 EVERY: Final = (beacon.HEAD, beacon.SYNC)
 PER_SLOT: Final = (beacon.FINALITY, beacon.PEERS)
@@ -85,7 +83,7 @@ class BeaconSession:
         self._failures: dict[str, int] = {}
         self._told: frozenset[str] = frozenset()
         self._blinded = True
-        self._defect: Fault | None = None
+        self._defects = Defects(endpoint)
 
     async def ask(self, calls: tuple[str, ...]) -> Answer:
         """Ask some calls side by side, then what they point to. Never raises, but for cancellation."""
@@ -93,25 +91,12 @@ class BeaconSession:
         try:
             outcome = await self._asked(calls, started)
         except Exception as error:  # noqa: BLE001 - as in `Session.ask`: a defect of ours is a fault of its own
-            outcome = self._defective(error)
-        ended = self._clock.t_ns()
-        return (
-            Answer((), outcome, started, ended) if isinstance(outcome, Fault) else Answer(outcome, None, started, ended)
-        )
+            outcome = self._defects.fault(error)
+        return Answer.of(outcome, started, self._clock.t_ns())
 
     async def close(self) -> None:
         """Close every connection; asks under way end in a fault."""
         await self._channel.close()
-
-    def _defective(self, error: Exception) -> Fault:
-        """Make a fault of an exception that nothing expects, and log it once: it will come at every poll."""
-        while isinstance(error, ExceptionGroup):  # what was asked side by side
-            error = error.exceptions[0]
-        fault = defect(error)
-        if fault != self._defect:
-            self._defect = fault
-            log.error("%s/%s: %s", self.endpoint.chain, self.endpoint.node, fault.detail, exc_info=error)
-        return fault
 
     async def _asked(self, calls: tuple[str, ...], now_ns: int) -> tuple[Part, ...] | Fault:
         fault = self._pacing.check(len(calls), now_ns)
@@ -158,7 +143,7 @@ class BeaconSession:
             reply = await self._channel.get(path, progress, wire.cap_of(call))
         except Exception as error:  # noqa: BLE001 - all that sockets, TLS and HTTP can raise is a fault of this ask
             fault = fault_of(error)
-            return self._defective(error) if fault.kind is FaultKind.INTERNAL else fault
+            return self._defects.fault(error) if fault.kind is FaultKind.INTERNAL else fault
         hold = retry_after_ns(reply.retry_after, self._clock.wall_ns())
         if len(reply.body) > _OFF_LOOP:
             return await asyncio.to_thread(wire.read, call, reply.status, reply.body, retry_after_ns=hold)
@@ -258,7 +243,7 @@ class BeaconProber:
             poll=self.polls,
             parts=answer.parts,
             fault=answer.fault,
-            stalled=4 * self._lag.stalled_ns(answer.started_ns, answer.ended_ns) > self._session.endpoint.timeout_ns,
+            stalled=self._lag.spoils(answer.started_ns, answer.ended_ns, self._session.endpoint.timeout_ns),
         )
 
 

@@ -9,6 +9,9 @@ from collections import deque
 
 from tocsin.clock import MS, NS, EngineClock
 
+_GOOD_PART = 4
+"""A quarter of an ask's timeout."""
+
 
 class LoopLag:
     """Samples the loop. Instants are engine time."""
@@ -47,6 +50,10 @@ class LoopLag:
     def _current_ns(self) -> int:
         """How late the pending sample is: after a stall other callbacks may run before it does."""
         return 0 if self._due_ns is None else max(0, self._clock.t_ns() - self._due_ns)
+
+    def spoils(self, start_ns: int, end_ns: int, timeout_ns: int) -> bool:
+        """Tell whether an ask within an interval says nothing about the node: a good part of its time was a stall."""
+        return _GOOD_PART * self.stalled_ns(start_ns, end_ns) > timeout_ns
 
     def stalled_ns(self, start_ns: int, end_ns: int) -> int:
         """Return the longest time within an interval during which the loop stood still."""

@@ -6,9 +6,9 @@ again is a batch that the node refused as too long, cut in half, until it fits; 
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from tocsin.clock import MS, NS, EngineClock
 from tocsin.model.effect import Fetch
@@ -18,15 +18,14 @@ from tocsin.model.question import is_trial
 from tocsin.rpc.batching import BatchLimit
 from tocsin.rpc.bill import Bill, Meter, price_of
 from tocsin.rpc.channel import Channel, HttpChannel, Progress, Reply
+from tocsin.rpc.defects import Defects
 from tocsin.rpc.discretion import Discretion
 from tocsin.rpc.endpoint import Endpoint
-from tocsin.rpc.faults import defect, fault_of
+from tocsin.rpc.faults import fault_of
 from tocsin.rpc.ipc import IpcChannel
 from tocsin.rpc.pacing import Budget, Need, Pacing, retry_after_ns
 from tocsin.rpc.resolver import Resolver
 from tocsin.wire import jsonrpc, quirks
-
-log = logging.getLogger(__name__)
 
 _PLANS_KEPT = 2
 """Bodies kept to be compared with the next ones: a node is polled with two sets of calls in turn."""
@@ -46,6 +45,13 @@ class Answer:
     fault: Fault | None
     started_ns: int
     ended_ns: int
+
+    @classmethod
+    def of(cls, outcome: tuple[Part, ...] | Fault, started_ns: int, ended_ns: int) -> Self:
+        """Return the answer for what came of it."""
+        if isinstance(outcome, Fault):
+            return cls((), outcome, started_ns, ended_ns)
+        return cls(outcome, None, started_ns, ended_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class Session:
         self._meter = Meter()
         self._fetches = asyncio.Semaphore(max(1, endpoint.concurrency - 1))
         self._last: dict[tuple[str, ...], tuple[bytes, tuple[Part, ...]]] = {}
-        self._defect: Fault | None = None
+        self._defects = Defects(endpoint)
 
     async def ask(self, calls: tuple[str, ...], *, timeout_ns: int | None = None) -> Answer:
         """Ask some calls within a time. Never raises, but for cancellation."""
@@ -101,10 +107,8 @@ class Session:
         try:
             outcome = await self._asked(calls, started, self.endpoint.timeout_ns if timeout_ns is None else timeout_ns)
         except Exception as error:  # noqa: BLE001 - whatever it is: a node that is asked no longer must not look well
-            outcome = self._defective(error)
-        if isinstance(outcome, Fault):
-            return Answer((), outcome, started, self._clock.t_ns())
-        return Answer(outcome, None, started, self._clock.t_ns())
+            outcome = self._defects.fault(error)
+        return Answer.of(outcome, started, self._clock.t_ns())
 
     async def fetch(self, effect: Fetch) -> Fetched:
         """Ask one call outside the polls, if the budget allows; at least one connection is always left to these."""
@@ -165,14 +169,6 @@ class Session:
             return self._paced(outcome)
         self._pace_by_parts(outcome)
         return outcome
-
-    def _defective(self, error: Exception) -> Fault:
-        """Make a fault of an exception that nothing expects, and log it once: it will come at every poll."""
-        fault = defect(error)
-        if fault != self._defect:
-            self._defect = fault
-            log.error("%s/%s: %s", self.endpoint.chain, self.endpoint.node, fault.detail, exc_info=error)
-        return fault
 
     async def _within(self, calls: tuple[str, ...], timeout_ns: int) -> tuple[Part, ...] | Fault:
         progress = Progress()
@@ -235,7 +231,7 @@ class Session:
             reply = await self._channel.post(body, progress)
         except Exception as error:  # noqa: BLE001 - all that sockets, TLS and HTTP can raise is a fault of this ask
             fault = fault_of(error)
-            return self._defective(error) if fault.kind is FaultKind.INTERNAL else self._suspicious(calls, fault)
+            return self._defects.fault(error) if fault.kind is FaultKind.INTERNAL else self._suspicious(calls, fault)
         last = self._last.get(calls)
         if last is not None and last[0] == reply.body and reply.status == 200:  # noqa: PLR2004 - HTTP OK
             return last[1]
