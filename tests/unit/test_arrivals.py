@@ -188,3 +188,17 @@ def test_a_chain_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.Captu
     file = recording(tmp_path / "r.tsj", 0.1)
     assert run(["calibrate", "arrivals", str(file), "--chain", "gnosis"]) == 3
     assert f"it has {CHAIN}" in capsys.readouterr().err
+
+
+def test_a_recording_made_by_hand_is_refused_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chain = replace(settings_of(members()).chains[0], block_time_ns=0)
+    wrong = replace(settings_of(members()), chains=(chain,))
+    ours = encode_event(ConfigRevised(t_ns=1, settings=wrong))[0]
+    for at, data in enumerate((ours, b"{}", b"no JSON")):
+        path = tmp_path / f"{at}.tsr"
+        with RecordingWriter(path, origin=Origin(code="0")) as out:
+            out.append(Group(t_ns=1, wall_ns=1, effect_no=0, records=(Record(event_no=1, data=data),)))
+        assert run(["calibrate", "arrivals", str(path)]) == 1
+        said = capsys.readouterr().err
+        assert f"{path}: event 1: " in said
+        assert len(said.splitlines()) == 1

@@ -336,3 +336,18 @@ def test_a_replay_is_of_alerts_and_of_effects_alike(recorded: Path) -> None:
     effects = [effect for _, effect in Replay(path=path).effects() if isinstance(effect, AlertChanged)]
     assert [effect.alert for effect in effects] == list(Replay(path=path).alerts())
     assert [effect.seq for effect in effects] == list(range(1, len(effects) + 1))
+
+
+def test_a_recording_of_a_watchdog_that_no_topic_can_name_is_refused_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "made-by-hand.tsr"
+    unnamed = [
+        replace(event, settings=replace(event.settings, watchdog="a/+")) if isinstance(event, ConfigRevised) else event
+        for event in EVENTS
+    ]
+    with RecordingWriter(path, origin=Origin(code="0")) as out:
+        for at, event in enumerate(unnamed, 1):
+            data, bodies = encode_event(event)
+            record = Record(event_no=at, data=data, bodies=bodies)
+            out.append(Group(t_ns=at, wall_ns=at, effect_no=0, records=(record,)))
+    with pytest.raises(CorruptRecord, match=r"made-by-hand\.tsr: .*'a/\+' is not a name"):
+        list(Replay(path=path).messages())

@@ -14,12 +14,13 @@ from typing import Final
 from tocsin.clock import NS
 from tocsin.engine.codec import decode_event, decode_state
 from tocsin.engine.fold import header_of
+from tocsin.errors import CorruptRecord
 from tocsin.lab.lognormal import Interval, Lognormal, fit
 from tocsin.model.block import Header
 from tocsin.model.event import Booted, ConfigRevised, Event, Polled, Ticked
 from tocsin.model.observation import LATEST
 from tocsin.model.settings import ChainSettings, Settings
-from tocsin.store import Gap, SnapshotAt, read_recording
+from tocsin.store import Entry, Gap, SnapshotAt, read_recording
 
 LATE_SLOTS: Final = 5
 _LOOKBACK: Final = 64
@@ -77,8 +78,10 @@ class Collector:
         """By how much the wall clock is ahead of engine time."""
 
     def begin(self, settings: Settings) -> None:
-        """Take a configuration, as an event or from the snapshot that a recording begins with."""
+        """Take a configuration, as an event or from the snapshot that a recording begins with. Raises CorruptRecord."""
         for chain in settings.chains:
+            if chain.block_time_ns <= 0:
+                raise CorruptRecord(f"chain {chain.name!r} has a block time of {chain.block_time_ns} ns")
             self.chains.setdefault(chain.name, ChainArrivals(settings=chain)).settings = chain
 
     def interrupted(self) -> None:
@@ -168,12 +171,21 @@ def read(path: Path, *, prefix: bool = False) -> dict[str, ChainArrivals]:
     """Return what a recording tells of each chain. Raises CorruptRecord, StoreError."""
     collector = Collector()
     for item in read_recording(path, prefix=prefix).items():
-        if isinstance(item, SnapshotAt):
-            settings = decode_state(item.data).settings
-            if settings is not None:
-                collector.begin(settings)
-        elif isinstance(item, Gap):
+        if isinstance(item, Gap):
             collector.interrupted()
-        else:
-            collector.take(decode_event(item.data, item.bodies))
+            continue
+        try:
+            _told(collector, item)
+        except CorruptRecord as error:
+            where = "behind event" if isinstance(item, SnapshotAt) else "event"
+            raise CorruptRecord(f"{path}: {where} {item.event_no}: {error}") from error
     return collector.chains
+
+
+def _told(collector: Collector, item: SnapshotAt | Entry) -> None:
+    if not isinstance(item, SnapshotAt):
+        collector.take(decode_event(item.data, item.bodies))
+        return
+    settings = decode_state(item.data).settings
+    if settings is not None:
+        collector.begin(settings)

@@ -69,7 +69,11 @@ class Replay:
             if isinstance(effect, Request) or state.settings is None:
                 continue
             origin = Origin(site=state.settings.site, watchdog=state.settings.watchdog)
-            yield from render(effect, origin, state.boot)
+            try:
+                messages = tuple(render(effect, origin, state.boot))
+            except ValueError as error:  # names that no configuration may have
+                raise CorruptRecord(f"{self.path}: what was decided cannot be published: {error}") from error
+            yield from messages
 
     def alerts(self) -> Iterator[Alert]:
         """Yield every change of an alert."""
