@@ -274,6 +274,13 @@ def test_unlinked_heads_are_no_split_before_the_back_fill_had_its_chance() -> No
     assert (filled.agreement.grade, filled.agreement.block, filled.unlinked) == (Grade.QUORUM, block("1000").ref, ())
 
 
+def test_a_head_without_a_quorum_is_still_linked_to_what_is_held() -> None:
+    lone = header(1005, "lone")
+    decision = agree(insert(tree(MAIN), lone), {"A": lone.hash}, pool("A B"), held("1000"), T)
+    assert (decision.agreement.grade, decision.agreement.block) == (Grade.UNCORROBORATED, block("1000").ref)
+    assert decision.unlinked == ("A",)
+
+
 def test_a_node_far_behind_what_was_agreed_disputes_nothing() -> None:
     seen = insert(tree(MAIN), header(100))
     assert decide("A B", "A=1001 B=100", held("1000"), seen).agreement.grade is Grade.UNCORROBORATED
@@ -311,6 +318,8 @@ def test_an_unchanged_agreement_is_the_same_value() -> None:
     first = decide(THREE, "A=1000 B=1000 C=1000")
     second = agree(SEEN, votes("A=1000 B=1000 C=1000"), pool(THREE), first.agreement, T + 1)
     assert second.agreement is first.agreement
+    assert second == first, "nothing else is told of it either"
+    assert second.branches == (block("1000").ref,)
 
 
 def test_a_unanimous_pool_that_was_configured_anew_is_counted_by_what_it_is_now() -> None:
