@@ -82,6 +82,12 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, text: str, said: str) -
     assert said in problems[0]
 
 
+@pytest.mark.parametrize("value", ["1979-05-27", "[['a']]", "7", "{ a = 1 }", "[1, {}]"])
+def test_a_source_that_is_no_name_is_told_with_its_line(tmp_path: Path, value: str) -> None:
+    said = told(tmp_path, f'[[fault]]\nat = "1s"\nfault = "freeze"\nnode = "a"\nsource = {value}\n')
+    assert [problem for problem in said if problem.startswith("s.toml:16: fault.0.source")]
+
+
 def test_several_mistakes_are_told_at_once(tmp_path: Path) -> None:
     text = '[[fault]]\nat = "1s"\nfault = "freze"\nnode = "a"\n[[node]]\nname = "a"'
     assert len(told(tmp_path, text)) == 2

@@ -69,7 +69,7 @@ def _sources(table: ScenarioTable, document: Document) -> Iterator[tuple[Keys, s
     used: set[str] = set()
     for group in ("node", "fault"):
         for at, entry in enumerate(document.data.get(group, ())):
-            for name in _listed(entry.get("source", ())):
+            for name in _listed(entry.get("source", [])):
                 used.add(name)
                 if name not in known:
                     message = f"there is no [[source]] with id {name}" + suggestion(name, known)
@@ -79,5 +79,7 @@ def _sources(table: ScenarioTable, document: Document) -> Iterator[tuple[Keys, s
             yield ("source", at, "id"), f"nothing rests on the source {name}"
 
 
-def _listed(value: str | Sequence[str]) -> Sequence[str]:
-    return (value,) if isinstance(value, str) else value
+def _listed(value: object) -> Sequence[str]:
+    """Return the names in a value as it is written; what is none of them is told where the tables are checked."""
+    names = value if isinstance(value, list) else [value]
+    return [name for name in names if isinstance(name, str)]
