@@ -373,6 +373,14 @@ def test_a_block_stays_at_its_height_whatever_height_its_hash_is_shown_at() -> N
     assert (decision.agreement.block, decision.agreement.since_ns) == (block("962").ref, 1)
 
 
+def test_a_hash_that_is_shown_at_the_height_of_its_parent_does_not_speak_for_the_parent() -> None:
+    lowered = BlockRef(number=961, hash=block("962").hash)
+    heads = {"A": lowered, "B": block("961").ref}
+    decision = agree_finalized(SEEN, heads, pool("A B"), NOTHING, T)
+    assert (decision.agreement.grade, decision.agreement.block) == (Grade.SPLIT, None)
+    assert [conflict.node for conflict in decision.conflicts] == ["A", "B"]
+
+
 def test_a_quorum_that_revokes_finality_is_reported_and_not_followed() -> None:
     decision = agree_finalized(SEEN, finalized("A=1005f B=1005f C=1001"), pool(THREE), held("1000"), T)
     assert (decision.agreement.grade, decision.agreement.block) == (Grade.SPLIT, block("1000").ref)
