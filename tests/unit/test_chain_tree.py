@@ -14,12 +14,14 @@ from tocsin.chain.tree import (
     credible,
     insert,
     is_bridgeable,
+    is_doubted,
     missing,
     parent,
     prune,
     pruned,
     relation,
     reorg,
+    settled,
     vouched,
 )
 from tocsin.model.block import BlockRef, Header, Verification
@@ -93,14 +95,31 @@ def test_a_verified_header_beats_what_cannot_be_verified_in_any_order() -> None:
         assert relation(seen, honest, at(1004)) == Ahead(1)
 
 
-def test_an_unverifiable_header_told_in_two_ways_links_to_nothing() -> None:
+def test_an_unverifiable_header_told_in_two_ways_links_to_nothing_but_the_head_of_who_shows_it() -> None:
     one = replace(at(1005), verification=Verification.CANNOT_VERIFY)
     other = replace(one, parent_hash=name("elsewhere"))
     first, second = (insert(tree([at(1004)]), *order) for order in ((one, other), (other, one)))
     assert first == second
     assert first.contested == (one.hash,)
-    assert relation(first, one, at(1004)) == Unlinked(1)
-    assert missing(first, [one, at(1004)]) == ()
+    assert relation(first, one.ref, at(1004)) == Unlinked(1)
+    assert is_doubted(first, one.ref, at(1004))
+    assert missing(first, [one.ref, at(1004)]) == ()
+    assert relation(first, one, at(1004)) == Ahead(1)
+    assert relation(first, other, at(1004)) == Unlinked(1)
+    child = at(1006)
+    assert relation(insert(first, child), child, at(1004)) == Unlinked(2), "it speaks of no other block"
+
+
+def test_what_two_groups_show_settles_what_one_contests() -> None:
+    true = replace(at(1005), verification=Verification.CANNOT_VERIFY)
+    lie = replace(true, number=1002)
+    seen = insert(tree([at(1004)]), true, lie)
+    for words in ([[true], [lie]], [[true, true], [lie]], [[true], [true], [lie], [lie]], [], [[at(1004)]]):
+        assert settled(seen, words) is seen
+    for words in ([[true], [true], [lie]], [[lie], [true], [true]], [[true, lie], [true]]):
+        after = settled(seen, words)
+        assert (after.contested, after.headers[true.hash]) == ((), true)
+        assert relation(after, true.ref, at(1004)) == Ahead(1)
 
 
 def test_a_gap_is_filled_parent_by_parent_until_the_heads_are_linked() -> None:

@@ -11,7 +11,7 @@ where two are configured, it makes a `majority` and no quorum.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tocsin.chain.count import QUORUM_GROUPS, Poll, count, deepest, distinct, quorum, ref
 from tocsin.chain.dispute import Ruling, is_split, useful, words
@@ -73,6 +73,8 @@ class Circumstances:
     raised: bool = False
     """Around a scheduled fork the quorum takes one group more."""
     family_lag: int = FAMILY_LAG
+    claims: Mapping[str, Point] = field(default_factory=dict)
+    """What nodes say of their own heads, where the tree has heard different things of the hash."""
 
 
 _ORDINARY = Circumstances()
@@ -92,7 +94,8 @@ def agree(
     nodes outside `groups` must be left out. Heads that are unlinked, but may be linked by headers yet to be fetched,
     make no split. The block never moves down its own chain; it does move to another branch that has a quorum.
     """
-    heads = {node: tree.headers[name] for node, name in votes.items() if name in tree.headers}
+    known = {node: tree.headers[name] for node, name in votes.items() if name in tree.headers}
+    heads: dict[str, Point] = {node: circumstances.claims.get(node, header) for node, header in known.items()}
     same = _unanimous(heads, groups)
     if same is not None and previous.block is not None and previous.block.hash == same.hash:
         return Decision(agreement=_unmoved(previous, groups), branches=(previous.block,))

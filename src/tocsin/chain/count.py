@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.chain.groups import Group, Groups
-from tocsin.chain.tree import HeaderTree, Point, is_bridgeable, parent, relation
-from tocsin.model.block import BlockRef
+from tocsin.chain.tree import HeaderTree, Point, is_bridgeable, parent, relation, said_parent
+from tocsin.model.block import BlockRef, Header
 from tocsin.model.view import Forked, Unlinked
 
 QUORUM_GROUPS = 2
@@ -75,21 +75,27 @@ def deepest(tree: HeaderTree, votes: Sequence[Point], least: int) -> Point | Non
     """
     if len(votes) < least:
         return None
-    frontier: dict[tuple[int, str], tuple[Point, int]] = {}
+    frontier: _Frontier = {}
     for point in votes:
-        _join(frontier, point, 1)
+        said = point.parent_hash if isinstance(point, Header) and point.hash in tree.contested else ""
+        _join(frontier, point, 1, said)
     while frontier:
-        block, holders = frontier.pop(max(frontier))
+        key = max(frontier)
+        block, holders = frontier.pop(key)
         if holders >= least:
             return block
-        below = parent(tree, block)
+        below = said_parent(tree, block) if key[2] else parent(tree, block)
         if below is not None and below.number < block.number:
             _join(frontier, below, holders)
     return None
 
 
-def _join(frontier: dict[tuple[int, str], tuple[Point, int]], block: Point, holders: int) -> None:
-    key = (block.number, block.hash)
+_Frontier = dict[tuple[int, str, str], tuple[Point, int]]
+"""Blocks by height, hash and, for a head whose hash is contested, the parent that its node says it has."""
+
+
+def _join(frontier: _Frontier, block: Point, holders: int, said: str = "") -> None:
+    key = (block.number, block.hash, said)
     _, others = frontier.get(key, (block, 0))
     frontier[key] = (block, others + holders)
 

@@ -5,6 +5,7 @@ to the agreed head and between forks, are read from here. The tree is a value: w
 the order in which headers came leaves no trace.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -60,6 +61,8 @@ class _Gap:
     right: str | None
     deep: bool
     apart: int
+    doubted: bool
+    """Whether a walk ended at a hash that came with different contents."""
 
 
 def insert(tree: HeaderTree, *headers: Header) -> HeaderTree:
@@ -144,6 +147,37 @@ def parent(tree: HeaderTree, block: Point) -> Header | None:
     return above if above is not None and above.number + 1 == header.number else None
 
 
+def settled(tree: HeaderTree, words: Iterable[Iterable[Header]]) -> HeaderTree:
+    """Return the tree with contested hashes as two groups or more say they are, where fewer say otherwise.
+
+    `words` are the heads that each group has shown lately, as its nodes showed them.
+    """
+    contested = set(tree.contested)
+    said: dict[str, Counter[tuple[int, str, int, str]]] = {}
+    contents: dict[tuple[str, tuple[int, str, int, str]], Header] = {}
+    for shown in words if contested else ():
+        own = {(header.hash, _core(header)): header for header in shown if header.hash in contested}
+        contents |= own
+        for name, core in own:
+            said.setdefault(name, Counter())[core] += 1
+    headers = dict(tree.headers)
+    for name, counts in said.items():
+        first, second = [*sorted(counts.values(), reverse=True), 0][:2]
+        if first > max(1, second):
+            headers[name] = contents[name, max(counts, key=counts.__getitem__)]
+            contested.discard(name)
+    is_same = len(contested) == len(tree.contested)
+    return tree if is_same else HeaderTree(headers=headers, contested=tuple(sorted(contested)))
+
+
+def said_parent(tree: HeaderTree, head: Point) -> Header | None:
+    """Return the parent of a head as whoever shows it says: of a contested hash nothing else tells."""
+    if not isinstance(head, Header) or head.hash not in tree.contested:
+        return parent(tree, head)
+    above = tree.headers.get(head.parent_hash)
+    return above if above is not None and above.number + 1 == head.number else None
+
+
 def relation(tree: HeaderTree, head: Point, reference: Point) -> Relation:
     """Say how a node's head stands to the reference: level, behind, ahead, forked or unlinked.
 
@@ -165,6 +199,15 @@ def is_bridgeable(tree: HeaderTree, one: Point, other: Point) -> bool:
     """Whether two blocks are unlinked only because headers lack that may still be asked for."""
     met = _meet(tree, one, other)
     return isinstance(met, _Gap) and not met.deep
+
+
+def is_doubted(tree: HeaderTree, one: Point, other: Point) -> bool:
+    """Whether two blocks are unlinked only because somebody shows one of their blocks with another content.
+
+    That proves nothing about either: each node's own word about its own head is believed, and nobody's about others'.
+    """
+    met = _meet(tree, one, other)
+    return isinstance(met, _Gap) and met.doubted
 
 
 def apart(tree: HeaderTree, one: Point, other: Point) -> int:
@@ -259,22 +302,27 @@ def _meet(tree: HeaderTree, one: Point, other: Point) -> BlockRef | _Gap:
     left, right = one, other
     while left.hash != right.hash:
         down_left, down_right = left.number >= right.number, right.number >= left.number
-        next_left = _below(tree, left, right) if down_left else left
-        next_right = _below(tree, right, left) if down_right else right
+        next_left = _below(tree, left, right, is_own=left is one) if down_left else left
+        next_right = _below(tree, right, left, is_own=right is other) if down_right else right
         if next_left is None or next_right is None:
             return _gap(tree, (one, other), (left, right), (next_left, next_right))
         left, right = next_left, next_right
     return BlockRef(number=left.number, hash=left.hash)
 
 
-def _below(tree: HeaderTree, block: Point, other: Point) -> Point | None:
-    """Return the parent, taking `other` for it if hash and height say so, in the tree or not."""
+def _below(tree: HeaderTree, block: Point, other: Point, *, is_own: bool) -> Point | None:
+    """Return the parent, taking `other` for it if hash and height say so, in the tree or not.
+
+    A head that is the node's own is read as the node shows it, where others show it otherwise.
+    """
     header = tree.headers.get(block.hash)
-    if header is None or (tree.contested and header.hash in tree.contested):
+    if tree.contested and block.hash in tree.contested:
+        header = block if is_own and isinstance(block, Header) else None
+    if header is None:
         return None
     if header.parent_hash == other.hash and header.number == other.number + 1:
         return other
-    return parent(tree, header)
+    return said_parent(tree, header) if is_own else parent(tree, header)
 
 
 def _gap(
@@ -295,6 +343,7 @@ def _gap(
         right=lacking[1],
         deep=hopeless or gap > BACKFILL or forked >= BACKFILL,
         apart=max(0, lower - max(end.number for end in ends) + 1),
+        doubted=any(over and end.hash in tree.contested for over, end in zip(ended, ends, strict=True)),
     )
 
 

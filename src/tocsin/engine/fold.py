@@ -39,6 +39,7 @@ _LEAST_LATENCIES = 20
 _SLOW_MS = 200
 """Below this no percentile is worked out: nothing that is this fast is judged slow."""
 
+_UNPROVEN = 8
 _REGRESSIONS = 8
 _MOST_REGRESSED = 3
 """Blocks: two nodes behind one address are rarely farther apart."""
@@ -167,6 +168,8 @@ def _head(record: NodeRecord, header: Header, raw: bytes, t_ns: int, chain: Chai
         "corrupt": None,
         "corrupt_hash": None,
     }
+    if header.verification is Verification.CANNOT_VERIFY:
+        changes["unproven"] = (*record.unproven[1 - _UNPROVEN :], header)
     if not advanced and _regressed(record, header, t_ns, chain):
         changes["regressions"] = (*record.regressions[1 - _REGRESSIONS :], t_ns)
     return changes

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from tocsin.alerting.lifecycle import Moment
 from tocsin.chain.gaps import noted, p99
-from tocsin.chain.tree import BACKFILL, Point, insert, is_bridgeable, pruned, relation, vouched
+from tocsin.chain.tree import BACKFILL, Point, insert, is_bridgeable, is_doubted, pruned, relation, settled, vouched
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.engine import backfill, beacons, capabilities, common, doubt, fees, maintenance, tags, truth
 from tocsin.engine.fold import fetched, fold
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.lives import live
+from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState
 from tocsin.engine.trust import judge
 from tocsin.engine.truth import unplaced
@@ -148,6 +149,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
             headers.append(after.head)
     tree = insert(state.tree, *headers) if headers else state.tree
     tree = vouched(tree, headers) if headers and chain.hashes_as_ethereum else tree
+    tree = settled(tree, _words(nodes, chain)) if tree.contested else tree
     # What was known of a hash before may have been somebody's claim: judged is what the tree holds anew.
     fresh = [header for header in headers if tree.headers.get(header.hash) is not state.tree.headers.get(header.hash)]
     folded = evolve(
@@ -163,6 +165,11 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
         awaited=tuple(sorted(awaited)),
     )
     return truth.judge_headers(folded, fresh, chain)
+
+
+def _words(nodes: Mapping[str, NodeRecord], chain: ChainSettings) -> list[list[Header]]:
+    """Return what each group has shown lately and could not prove."""
+    return [[header for name in group.nodes for header in nodes[name].unproven] for group in groups_of(chain).groups]
 
 
 def _canonical(event: Polled | BeaconPolled | Fetched) -> tuple[str, int, int, int]:
@@ -309,7 +316,9 @@ def _is_severed(state: ChainState, head: Point | None, placed: Unlinked) -> bool
     if abs(placed.ahead) > BACKFILL:
         return False
     block = state.head.block
-    return head is not None and block is not None and not is_bridgeable(state.tree, head, block)
+    if head is None or block is None or is_bridgeable(state.tree, head, block):
+        return False
+    return head.number == block.number or not is_doubted(state.tree, head, block)
 
 
 def _run(view: ChainView, chain: ChainSettings) -> Iterator[Finding]:

@@ -49,7 +49,7 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
     waiting = unplaced(state, chain, now_ns)
     overdue = {votes[name] for name in state.unlinked if name in votes and name not in waiting}
     raised = near_fork(chain, event.wall_ns) is not None or now_ns < state.raised_until_ns
-    circumstances = Circumstances(overdue=overdue, raised=raised)
+    circumstances = Circumstances(overdue=overdue, raised=raised, claims=_claims(state, chain, sound, votes))
     decision = _heads(state, settings, chain, sound, votes, circumstances, event)
     is_split = decision.agreement.grade is Grade.SPLIT
     counted = evolve(
@@ -68,6 +68,20 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
         noted = _note_reorg(counted, state.head.block, decision, now_ns)
         noted = evolve(noted, trail=()) if noted.trail else noted  # of the branch that was left
     return _finality(noted, chain, sound, circumstances, now_ns)
+
+
+def _claims(
+    state: ChainState, chain: ChainSettings, sound: Mapping[str, NodeRecord], votes: Mapping[str, str]
+) -> dict[str, Point]:
+    """Return each node's own word about its vote, where somebody shows the same hash with another content."""
+    contested, current = state.tree.contested, state.settled if common.is_fast(chain) else None
+    claims: dict[str, Point] = {}
+    for name, shown in votes.items() if contested else ():
+        head = sound[name].head
+        if shown in contested and head is not None:
+            # On a fast chain a vote is for a hash at the common height, and nobody is asked for more of it.
+            claims[name] = head if current is None else BlockRef(number=current.number, hash=shown)
+    return claims
 
 
 def near_fork(chain: ChainSettings, wall_ns: int) -> str | None:

@@ -86,6 +86,8 @@ class NodeRecord:
     """The newest head of the right chain that is not proven corrupt."""
     head_since_ns: int | None = None
     """When this node last showed a head higher than the one before."""
+    unproven: tuple[Header, ...] = ()
+    """Its last eight heads whose hash could not be verified: its own word, where another node's differs."""
     corrupt: Header | None = None
     """The newest header, while its fields do not hash to its hash."""
     corrupt_hash: str | None = None
