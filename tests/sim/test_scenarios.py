@@ -1,11 +1,14 @@
 """Every shipped scenario gives the verdict that it expects, all of it and no more: without sockets, and over them."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from tests.support.wire import run_over_wire
 
 from tocsin.lab.scenario import read, run
+from tocsin.lab.scenario.nodes import InProcess
+from tocsin.rpc.channel import Progress, Reply
 from tocsin.testing.simfaults import WORLD_FAULTS
 
 SCENARIOS = Path(__file__).parents[2] / "configs" / "scenarios"
@@ -42,6 +45,56 @@ def test_the_same_scenario_gives_the_same_outcome_to_the_nanosecond() -> None:
     first, second = run(read(file)), run(read(file))
     assert first.reached == second.reached
     assert first.heads == second.heads
+
+
+QUIET = """
+schema = 1
+title = "Nothing happens"
+seed = 1
+duration = "{duration}"
+[chain]
+profile = "ethereum"
+[[node]]
+name = "ours"
+own = true
+client = "geth"
+[[node]]
+name = "alpha"
+provider = "alpha"
+client = "besu"
+[[node]]
+name = "beta"
+provider = "beta"
+client = "reth"
+[[expect.head]]
+grades = ["quorum"]
+"""
+
+
+def asked_in(folder: Path, duration: str, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Return how many requests each node got."""
+    asked: Counter[str] = Counter()
+    real = InProcess.post
+
+    async def post(self: InProcess, body: bytes, progress: Progress) -> Reply:
+        asked[self._node.name] += 1
+        return await real(self, body, progress)
+
+    monkeypatch.setattr(InProcess, "post", post)
+    file = folder / "quiet.toml"
+    file.write_text(QUIET.format(duration=duration))
+    run(read(file))
+    return asked
+
+
+def test_nodes_are_asked_at_the_pace_that_the_engine_wants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the chain's slots are known, own nodes are asked every 2 s, providers' four times in 12 s."""
+    with monkeypatch.context() as until:
+        short = asked_in(tmp_path, "3m", until)
+    long = asked_in(tmp_path, "7m", monkeypatch) - short
+    assert 120 <= long["ours"] <= 120 + 4 * 4
+    for name in ("alpha", "beta"):
+        assert 80 <= long[name] <= 80 + 2 * 4
 
 
 def test_what_differs_from_the_verdict_is_told(tmp_path: Path) -> None:

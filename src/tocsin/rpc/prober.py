@@ -10,11 +10,11 @@ that was answered: whatever comes of it, the poll stands. The answer travels wit
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from tocsin.clock import MS, NS, EngineClock
-from tocsin.engine.cadence import evenly, followed
+from tocsin.engine.cadence import evenly, followed, sparsest_ns
 from tocsin.model.effect import Fetch, Pace
 from tocsin.model.event import Event, Polled
 from tocsin.model.observation import (
@@ -28,6 +28,7 @@ from tocsin.model.observation import (
     Part,
     RpcErrorKind,
 )
+from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.pacing import Need
 from tocsin.rpc.session import Answer, Session
@@ -55,6 +56,10 @@ costs several polls, and thirty of them in one burst would be felt by the health
 
 
 _EVERY = (CHAIN_ID, LATEST)
+
+_OWN_SLOWLY = (CLIENT_VERSION, PEERS, TXPOOL)
+"""Peers and pool of a provider's node say something about the provider's balancer at most."""
+_OTHERS_SLOWLY = (CLIENT_VERSION,)
 
 _LEAST_NS = 20 * MS
 """What is asked beside the polls must be answered before the next one; with less time left it is not asked."""
@@ -87,6 +92,20 @@ class PollPlan:
         """Shift of one node: at most 2 % of the interval and 40 ms, in steps of that; below 2 s none."""
         steps = min(self.poll_ns // 50, _MOST_JITTER_NS) // _JITTER_STEP_NS + 1
         return random.Random(f"{seed}/{self.chain}/{self.node}/jitter").randrange(steps) * _JITTER_STEP_NS  # noqa: S311 - as above
+
+
+def plan_of(chain: str, node: str, *, own: bool, poll_ns: int, block_time_ns: int, tags: Collection[str]) -> PollPlan:
+    """Return when one node of a chain is asked what; `tags` are the block tags, besides latest, that it answers."""
+    return PollPlan(
+        chain=chain,
+        node=node,
+        own=own,
+        poll_ns=poll_ns,
+        slot_ns=max(block_time_ns, poll_ns),
+        slot_calls=(*(tag for tag in (SAFE, FINALIZED) if tag in tags), SYNCING),
+        slow_calls=_OWN_SLOWLY if own else _OTHERS_SLOWLY,
+        sparse_ns=sparsest_ns(block_time_ns, poll_ns),
+    )
 
 
 class Prober:
@@ -199,7 +218,6 @@ class Prober:
         self._note_connection(answer)
         self.polls += 1
         self.progressed_ns = answer.ended_ns
-        stalled_ns = self._lag.stalled_ns(answer.started_ns, answer.ended_ns)
         return Polled(
             t_ns=answer.ended_ns,
             started_ns=answer.started_ns,
@@ -208,7 +226,7 @@ class Prober:
             poll=self.polls,
             parts=answer.parts + self._slow.answers() if answer.fault is None else (),
             fault=answer.fault,
-            stalled=4 * stalled_ns > self._session.endpoint.timeout_ns,
+            stalled=self._lag.spoils(answer.started_ns, answer.ended_ns, self._session.endpoint.timeout_ns),
             budget=self._session.budget_use(),
         )
 

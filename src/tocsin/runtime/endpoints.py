@@ -7,18 +7,11 @@ from urllib.parse import urlsplit
 from tocsin.clock import NS
 from tocsin.config.resolve import tls_endpoints
 from tocsin.config.tree import Asked, Beacon, Chain, Journal, Mqtt, Node, Provider, Tree, Watchdog
-from tocsin.engine.cadence import sparsest_ns
-from tocsin.model.observation import FINALIZED, SAFE, SYNCING
-from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
 from tocsin.mqtt.settings import BrokerSettings
 from tocsin.rpc.endpoint import Endpoint
-from tocsin.rpc.prober import PollPlan
+from tocsin.rpc.prober import PollPlan, plan_of
 from tocsin.secret import SecretUrl
 from tocsin.store import Limits
-
-_OWN = (CLIENT_VERSION, PEERS, TXPOOL)
-"""Peers and pool of a provider's node say something about the provider's balancer at most."""
-_OTHERS = (CLIENT_VERSION,)
 
 
 def endpoint(chain: Chain, node: Node, provider: Provider | None = None) -> Endpoint:
@@ -29,15 +22,13 @@ def endpoint(chain: Chain, node: Node, provider: Provider | None = None) -> Endp
 
 def poll_plan(chain: Chain, node: Node) -> PollPlan:
     """Return when one node is asked what."""
-    return PollPlan(
-        chain=chain.name,
-        node=node.name,
+    return plan_of(
+        chain.name,
+        node.name,
         own=node.own,
         poll_ns=chain.poll_ns,
-        slot_ns=max(chain.block_time_ns, chain.poll_ns),
-        slot_calls=(*(tag for tag in (SAFE, FINALIZED) if tag in chain.tags), SYNCING),
-        slow_calls=_OWN if node.own else _OTHERS,
-        sparse_ns=sparsest_ns(chain.block_time_ns, chain.poll_ns),
+        block_time_ns=chain.block_time_ns,
+        tags=chain.tags,
     )
 
 

@@ -1,12 +1,11 @@
 """A scenario through the real engine under virtual time, hours in seconds.
 
-The nodes are asked by real sessions (batch limits, rate limits and faults included) and the engine decides; only the
-sockets are left out. Whatever asks and ticks is here as simple as it can be: all nodes at the same instants, a tick as
-the daemon has it. The same scenario over real connections with the daemon's own prober must give the same verdict.
+The nodes are asked by the daemon's own probers and sessions (its pace, batch limits, rate limits and faults included)
+and the engine decides; only the sockets are left out. The ticks are here as simple as they can be. The same scenario
+over real connections must give the same verdict.
 """
 
 import asyncio
-import random
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,11 +19,11 @@ from tocsin.lab.scenario.file import Scenario, Timed
 from tocsin.lab.scenario.nodes import InProcess, chain_of, nodes_of
 from tocsin.lab.scenario.verdict import Outcome
 from tocsin.model.effect import Fetch, Request
-from tocsin.model.event import Booted, ConfigRevised, Event, Polled, Ticked
-from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, SAFE, SYNCING, Part
-from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
+from tocsin.model.event import Booted, ConfigRevised, Event, Ticked
 from tocsin.model.settings import NodeSettings
 from tocsin.rpc.endpoint import Endpoint
+from tocsin.rpc.lag import LoopLag
+from tocsin.rpc.prober import PollPlan, Prober, plan_of
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.session import Session
 from tocsin.secret import SecretUrl
@@ -37,8 +36,6 @@ from tocsin.testing.virtualnode import VirtualNode
 _OWN_NS: Final = 2_000_000
 _FAR_NS: Final = 60_000_000
 """Round trips to a node next door and to a provider's."""
-_SLOWLY_NS: Final = 60 * NS
-"""So often a node is asked what it says of itself."""
 _QUIET_NS: Final = NS
 """Without news the daemon looks at a chain once a poll, at least every second to five (see `tocsin.runtime.ticker`)."""
 
@@ -104,15 +101,15 @@ class _Play:
         self._engine = Engine(scenario, clock, Outcome(scenario=scenario, world=self._world))
         self._up = True
         self._life = 0
-        self._polls: dict[str, int] = {}
-        self._phase_ns = random.Random(f"{scenario.table.seed}/phase").randrange(self._chain.poll_ns)  # noqa: S311 - a seeded simulation
+        self._time = LivesClock(self._engine)
         self._sessions = {node.name: self._session(node) for node in self._chain.nodes}
+        self._probers: dict[str, Prober] = {}
+        self._polls: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
 
     async def play(self) -> Outcome:
         async with self._group:
-            for node in self._chain.nodes:
-                self._later(self._poll(node))
+            self._begin_polls()
             for timed in self._scenario.timeline:
                 self._later(self._strike(timed))
             self._later(self._tick())
@@ -130,7 +127,7 @@ class _Play:
         )
         return Session(
             endpoint,
-            clock=LivesClock(self._engine),
+            clock=self._time,
             resolver=Resolver(self._clock),
             seed=self._scenario.table.seed,
             channel=InProcess(
@@ -140,45 +137,29 @@ class _Play:
             ),
         )
 
-    async def _poll(self, node: NodeSettings) -> None:
-        poll_ns, session = self._chain.poll_ns, self._sessions[node.name]
-        slot: int | None = None
-        slow_at_ns, slow = 0, tuple[Part, ...]()
-        while True:
-            now = self._clock.monotonic_ns()
-            await asyncio.sleep((poll_ns - (now - self._phase_ns) % poll_ns) / NS)
-            if not self._up:
-                slot = None
-                continue
-            life, current = self._life, self._engine.at_ns // max(self._chain.block_time_ns, poll_ns)
-            calls = (CHAIN_ID, LATEST) + ((SAFE, FINALIZED, SYNCING) if current != slot else ())
-            answer = await session.ask(calls if node.name in self._polls else (*calls, GENESIS))
-            if life != self._life:
-                continue  # asked in the life before
-            slot = current if answer.fault is None else slot
-            self._polls[node.name] = self._polls.get(node.name, 0) + 1
-            self._take(
-                Polled(
-                    t_ns=answer.ended_ns,
-                    started_ns=answer.started_ns,
-                    chain=self._chain.name,
-                    node=node.name,
-                    poll=self._polls[node.name],
-                    parts=answer.parts + slow if answer.fault is None else (),
-                    fault=answer.fault,
-                )
-            )
-            if answer.fault is None:
-                slow = ()
-                if self._engine.at_ns >= slow_at_ns:
-                    slow_at_ns = self._engine.at_ns + _SLOWLY_NS
-                    slow = await self._ask_slowly(node)
+    def _begin_polls(self) -> None:
+        """Ask every node by a new prober, as a life of the daemon begins."""
+        lag, seed = LoopLag(self._time), self._scenario.table.seed
+        for node in self._chain.nodes:
+            prober = Prober(self._plan(node), self._sessions[node.name], clock=self._time, lag=lag, seed=seed)
+            self._probers[node.name] = prober
+            self._polls.append(self._later(prober.run(self._take)))
 
-    async def _ask_slowly(self, node: NodeSettings) -> tuple[Part, ...]:
-        """Ask what a node says of itself; its next poll reports it."""
-        calls = (CLIENT_VERSION, PEERS, TXPOOL) if node.own else (CLIENT_VERSION,)
-        answers = [await self._sessions[node.name].ask((call,), timeout_ns=NS // 2) for call in calls]
-        return tuple(part for answer in answers for part in answer.parts)
+    def _plan(self, node: NodeSettings) -> PollPlan:
+        chain = self._chain
+        return plan_of(
+            chain.name,
+            node.name,
+            own=node.own,
+            poll_ns=chain.poll_ns,
+            block_time_ns=chain.block_time_ns,
+            tags=chain.tags,
+        )
+
+    def _end_polls(self) -> None:
+        for task in self._polls:
+            task.cancel()
+        self._polls.clear()
 
     async def _tick(self) -> None:
         quiet_ns = min(max(self._chain.poll_ns, _QUIET_NS), 5 * NS)
@@ -200,12 +181,15 @@ class _Play:
 
     def _take(self, event: Event) -> None:
         for request in self._engine.take(event):
-            if isinstance(request, Fetch):  # the pace is even here
+            if isinstance(request, Fetch):
                 self._later(self._fetch(request))
+            else:
+                for prober in self._probers.values():
+                    prober.follow(request)
 
     async def _fetch(self, effect: Fetch) -> None:
         life = self._life
-        event = await self._sessions[effect.node].fetch(effect)
+        event = await self._probers[effect.node].fetch(effect)
         if life == self._life:
             self._take(event)
 
@@ -219,16 +203,17 @@ class _Play:
     def _restart(self, down_ns: int) -> None:
         self._up = False
         self._life += 1
+        self._end_polls()
         self._later(self._come_back(down_ns))
 
     async def _come_back(self, down_ns: int) -> None:
         await asyncio.sleep(down_ns / NS)
-        self._polls.clear()
         self._engine.boot()
         self._up = True
+        self._begin_polls()
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        self._group.create_task(work)
+    def _later(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        return self._group.create_task(work)
 
 
 class LivesClock(EngineClock):
