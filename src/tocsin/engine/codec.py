@@ -10,11 +10,12 @@ import orjson
 
 from tocsin import __version__
 from tocsin.detect import REGISTRY
+from tocsin.engine.soundness import flaw
 from tocsin.engine.state import EngineState
 from tocsin.errors import CorruptRecord
 from tocsin.ids import digest
 from tocsin.model.event import Event
-from tocsin.wire.records import Blobs, Codec
+from tocsin.wire.records import Blobs, Codec, check_size
 
 FORMAT = 1
 """Of records and snapshots. Raised when an old record could not be read any more."""
@@ -49,6 +50,7 @@ def encode_state(state: EngineState) -> bytes:
 def decode_state(snapshot: bytes) -> EngineState:
     """Return the state of a snapshot. Raises CorruptRecord where it is damaged or of another format."""
     head, _, body = snapshot.partition(b"\n")
+    check_size(head)
     try:
         meta = orjson.loads(head)
         written, stored, results = meta["format"], meta["digest"], meta["results"]
@@ -62,6 +64,9 @@ def decode_state(snapshot: bytes) -> EngineState:
     if stored != digest(body) or any(digest(blob) != name for name, blob in blobs.items()):
         raise CorruptRecord("a snapshot does not match its digest")
     state: EngineState = _CODEC.decode(EngineState, body, blobs)
+    found = flaw(state)
+    if found is not None:
+        raise CorruptRecord(f"a snapshot contradicts itself: {found}")
     return state
 
 

@@ -7,6 +7,7 @@ floats do not occur. What cannot be read raises `CorruptRecord` with the place.
 
 import dataclasses
 import functools
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -32,6 +33,9 @@ MOST_VALUES = 2_000_000
 """In one record or snapshot. A node takes about 250 in a snapshot, so this is thousands of nodes; a file of a few
 kilobytes can unpack to sixty million, which would take minutes and gigabytes before anything is seen to be wrong."""
 
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)', re.DOTALL)
+"""Of JSON, an unfinished one included, so that each byte is looked at once."""
+
 _LARGEST_CACHED = 1 << 16
 """Larger bodies are hashed each time: kept by the hundreds, they would fill the memory."""
 
@@ -52,7 +56,7 @@ class Codec:
 
     def decode(self, kind: type[T] | Any, data: bytes, blobs: Mapping[str, bytes]) -> T:
         """Return the value that `encode` was given. Raises CorruptRecord."""
-        _check_size(data)
+        check_size(data)
         try:
             plain = orjson.loads(data)
             value: T = self._load(kind)(plain, blobs)
@@ -162,9 +166,13 @@ class Codec:
         variants = {str(arg.__name__): self._load(arg) for arg in args if _is_class(arg)}
         rest = [arg for arg in args if not _is_class(arg) and arg is not type(None)]
         if len(variants) + bool(rest) == 1:
-            only = self._load(rest[0]) if rest else next(iter(variants.values()))
-            return lambda plain, blobs: None if plain is None else only(plain, blobs)
-        return lambda plain, blobs: None if plain is None else variants[plain[_TAG]](plain, blobs)
+            load = self._load(rest[0]) if rest else next(iter(variants.values()))
+        else:
+
+            def load(plain: Any, blobs: Mapping[str, bytes]) -> Any:
+                return variants[plain[_TAG]](plain, blobs)
+
+        return (lambda plain, blobs: None if plain is None else load(plain, blobs)) if type(None) in args else load
 
     def _dump_tuple(self, args: tuple[Any, ...]) -> Dump:
         if args[-1] is Ellipsis:
@@ -201,14 +209,18 @@ class Codec:
         return plain
 
 
-def _check_size(data: bytes) -> None:
+def check_size(data: bytes) -> None:
     """Raise CorruptRecord when JSON may hold more values than anything of ours, before they are made."""
-    if len(data) <= MOST_VALUES:
+    if len(data) <= MOST_VALUES or _values_in(data) <= MOST_VALUES:
         return
-    # Each value but the first stands behind one of these.
-    values = 1 + sum(data.count(sign) for sign in (b",", b"[", b"{"))
+    values = _values_in(_STRING.sub(b"", data))
     if values > MOST_VALUES:
         raise CorruptRecord(f"a record of {values} values: at most {MOST_VALUES} are read; no daemon writes such a one")
+
+
+def _values_in(data: bytes) -> int:
+    """Count at least as many as there are: each value but the first stands behind one of these signs."""
+    return 1 + sum(data.count(sign) for sign in (b",", b"[", b"{"))
 
 
 def _shape(kind: Any) -> tuple[Any, Any, tuple[Any, ...]]:

@@ -1,0 +1,55 @@
+"""Whether a state that was read from bytes is one that the engine can go on from.
+
+Types alone do not tell: what belongs to a chain or a node is kept by name, and the engine looks it up without asking
+whether it is there. Whatever wrote a state that contradicts itself, it was no daemon.
+"""
+
+from collections.abc import Mapping
+
+from tocsin.detect import REGISTRY
+from tocsin.engine.state import ChainState, EngineState
+from tocsin.model.question import OFFERED, Ability
+from tocsin.model.settings import ChainSettings
+
+_TAGS = frozenset({"provider", "operator", "client", "region", "host"})
+_SUBJECTS = frozenset({"", OFFERED, *Ability})
+
+
+def flaw(state: EngineState) -> str | None:
+    """Return what of a state contradicts itself, None where nothing does."""
+    if state.settings is None:
+        return "chains without settings" if state.chains else None
+    chains = state.settings.chains
+    if _differ(state.chains, [chain.name for chain in chains]):
+        return "it has other chains than its settings"
+    if _misfit(state.settings.detectors):
+        return "a detector has the limits of another one"
+    if any(one.period_ns < 0 for one in state.peers.known.values()):
+        return "another watchdog speaks before it has spoken"
+    return next((found for chain in chains if (found := _flaw_of(state.chains[chain.name], chain))), None)
+
+
+def _flaw_of(state: ChainState, chain: ChainSettings) -> str | None:
+    if _differ(state.nodes, [node.name for node in chain.nodes]):
+        return f"{chain.name} has other nodes than its settings"
+    if _differ(state.beacons, [one.node.name for one in chain.beacons]):
+        return f"{chain.name} has other beacon nodes than its settings"
+    if min(chain.block_time_ns, chain.poll_ns, chain.tick_ns) <= 0:
+        return f"time stands still on {chain.name}"
+    if chain.base_fee is not None and min(chain.base_fee.denominator, chain.base_fee.elasticity) <= 0:
+        return f"the base fee of {chain.name} follows no rule"
+    if not _TAGS.issuperset(chain.vote_by):
+        return f"nodes of {chain.name} vote by what they do not have"
+    if _misfit(chain.detectors):
+        return f"a detector of {chain.name} has the limits of another one"
+    if any(survey.subject not in _SUBJECTS for survey in state.surveys.values()):
+        return f"{chain.name} tries an ability that there is not"
+    return None
+
+
+def _differ(found: Mapping[str, object], wanted: list[str]) -> bool:
+    return len(found) != len(wanted) or not all(name in found for name in wanted)
+
+
+def _misfit(detectors: Mapping[str, object]) -> bool:
+    return any(name in REGISTRY and type(params) is not REGISTRY[name].params for name, params in detectors.items())
