@@ -14,7 +14,17 @@ from tests.support.rpcserver import Request, answer, base_clock, endpoint, engin
 from tocsin.clock import MS
 from tocsin.model.effect import Pace
 from tocsin.model.event import Polled
-from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, SAFE, SYNCING, FaultKind, RpcErrorKind
+from tocsin.model.observation import (
+    CHAIN_ID,
+    FINALIZED,
+    GENESIS,
+    LATEST,
+    NETWORK,
+    SAFE,
+    SYNCING,
+    FaultKind,
+    RpcErrorKind,
+)
 from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.prober import PollPlan, Prober
@@ -58,6 +68,7 @@ async def probing(
     slow: tuple[str, ...] = (),
     slow_ms: int = 300,
     sparse_ms: int = 60_000,
+    first: tuple[str, ...] = (GENESIS,),
     **changes: Any,
 ) -> AsyncIterator[tuple[Prober, Any]]:
     clock = engine_clock()
@@ -70,6 +81,7 @@ async def probing(
         slow_calls=slow,
         slow_ns=slow_ms * MS,
         sparse_ns=sparse_ms * MS,
+        first_calls=first,
     )
     prober = Prober(plan, session, clock=clock, lag=lag or LoopLag(clock))
     events = Events()
@@ -304,6 +316,18 @@ async def test_a_missing_method_is_reported_once_and_then_left_alone_for_long() 
         polls = await events.until(80)
     [part] = aside(polls)
     assert part.error.kind is RpcErrorKind.METHOD_MISSING
+
+
+@virtual
+async def test_the_network_is_asked_with_block_0_and_then_once_in_an_hour() -> None:
+    slow = (CLIENT_VERSION, NETWORK)
+    async with serving() as node, probing(node.url, slow=slow, first=(GENESIS, NETWORK)) as (_, events):
+        polls = await events.until(1_500)
+    assert called(polls[0])[-2:] == (GENESIS, NETWORK)
+    versions = sum(CLIENT_VERSION in called(event) for event in polls)
+    networks = sum(NETWORK in called(event) for event in polls)
+    assert versions > 100
+    assert 2 <= networks <= 2 + versions // 60
 
 
 @virtual

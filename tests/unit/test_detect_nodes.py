@@ -288,6 +288,7 @@ def test_a_corrupt_header_that_the_node_has_not_confirmed_is_no_finding_yet() ->
     [
         ({"chain_id": 5}, {}, "chain id 5 instead of 1"),
         ({"chain_id": 1, "genesis_hash": "0xaa"}, {"genesis_hash": "0xbb"}, "genesis 0xaa instead of 0xbb"),
+        ({"chain_id": 1, "network_id": 7}, {"network_id": 1}, "network id 7 instead of 1"),
     ],
 )
 def test_another_chain_is_critical_at_once(changes: dict[str, object], settings: dict[str, object], word: str) -> None:
@@ -303,6 +304,8 @@ def test_another_chain_is_critical_at_once(changes: dict[str, object], settings:
     [
         ({"chain_id": 1}, {"genesis_hash": "0xbb"}),
         ({"chain_id": None}, {}),
+        ({"chain_id": 1, "network_id": None}, {"network_id": 1}),
+        ({"chain_id": 1, "network_id": 7}, {"network_id": None}),
         ({"genesis_hash": "0xaa"}, {"genesis_hash": None}),
     ],
 )

@@ -10,7 +10,7 @@ from tocsin.clock import NS
 from tocsin.detect import REGISTRY
 from tocsin.engine.cadence import sparsest_ns
 from tocsin.engine.state import EngineState
-from tocsin.model.observation import FINALIZED, SAFE, SYNCING
+from tocsin.model.observation import FINALIZED, GENESIS, NETWORK, SAFE, SYNCING
 from tocsin.runtime import endpoints
 from tocsin.runtime.describe import configured_topics, description, heartbeat
 from tocsin.store import Counts, Health, Mode
@@ -75,6 +75,17 @@ def test_every_key_of_a_node_reaches_its_endpoint(tmp_path: Path) -> None:
 
 def bare(name: str, more: str = "") -> str:
     return f'[[chain.node]]\nname = "{name}"\nurl = "http://127.0.0.1:8545"\n{more}\n'
+
+
+def test_the_network_is_asked_where_the_configuration_says_what_it_should_be(tmp_path: Path) -> None:
+    plan = endpoints.poll_plan(*the_node(tree_of(tmp_path, CHAIN, bare("n"))))
+    assert NETWORK not in (*plan.first_calls, *plan.slow_calls, *plan.slot_calls)
+    told = tree_of(tmp_path, CHAIN + "network_id = 1\n", bare("n"))
+    plan = endpoints.poll_plan(*the_node(told))
+    assert plan.first_calls == (GENESIS, NETWORK)
+    assert plan.slow_calls[-1] == NETWORK
+    profile = CHAIN.replace("id = 5", 'profile = "ethereum"')
+    assert NETWORK in endpoints.poll_plan(*the_node(tree_of(tmp_path, profile, bare("n")))).first_calls
 
 
 def test_own_nodes_are_asked_for_peers_and_pool_and_those_of_others_are_not(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ FACTS = (
     "genesis_time",
     "clock_drift",
     "genesis_hash",
+    "network_id",
     "tags",
     "header_hash",
     "base_fee",
@@ -51,6 +52,7 @@ class Profile(BaseModel):
     genesis_time: UnixTime | None = None
     clock_drift: Duration | None = None
     genesis_hash: BlockHash | None = None
+    network_id: ChainId | None = None
     tags: Annotated[tuple[BlockTag, ...] | None, Listed] = None
     header_hash: HeaderHash | None = None
     base_fee: BaseFee | None = None

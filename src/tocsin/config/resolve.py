@@ -245,6 +245,7 @@ def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSetti
         beacons=tuple(BeaconSettings(node=_node_settings(one), execution=one.execution) for one in chain.beacons),
         detectors=detectors,
         genesis_hash=chain.genesis_hash,
+        network_id=chain.network_id,
         finality_slots=chain.finality_slots,
         epoch_slots=chain.epoch_slots,
         genesis_time_s=chain.genesis_time,

@@ -252,6 +252,8 @@ class Chain(_Table):
     """How far in the future a block's time may lie."""
     genesis_hash: BlockHash | None = None
     """Hash of block 0; tells chains apart that share an id."""
+    network_id: ChainId | None = None
+    """What `net_version` says on this chain; a node that says otherwise is of another. Not asked if not set."""
     tags: Annotated[tuple[BlockTag, ...], Listed] = ("safe", "finalized")
     """Block tags, besides latest, that nodes of this chain answer."""
     header_hash: HeaderHash = "ethereum"

@@ -1,8 +1,9 @@
-"""A node of another chain: its chain id, or its block 0, is not the configured one.
+"""A node of another chain: its chain id, its network id, or its block 0, is not the configured one.
 
 Never a matter of degree: one poll is enough, and the node counts for nothing from the same poll on. A wrong chain id
 may be a mistake of a balancer that heals; a wrong block 0 under the right id is a chain made to look like this one, and
-only a person's `ack` lets that go.
+only a person's `ack` lets that go. A network id counts where the configuration names it: a copy of a chain made for
+trials (a shadow fork) has the chain's id and block 0, and another network.
 """
 
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ def mismatch(view: ChainView, node: NodeView) -> str | None:
     settings, seen = view.settings, node.seen
     if seen.chain_id is not None and seen.chain_id != settings.id:
         return f"chain id {seen.chain_id} instead of {settings.id}"
+    if settings.network_id is not None and seen.network_id not in (None, settings.network_id):
+        return f"network id {seen.network_id} instead of {settings.network_id}"
     if has_wrong_genesis(view, node):
         return f"genesis {seen.genesis_hash} instead of {settings.genesis_hash}"
     return None
@@ -55,7 +58,11 @@ def node_wrong_chain(view: ChainView, params: WrongChainParams) -> Iterator[Find
                 sample=node.seen.polls,
                 summary=f"{node.settings.name} is a node of another chain: {wrong}",
                 grade=view.head.grade,
-                evidence={"chain_id": node.seen.chain_id, "genesis_hash": node.seen.genesis_hash},
+                evidence={
+                    "chain_id": node.seen.chain_id,
+                    "network_id": node.seen.network_id,
+                    "genesis_hash": node.seen.genesis_hash,
+                },
             )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 import orjson
 
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,16}")
+_DECIMAL: Final = re.compile(r"[0-9]{1,19}")
 _WIDE: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
 
@@ -20,6 +21,15 @@ def json_of(result: bytes | None) -> Any:
 def quantity_of(value: object) -> int | None:
     """Return a hex quantity below 2^64."""
     return int(value, 16) if isinstance(value, str) and _QUANTITY.fullmatch(value) else None
+
+
+def number_of(value: object) -> int | None:
+    """Return a number below 2^64 from a decimal text, a hex quantity or a plain number, as clients differ in it."""
+    if type(value) is int:
+        return value if 0 <= value < 1 << 64 else None
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return int(value)
+    return quantity_of(value)
 
 
 def amount_of(value: object) -> int | None:

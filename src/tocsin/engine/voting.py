@@ -22,6 +22,7 @@ def is_sound(record: NodeRecord, chain: ChainSettings, since_ns: int) -> bool:
         and record.missed < SILENT_POLLS
         and record.corrupt is None
         and record.chain_id == chain.id
+        and (chain.network_id is None or record.network_id in (None, chain.network_id))
         and (chain.genesis_hash is None or record.genesis_hash in (None, chain.genesis_hash))
     )
 

@@ -9,6 +9,7 @@ SAFE = "safe"
 FINALIZED = "finalized"
 SYNCING = "syncing"
 GENESIS = "genesis"
+NETWORK = "network"
 _BY_HASH = "hash:"
 _BY_NUMBER = "number:"
 

@@ -72,6 +72,8 @@ class ChainSettings:
     trust: Mapping[str, Trust] = field(default_factory=dict)
     """Detector id to how far the configuration says that it is believed; one not named here earns its trust."""
     genesis_hash: str | None = None
+    network_id: int | None = None
+    """What `net_version` says on this chain; None where nothing is concluded from it."""
     finality_slots: int | None = None
     """How many slots finalized is behind the head when all is well; None where nothing is known of it."""
     epoch_slots: int | None = None

@@ -82,6 +82,8 @@ class NodeRecord:
     budget: BudgetUse | None = None
     chain_id: int | None = None
     genesis_hash: str | None = None
+    network_id: int | None = None
+    """Asked only where the configuration names that of the chain."""
     head: Header | None = None
     """The newest head of the right chain that is not proven corrupt."""
     head_since_ns: int | None = None

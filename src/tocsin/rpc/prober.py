@@ -22,6 +22,7 @@ from tocsin.model.observation import (
     FINALIZED,
     GENESIS,
     LATEST,
+    NETWORK,
     SAFE,
     SYNCING,
     FaultKind,
@@ -64,6 +65,9 @@ _OTHERS_SLOWLY = (CLIENT_VERSION,)
 _LEAST_NS = 20 * MS
 """What is asked beside the polls must be answered before the next one; with less time left it is not asked."""
 
+_GAPS = {NETWORK: 60}
+"""What hardly ever changes is asked once in so many times."""
+
 _RAREST = 60
 """What a node does not answer is asked ever more rarely, down to every so many times: an hour instead of a minute."""
 
@@ -83,6 +87,8 @@ class PollPlan:
     slow_calls: tuple[str, ...] = ()
     """What is asked one by one, each every `slow_ns`."""
     slow_ns: int = 60 * NS
+    first_calls: tuple[str, ...] = (GENESIS,)
+    """What is asked with the first poll, and again when another machine may answer under the address."""
     sparse_ns: int = 60 * NS
     """The longest time between two polls to which a scarce budget may stretch them: the safety floor."""
     floor_ns: int = 0
@@ -94,8 +100,21 @@ class PollPlan:
         return random.Random(f"{seed}/{self.chain}/{self.node}/jitter").randrange(steps) * _JITTER_STEP_NS  # noqa: S311 - as above
 
 
-def plan_of(chain: str, node: str, *, own: bool, poll_ns: int, block_time_ns: int, tags: Collection[str]) -> PollPlan:
-    """Return when one node of a chain is asked what; `tags` are the block tags, besides latest, that it answers."""
+def plan_of(
+    chain: str,
+    node: str,
+    *,
+    own: bool,
+    poll_ns: int,
+    block_time_ns: int,
+    tags: Collection[str],
+    has_network: bool = False,
+) -> PollPlan:
+    """Return when one node of a chain is asked what; `tags` are the block tags, besides latest, that it answers.
+
+    With `has_network` its network id is asked with its block 0, and once an hour.
+    """
+    rarely = (NETWORK,) if has_network else ()
     return PollPlan(
         chain=chain,
         node=node,
@@ -103,7 +122,8 @@ def plan_of(chain: str, node: str, *, own: bool, poll_ns: int, block_time_ns: in
         poll_ns=poll_ns,
         slot_ns=max(block_time_ns, poll_ns),
         slot_calls=(*(tag for tag in (SAFE, FINALIZED) if tag in tags), SYNCING),
-        slow_calls=_OWN_SLOWLY if own else _OTHERS_SLOWLY,
+        slow_calls=(*(_OWN_SLOWLY if own else _OTHERS_SLOWLY), *rarely),
+        first_calls=(GENESIS, *rarely),
         sparse_ns=sparsest_ns(block_time_ns, poll_ns),
     )
 
@@ -246,7 +266,7 @@ class Prober:
 
     def _calls(self, *, with_slot: bool) -> tuple[str, ...]:
         calls = _EVERY + (self.plan.slot_calls if with_slot else ())
-        return (*calls, GENESIS) if self._genesis_due else calls
+        return calls + self.plan.first_calls if self._genesis_due else calls
 
     def _note_connection(self, answer: Answer) -> None:
         if answer.fault is None:
@@ -280,7 +300,8 @@ class SlowCalls:
         if part is not None:
             self._answers[call] = part
         if answered is not None:
-            gap = 1 if part is not None and part.error is None else min(2 * self._gaps[call], _RAREST)
+            usual = _GAPS.get(call, 1)
+            gap = usual if part is not None and part.error is None else min(2 * self._gaps[call], _RAREST)
             is_missing = part is not None and part.error is not None and part.error.kind is RpcErrorKind.METHOD_MISSING
             self._gaps[call] = _RAREST if is_missing else gap
         self._due[call] = now + self._gaps[call] * self._plan.slow_ns

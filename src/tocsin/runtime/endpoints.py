@@ -29,6 +29,7 @@ def poll_plan(chain: Chain, node: Node) -> PollPlan:
         poll_ns=chain.poll_ns,
         block_time_ns=chain.block_time_ns,
         tags=chain.tags,
+        has_network=chain.network_id is not None,
     )
 
 
