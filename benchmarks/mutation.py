@@ -1,6 +1,6 @@
 """How much of what the chain says is held by its tests: the share of broken lines that some test notices.
 
-    python -m benchmarks.mutation [--json] [--only PATTERN] [--children N]
+    python -m benchmarks.mutation [--json] [--only PATTERN ...] [--children N]
 
 Every statement in the functions of `tocsin.chain` is changed in every way that mutmut knows (operators, constants,
 arguments, branches), one at a time, in a copy of the source tree; the tests of `TESTS` that reach the function run
@@ -103,12 +103,12 @@ def row(counts: Counter[str]) -> dict[str, int | float]:
     return {"killed_share": round(noticed / max(1, counts.total()), 4), **counted}
 
 
-def measure(only: str | None, children: int) -> dict[str, object]:
+def measure(only: list[str], children: int) -> dict[str, object]:
     """Try the mutants; return the figures of all and of each module, and the changes that nobody noticed."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tocsin-mutation-") as name:
         folder = copied(Path(name))
-        mutmut(folder, "run", "--max-children", str(children), *([only] if only else []))
+        mutmut(folder, "run", "--max-children", str(children), *only)
         modules: dict[str, Counter[str]] = {}
         unnoticed = []
         for module, mutant, verdict in verdicts(folder):
@@ -141,7 +141,9 @@ def told(figures: dict[str, object]) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="how much of what the chain says is held by its tests")
     parser.add_argument("--json", action="store_true", help="only the JSON line")
-    parser.add_argument("--only", help="mutants whose name matches, such as 'tocsin.chain.groups.*'")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="PATTERN", help="mutants by name, such as 'tocsin.chain.groups.*'"
+    )
     parser.add_argument("--children", type=int, default=len(os.sched_getaffinity(0)), help="mutants at the same time")
     options = parser.parse_args()
     figures = measure(options.only, options.children)

@@ -1,6 +1,6 @@
 """What is agreed: the scripted pools of the head-rule comparison, and the rules one by one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from tests.support.chains import NOTHING, chain, header, name, pool, tree
@@ -8,7 +8,7 @@ from tests.support.chains import NOTHING, chain, header, name, pool, tree
 from tocsin.chain.agreement import Circumstances, Decision, agree, agree_finalized
 from tocsin.chain.tree import HeaderTree, insert, relation
 from tocsin.model.alert import Grade
-from tocsin.model.block import BlockRef, Header
+from tocsin.model.block import BlockRef, Header, Verification
 from tocsin.model.view import Agreement, Ahead, Behind, Forked, Level, Relation, Unlinked
 
 MAIN = chain(900, 1010)
@@ -371,6 +371,20 @@ def test_a_block_stays_at_its_height_whatever_height_its_hash_is_shown_at() -> N
     higher = BlockRef(number=5000, hash=block("962").hash)
     decision = agree_finalized(SEEN, {"A": higher, "B": higher}, pool(THREE), held("962"), T)
     assert (decision.agreement.block, decision.agreement.since_ns) == (block("962").ref, 1)
+
+
+def test_each_node_votes_for_its_head_as_it_shows_it_where_a_hash_is_contested() -> None:
+    honest = replace(header(1005), verification=Verification.CANNOT_VERIFY)
+    forged = replace(honest, parent_hash=name("elsewhere"))
+    seen = insert(tree(chain(990, 1004)), honest, forged)
+    heads = {"A": honest.hash, "B": honest.hash, "C": header(1003).hash}
+    near = Circumstances(claims={"A": honest, "B": forged})
+    told = agree(seen, heads, pool(THREE), held("990"), T, near).agreement
+    assert (told.grade, told.block) == (Grade.QUORUM, block("1003").ref), (
+        "A and C have it, of B's branch nothing is known"
+    )
+    both = Circumstances(claims={"A": honest, "B": honest})
+    assert agree(seen, heads, pool(THREE), held("990"), T, both).agreement.block == honest.ref
 
 
 def test_a_hash_that_is_shown_at_the_height_of_its_parent_does_not_speak_for_the_parent() -> None:

@@ -21,6 +21,7 @@ from tocsin.chain.tree import (
     pruned,
     relation,
     reorg,
+    said_parent,
     settled,
     vouched,
 )
@@ -370,3 +371,54 @@ def test_a_parent_that_does_not_link_by_number_is_asked_for_again_unless_it_is_v
         seen = tree([at(1005), parent_, low])
         assert [step.hash for step in missing(seen, [at(1005), low])] == asked
         assert is_bridgeable(seen, at(1005), low) is bool(asked)
+
+
+def told(number: int, *parents: str) -> list[Header]:
+    """Return a block as it is told by several, each with another parent."""
+    return [unverified(at(number), parent_hash=name(parent_)) for parent_ in parents]
+
+
+def test_what_two_groups_say_of_a_contested_hash_is_taken_where_fewer_say_otherwise() -> None:
+    one, other, third = told(1005, "main/1004", "x", "y")
+    seen = insert(tree([at(1004)]), other, one)
+    assert seen.contested == (one.hash,)
+    for words in ([[one], [one]], [[one], [one], [other]], [[one], [other], [one], [third], [at(1004)]]):
+        left = settled(seen, words)
+        assert (left.headers[one.hash], left.contested) == (one, ())
+        assert settled(seen, words[::-1]) == left
+    for words in ([], [[one]], [[one], [other]], [[one], [one], [other], [other]], [[at(1004)], [at(1004)]]):
+        assert settled(seen, words) is seen
+    assert settled(seen, [[one, one, one], [other]]) is seen, "a group has one word, however often it says it"
+    assert settled(seen, [[other], [other], [other], [one], [one]]).headers[one.hash] == other
+
+
+def test_only_what_is_settled_is_contested_no_more() -> None:
+    low, high = told(1002, "main/1001", "x"), told(1005, "main/1004", "x")
+    seen = insert(tree([at(1001), at(1004)]), *low, *high)
+    left = settled(seen, [[high[0]], [high[0], low[0]], [low[1]]])
+    assert (left.contested, left.headers[high[0].hash]) == ((low[0].hash,), high[0])
+    assert settled(tree(MAIN), [[at(1005)], [at(1005)]]).contested == ()
+
+
+def test_a_node_is_believed_of_its_own_head_where_others_say_otherwise() -> None:
+    one, other = told(1005, "main/1004", "elsewhere")
+    seen = insert(tree(chain(1000, 1004)), one, other)
+    assert relation(seen, one, at(1002)) == Ahead(3)
+    assert relation(seen, at(1002), one) == Behind(3)
+    assert relation(seen, other, at(1002)) == Unlinked(3)
+    assert relation(seen, one.ref, at(1002)) == Unlinked(3), "who shows no parent says nothing of it"
+    assert (said_parent(seen, one), said_parent(seen, other)) == (at(1004), None)
+    assert said_parent(seen, replace(one, number=1006)) is None
+    assert said_parent(seen, at(1004)) == said_parent(seen, at(1004).ref) == at(1003)
+    above = header(1006, "above", parent=one.hash)
+    assert isinstance(relation(insert(seen, above), above, at(1002)), Unlinked), "and of nobody else's"
+
+
+def test_what_is_unlinked_for_a_contested_hash_alone_is_doubted() -> None:
+    one, other = told(1005, "main/1004", "elsewhere")
+    seen = insert(tree(chain(1000, 1004)), one, other)
+    assert is_doubted(seen, one.ref, at(1002))
+    assert is_doubted(seen, at(1002), one.ref)
+    assert not is_doubted(seen, one, at(1002)), "linked"
+    assert not is_doubted(seen, header(1005, "lone"), at(1002)), "unlinked, and nobody disputes it"
+    assert not is_doubted(insert(seen, header(1008, "lone")), header(1008, "lone"), one.ref), "the walk ends elsewhere"
