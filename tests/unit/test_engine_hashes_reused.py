@@ -1,6 +1,7 @@
 """One group that shows hashes of the others with contents of its own, which no header hash can disprove."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from tests.support.ticking import Ticking
 from tocsin.chain.nodelife import NodeState
 from tocsin.model.alert import Grade
 from tocsin.model.observation import Fault
+from tocsin.model.settings import BaseFeeRule
 from tocsin.testing import SimNode
 
 Block = dict[str, Any]
@@ -160,3 +162,21 @@ def test_who_shows_the_others_hashes_with_other_contents_accuses_none_of_them(
         return  # of blocks that only one honest node has shown nobody can tell who is right: frozen, accusing nobody
     assert pool.grades[-1] is Grade.QUORUM
     assert head.block.number >= pool.chain.head().number - 1 - late
+
+
+def test_who_shows_a_wrong_block_unprovably_first_hides_nothing() -> None:
+    rules = {"base_fee": BaseFeeRule(denominator=8, elasticity=2)}
+    base = settings_for(("a", "b", "liar", "liar"))
+    pool = Ticking(replace(base, chains=(replace(base.chains[0], **rules),)))
+    pool.rounds(12)
+    pool.chain.fork("bad", breaks="base_fee")
+    bad = SimNode(pool.chain, name="bad", delay_ns=0)
+    bad.view.branch = "bad"
+    pool.answers["n2"] = lambda _node, request: _changed(bare, bad.answer(request), request)
+    pool.rounds(7)
+    pool.chain.halt("bad")
+    wrong = pool.chain.head("bad").hash
+    assert wrong in pool.state.chains["sim"].tree.headers
+    pool.answers["n3"] = lambda _node, request: bad.answer(request)
+    pool.rounds(2)
+    assert wrong in pool.state.chains["sim"].breaches
