@@ -84,6 +84,9 @@ def test_what_is_known_already_returns_the_same_tree() -> None:
     seen = tree(MAIN)
     assert insert(seen, *MAIN) is seen
     assert insert(seen) is seen
+    assert insert(seen, unverified(at(1000), number=7)) is seen, "nothing beats what verifies"
+    claimed = tree([unverified(at(1000))])
+    assert insert(claimed, unverified(at(1000))) is claimed
 
 
 def test_a_verified_header_beats_what_cannot_be_verified_in_any_order() -> None:
@@ -422,3 +425,15 @@ def test_what_is_unlinked_for_a_contested_hash_alone_is_doubted() -> None:
     assert not is_doubted(seen, one, at(1002)), "linked"
     assert not is_doubted(seen, header(1005, "lone"), at(1002)), "unlinked, and nobody disputes it"
     assert not is_doubted(insert(seen, header(1008, "lone")), header(1008, "lone"), one.ref), "the walk ends elsewhere"
+
+
+def test_a_contested_hash_cuts_off_itself_and_nobody_else() -> None:
+    one, other = told(1005, "main/1004", "elsewhere")
+    seen = insert(tree(MAIN[:15]), one, other)
+    assert parent(seen, one) is None
+    assert parent(seen, at(1004)) == at(1003)
+    assert relation(seen, at(1004), at(1000)) == Ahead(4)
+    assert relation(seen, at(1000).ref, at(1004).ref) == Behind(4)
+    above = header(1006, "above", parent=one.hash)
+    assert relation(insert(seen, above), above, one) == Ahead(1)
+    assert relation(insert(seen, above), above, at(1004)) == Unlinked(2)
