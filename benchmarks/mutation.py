@@ -6,8 +6,8 @@ Every statement in the functions of `tocsin.chain` is changed in every way that 
 arguments, branches), one at a time, in a copy of the source tree; the tests of `TESTS` that reach the function run
 against each, always with the same examples. A mutant that ends in a time limit counts as noticed, one that no test
 reaches as survived. Some survivors change nothing that can be seen, such as a shortcut that is not taken: the share
-never reaches 1. 2,000 mutants took 17 minutes, two at a time on two busy cores; what is tried by name waits a minute for
-the tests without mutants.
+never reaches 1. 2,000 mutants took 17 minutes, two at a time on two busy cores. What is tried by name
+waits for the tests without a mutant, too: half a minute.
 """
 
 import argparse
