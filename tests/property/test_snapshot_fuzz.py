@@ -255,6 +255,7 @@ CONTRADICTIONS = {
     "a node is missing": lambda plain: chain_of(plain)["nodes"].pop("n1"),
     "a beacon node is missing": lambda plain: chain_of(plain)["beacons"].pop("b1"),
     "no ability": lambda plain: chain_of(plain)["surveys"]["n0"].update(subject="flying"),
+    "a question about nothing": lambda plain: chain_of(plain)["surveys"]["n0"].update(subject="", call="state:5"),
     "no event": lambda plain: plain["inbox"].append(None),
     "limits of another": lambda plain: plain["settings"]["chains"][0]["detectors"].update(
         {"node.fork": plain["settings"]["chains"][0]["detectors"]["node.lag"]}

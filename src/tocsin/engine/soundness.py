@@ -7,7 +7,7 @@ whether it is there. Whatever wrote a state that contradicts itself, it was no d
 from collections.abc import Mapping
 
 from tocsin.detect import REGISTRY
-from tocsin.engine.state import ChainState, EngineState
+from tocsin.engine.state import ChainState, EngineState, Survey
 from tocsin.model.question import OFFERED, Ability
 from tocsin.model.settings import ChainSettings
 
@@ -42,9 +42,14 @@ def _flaw_of(state: ChainState, chain: ChainSettings) -> str | None:
         return f"nodes of {chain.name} vote by what they do not have"
     if _misfit(chain.detectors):
         return f"a detector of {chain.name} has the limits of another one"
-    if any(survey.subject not in _SUBJECTS for survey in state.surveys.values()):
+    if not all(_is_trial(survey) for survey in state.surveys.values()):
         return f"{chain.name} tries an ability that there is not"
     return None
+
+
+def _is_trial(survey: Survey) -> bool:
+    """Tell whether what is tried is known, and something is where a question is under way."""
+    return survey.subject in _SUBJECTS and bool(survey.subject or not survey.call)
 
 
 def _differ(found: Mapping[str, object], wanted: list[str]) -> bool:
