@@ -170,6 +170,15 @@ def test_a_flaky_node_is_told_from_a_dead_one_and_from_one_that_came_back(pool: 
     assert {alert.detector for alert in pool.alerts[before:] if "n3" in str(alert.labels)} == {"node.unreachable"}
 
 
+def test_an_outage_with_an_answer_in_between_is_told_of_once(pool: Talking) -> None:
+    pool.minutes(1)
+    began = pool.polls
+    pool.answers["n2"] = flaky(pool, lambda poll: (poll - began) % 7 == 6 or poll - began > 20)
+    pool.minutes(3)
+    assert {detector for detector, node, _ in pool.fired() if node == "n2"} == {"node.unreachable"}
+    assert pool.closed()
+
+
 def test_a_node_with_every_second_question_failing_is_flaky_not_unreachable(pool: Talking) -> None:
     pool.minutes(1)
     pool.answers["n2"] = flaky(pool, lambda poll: poll % 9 in (0, 2, 4, 6))

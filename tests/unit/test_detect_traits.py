@@ -175,7 +175,7 @@ def test_the_others_are_the_median_of_those_that_answer() -> None:
 
 def flaky(bits: str) -> NodeView:
     """A node with these outcomes, the newest last; 1 is a failure."""
-    return at("bad", seen(polls=100, outcomes=int(bits, 2)))
+    return at("bad", seen(polls=100, outcomes=int(bits, 2), failures=2))
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,14 @@ def test_a_node_that_was_hardly_asked_yet_is_not_judged() -> None:
     for polls, found in ((29, 0), (30, 1)):
         node = at("bad", seen(polls=polls, outcomes=int("10" * 15, 2)))
         assert len(list(node_errors(view(node), ErrorsParams()))) == found
+
+
+def test_a_node_whose_failures_have_leaked_away_begins_nothing_and_ends_nothing() -> None:
+    """It was out and came back: a minute that looks flaky is the outage, which was told of."""
+    back = at("bad", seen(polls=100, outcomes=int("110" * 8 + "0" * 6, 2), failures=0))
+    finding = only(node_errors(view(back), ErrorsParams(least=30)))
+    assert (finding.value, reached(finding)) == (53, set())
+    assert finding.value >= finding.limits.clear.under
 
 
 # -- node.balancer_skew

@@ -51,7 +51,8 @@ def node_errors(view: ChainView, params: ErrorsParams) -> Iterator[Finding]:
             labels=node.labels,
             value=100 * failed // count,
             unit="%",
-            limits=Limits(warning=params.warning, clear=params.clear),
+            # Its failures have leaked away: it came back from an outage, and that minute is told of already.
+            limits=Limits(warning=params.warning if node.seen.failures else None, clear=params.clear),
             sample=node.seen.polls,
             summary=f"{node.settings.name} failed {failed} of its last {count} questions, now and then",
             grade=view.head.grade,
