@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import orjson
@@ -212,7 +213,13 @@ def test_the_agreed_head_has_a_quorum_and_nothing_deeper_has_one(
         assert agreement.block.hash in supported
         assert agreement.block.number == max(seen.headers[block].number for block in supported)
         assert agreement.votes == len(supporters(seen, groups, votes, agreement.block.hash))
-    assert (agreement.grade is Grade.BLIND) == (agreement.voting_groups == 0)
+    if agreement.voting_groups:
+        assert agreement.grade is not Grade.BLIND
+    elif agreement.grade is not Grade.BLIND:
+        # No group can speak, because nodes inside of one contradict each other and nothing links what they show.
+        assert agreement.grade is Grade.SPLIT
+        shown = [seen.headers[head] for head in set(votes.values())]
+        assert any(isinstance(relation(seen, one, other), Unlinked | Forked) for one, other in combinations(shown, 2))
 
 
 @given(elections(), st.data())

@@ -383,6 +383,9 @@ def test_each_node_votes_for_its_head_as_it_shows_it_where_a_hash_is_contested()
     assert (told.grade, told.block) == (Grade.QUORUM, block("1003").ref), (
         "A and C have it, of B's branch nothing is known"
     )
+    above = header(1006, "above", parent=honest.hash)
+    resting = agree(insert(seen, above), {"A": above.hash, "C": header(1003).hash}, pool(THREE), held("990"), T)
+    assert resting.agreement.block == block("990").ref, "nobody's word links the blocks of another"
     both = Circumstances(claims={"A": honest, "B": honest})
     assert agree(seen, heads, pool(THREE), held("990"), T, both).agreement.block == honest.ref
 

@@ -84,6 +84,13 @@ def test_a_head_beside_the_agreed_one_contradicts_it_though_nothing_links_the_tw
     assert shown(behind) == (Grade.UNCORROBORATED, 1000)
 
 
+def test_nodes_that_contradict_each_other_are_a_split_also_where_no_group_can_vote_for_either() -> None:
+    lone = header(1000, "lone")
+    decision = agree(insert(SEEN, lone), {"P1": head("1000"), "P2": lone.hash}, pool("P1=P P2=P O"), held(998), 7)
+    assert shown(decision) == (Grade.SPLIT, 998)
+    assert decision.agreement.voting_groups == 0
+
+
 def test_a_head_that_is_not_linked_yet_may_turn_out_to_decide_between_two() -> None:
     one, other, third = header(1005, "one"), header(1005, "other"), header(1003, "third")
     heads = {"A": one.hash, "B": other.hash, "C": third.hash}

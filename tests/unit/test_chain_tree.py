@@ -412,6 +412,7 @@ def test_a_node_is_believed_of_its_own_head_where_others_say_otherwise() -> None
     assert relation(seen, one.ref, at(1002)) == Unlinked(3), "who shows no parent says nothing of it"
     assert (said_parent(seen, one), said_parent(seen, other)) == (at(1004), None)
     assert said_parent(seen, replace(one, number=1006)) is None
+    assert said_parent(seen, one.ref) is None
     assert said_parent(seen, at(1004)) == said_parent(seen, at(1004).ref) == at(1003)
     above = header(1006, "above", parent=one.hash)
     assert isinstance(relation(insert(seen, above), above, at(1002)), Unlinked), "and of nobody else's"

@@ -322,7 +322,7 @@ def _below(tree: HeaderTree, block: Point, other: Point, *, is_own: bool) -> Poi
         return None
     if header.parent_hash == other.hash and header.number == other.number + 1:
         return other
-    return said_parent(tree, header) if is_own else parent(tree, header)
+    return said_parent(tree, header)
 
 
 def _gap(
