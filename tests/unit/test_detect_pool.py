@@ -161,6 +161,17 @@ def test_a_quorum_is_lost_when_groups_are_missing_and_those_left_are_too_few(
         assert finding.evidence["not_voting"] == ["a"]
 
 
+@pytest.mark.parametrize(("stood", "watched", "found"), [(6, 9, 1), (5, 9, 0), (9, 5, 0), (9, 6, 1)])
+def test_a_head_that_stands_still_though_all_vote_is_a_quorum_lost_in_time(
+    stood: int, watched: int, found: int
+) -> None:
+    head = agreed(
+        Grade.UNCORROBORATED, votes=3, voting_groups=3, groups=3, since_ns=NOW - stood * SLOT, explanation="unlinked"
+    )
+    said = list(pool_quorum_lost(view(at("a"), head=head, started_ns=NOW - watched * SLOT), QuorumLostParams()))
+    assert [(finding.value, finding.summary.endswith("; unlinked")) for finding in said] == [(1, True)] * found
+
+
 # -- pool.split
 
 

@@ -1,4 +1,4 @@
-"""Fewer groups vote than a quorum needs: what is published is the last agreed head, growing old."""
+"""Fewer groups vote than a quorum needs, or what they show cannot be linked: the last agreed head is growing old."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,15 +22,20 @@ class QuorumLostParams:
 
     half_slots: int = 3
     clear_half_slots: int = 10
+    frozen_slots: int = 6
+    """In block times for which the agreed head stands still though all groups vote: they show what links to nothing."""
 
 
 def pool_quorum_lost(view: ChainView, params: QuorumLostParams) -> Iterator[Finding]:
-    """Yield a finding while a pool of two or more groups has no quorum; `value` in groups that do not vote."""
+    """Yield a finding while a pool of two or more groups has no quorum; `value` in groups that do not vote.
+
+    All vote and still no block has a quorum: then it is 1, and only once the agreed head has stood still for long.
+    """
     if view.head.groups < _TWO_GROUPS or view.head.grade not in _LOST:
         return
     half = view.settings.pace_ns // 2
     missing = view.head.groups - view.head.voting_groups
-    if missing <= 0:
+    if missing <= 0 and not _is_frozen(view, params):
         return
     why = view.head.explanation
     ruled = [node.settings.name for node in view.nodes if node.ruled_out]
@@ -38,7 +43,7 @@ def pool_quorum_lost(view: ChainView, params: QuorumLostParams) -> Iterator[Find
     yield Finding(
         detector=ID,
         labels=view.labels,
-        value=missing,
+        value=max(1, missing),
         unit="groups",
         limits=Limits(
             warning=Over(over=1, for_ns=params.half_slots * half),
@@ -46,11 +51,16 @@ def pool_quorum_lost(view: ChainView, params: QuorumLostParams) -> Iterator[Find
         ),
         sample=view.tick,
         summary=f"{view.head.voting_groups} of {view.head.groups} groups of {view.settings.name} vote: no quorum"
-        + (f"; {why}" if why and (ruled or view.head.grade is Grade.MAJORITY) else ""),
+        + (f"; {why}" if why and (ruled or missing <= 0 or view.head.grade is Grade.MAJORITY) else ""),
         grade=view.head.grade,
         block=view.head.block,
         evidence={"not_voting": silent, **({"ruled_out": ruled} if ruled else {})},
     )
+
+
+def _is_frozen(view: ChainView, params: QuorumLostParams) -> bool:
+    stood_ns = view.now_ns - max(view.head.since_ns or 0, view.started_ns)
+    return view.head.grade is Grade.UNCORROBORATED and stood_ns >= params.frozen_slots * view.settings.pace_ns
 
 
 DETECTOR = ChainDetector(id=ID, params=QuorumLostParams, run=pool_quorum_lost)
