@@ -8,9 +8,10 @@ import orjson
 import pytest
 
 from tocsin.engine.codec import MOST_RESULTS, decode_event, decode_state, encode_event, encode_state
-from tocsin.engine.state import EngineState
+from tocsin.engine.state import ChainState, EngineState
 from tocsin.errors import CorruptRecord
 from tocsin.ids import digest
+from tocsin.model.block import Breach, Rule
 from tocsin.model.event import Booted, ConfigRevised, Orphan, Polled
 from tocsin.model.observation import LATEST, Part
 from tocsin.wire import records
@@ -250,3 +251,14 @@ def test_an_event_of_an_unknown_kind_or_params_is_refused() -> None:
     )
     with pytest.raises(CorruptRecord):
         decode_event(record, {})
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 2**64, -(2**63) - 1, 2**120, -(2**300)])
+def test_a_number_of_any_size_comes_back_as_it_was(number: int) -> None:
+    """A base fee that is worked out from a made-up header may have 120 bits: it must not end all snapshots."""
+    value = Everything(one=Small(name="ä"), number=number, many=(Small(name="x", size=number),))
+    assert round_trip(value) == value
+    breach = Breach(rule=Rule.BASE_FEE, shown=1, right=number)
+    chains = {"sim": ChainState(started_ns=0, breaches={"0xab": (breach,)})}
+    snapshot = encode_state(EngineState(chains=chains))
+    assert f'"right":{number}'.encode() in snapshot

@@ -22,8 +22,8 @@ def beacon_unreachable(view: ChainView, params: BeaconUnreachableParams) -> Iter
         if not beacon.seen.failures:
             continue
         node, fault = beacon.settings.node, beacon.seen.fault
-        why = words(fault) if fault else "answering again"
-        summary = f"beacon node {node.name} gives no usable answer ({why})"
+        said = f"gives no usable answer ({words(fault)})" if fault else "answers again"
+        summary = f"beacon node {node.name} {said}"
         yield failing(view, beacon, params, detector=ID, own=node.own, summary=summary)
 
 

@@ -17,7 +17,7 @@ ID = "node.latency"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyParams:
-    """In milliseconds that 95 of the last 100 polls took at most, from 20 polls on; not below 200.
+    """In milliseconds that 95 % of the last 32 polls took at most, from 20 polls on; not below 200.
 
     `info` counts where it is also `times` the median of the other nodes, `warning` in any case.
     """

@@ -16,7 +16,7 @@ _TWO_GROUPS = 2
 class QuorumLostParams:
     """In half block times without a quorum: 3 are 18 s on a chain of 12 s.
 
-    Before that a silent node has missed three polls: together a lost quorum is told of within 26 s at 2 s polling, for
+    Before that a silent node has missed three polls: together a lost quorum is told of within 29 s at 2 s polling, for
     which 30 s are the limit (simulation: benchmarks/detection.py).
     """
 

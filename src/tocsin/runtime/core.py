@@ -166,10 +166,11 @@ class Core:
         # One is enough: a backlog of which every group carries the whole state would never be worked off.
         if self._snapshot_waits or not self._store.snapshot_wanted:
             return None
-        self._snapshot_waits = True
         settings = self.state.settings
         config_hash = settings.config_hash if settings is not None else ""
-        return Snapshot(event_no=self._event_no, data=encode_state(self.state), config_hash=config_hash)
+        snapshot = Snapshot(event_no=self._event_no, data=encode_state(self.state), config_hash=config_hash)
+        self._snapshot_waits = True
+        return snapshot
 
     async def run(self, beat: Callable[[], None]) -> None:
         """Commit for ever. Belongs to one task; `beat` is told after each commit: a backlog is no standstill.

@@ -7,6 +7,7 @@ floats do not occur. What cannot be read raises `CorruptRecord` with the place.
 
 import dataclasses
 import functools
+import json
 import re
 import types
 import typing
@@ -52,17 +53,29 @@ class Codec:
 
     def encode(self, kind: Any, value: object, blobs: Blobs) -> bytes:
         """Return canonical JSON of a value of type `kind`; large byte strings go to `blobs` under their digest."""
-        return orjson.dumps(self._dump(kind)(value, blobs), option=orjson.OPT_SORT_KEYS)
+        plain = self._dump(kind)(value, blobs)
+        try:
+            return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+        except TypeError:
+            # A number of more than 64 bits: what is worked out from a node's numbers may have more than they have.
+            return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     def decode(self, kind: type[T] | Any, data: bytes, blobs: Mapping[str, bytes]) -> T:
         """Return the value that `encode` was given. Raises CorruptRecord."""
         check_size(data)
         try:
-            plain = orjson.loads(data)
-            value: T = self._load(kind)(plain, blobs)
+            value: T = self._read(kind, data, blobs)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
             raise CorruptRecord(f"a record cannot be read: {type(error).__name__}: {error}") from error
         return value
+
+    def _read(self, kind: Any, data: bytes, blobs: Mapping[str, bytes]) -> Any:
+        plain, load = orjson.loads(data), self._load(kind)
+        try:
+            return load(plain, blobs)
+        except TypeError:
+            # orjson makes a float of a number of more than 64 bits, and no field is one.
+            return load(json.loads(data), blobs)
 
     def _dump(self, kind: Any) -> Dump:
         found = self._dumps.get(kind)
