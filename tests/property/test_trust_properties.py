@@ -11,7 +11,7 @@ from tests.support.views import HEAD, at, seen, view
 from tocsin.alerting.lifecycle import Moment
 from tocsin.detect.base import ChainDetector
 from tocsin.engine import trust
-from tocsin.engine.codec import decode_state, encode_state
+from tocsin.engine.codec import encode_state
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.trust import judge
 from tocsin.model.alert import AlertState, Finding, Grade, Limits, Over, Severity, Subject
@@ -19,8 +19,10 @@ from tocsin.model.block import BlockRef
 from tocsin.model.evolve import evolve
 from tocsin.model.trust import Standing, Trust
 from tocsin.model.view import ChainView
+from tocsin.wire.records import Blobs, Codec
 
 SECOND = 10**9
+CODEC = Codec()
 NODES = ("n0", "n1", "n2")
 KINDS = ("node.a", "node.b")
 LEVELS = {name: rank for rank, name in enumerate(Trust)}
@@ -90,7 +92,8 @@ def test_trust_is_earned_step_by_step_and_lost_at_once(
         assert encode_state(EngineState(chains={"sim": state})) == encode_state(
             EngineState(chains={"sim": again.chain})
         )
-        restored = decode_state(encode_state(EngineState(chains={"sim": state}))).chains["sim"]
+        blobs: Blobs = {}
+        restored: ChainState = CODEC.decode(ChainState, CODEC.encode(ChainState, state, blobs), blobs)
         assert restored.trust == state.trust
         for kind in KINDS:
             was, now = trust.level(before.trust, kind), trust.level(state.trust, kind)
