@@ -445,6 +445,7 @@ async def test_of_two_daemons_with_one_name_the_younger_leaves_the_retained_topi
             await listener.until("status", boot_id=young.boot)
 
 
+@pytest.mark.slow
 async def test_a_daemon_that_gives_way_at_the_first_word_of_another_says_once_that_it_is_there(
     broker: Mosquitto,
 ) -> None:
