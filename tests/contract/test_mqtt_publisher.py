@@ -445,7 +445,6 @@ async def test_of_two_daemons_with_one_name_the_younger_leaves_the_retained_topi
             await listener.until("status", boot_id=young.boot)
 
 
-@pytest.mark.slow
 async def test_a_daemon_that_gives_way_at_the_first_word_of_another_says_once_that_it_is_there(
     broker: Mosquitto,
 ) -> None:
@@ -463,6 +462,24 @@ async def test_a_daemon_that_gives_way_at_the_first_word_of_another_says_once_th
             await listener.until("heartbeat", boot_id=LIFE.boot, seq=4)
             words = [one for one in listener.on("heartbeat") if one.data["boot_id"] == young.boot]
             assert len(words) <= 2, "the first one, if it was heard, and the answer"
+
+
+@pytest.mark.parametrize("ticks", range(-4, 5))
+async def test_who_is_to_end_ends_though_there_is_news_in_the_same_moment(broker: Mosquitto, ticks: int) -> None:
+    """The news come some turns of the loop before the end, or after it."""
+    publisher = publisher_for(broker.settings(), MemoryOutbox(), timers=dataclasses.replace(FAST, refused_pause_s=60))
+    task = asyncio.create_task(publisher.run())
+    await eventually(is_connected(publisher))
+    await asyncio.sleep(0.1)  # it waits for news by now
+    first, second = publisher.set_state, lambda _: task.cancel()
+    if ticks > 0:
+        first, second = second, first
+    first(State.READY)
+    for _ in range(abs(ticks)):
+        await asyncio.sleep(0)
+    second(State.READY)
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_what_the_store_committed_goes_out_and_is_marked_there(broker: Mosquitto, tmp_path: Path) -> None:

@@ -88,7 +88,9 @@ class CheckedClient(aiomqtt.Client):
             return 0
         ack = self._acks[info.mid] = self._loop.create_future()
         try:
-            return await asyncio.wait_for(ack, self.timeout)
+            async with asyncio.timeout(self.timeout):
+                code: int = await ack
+                return code
         except TimeoutError:
             raise aiomqtt.MqttError(f"no answer to a publish within {self.timeout:g} s") from None
         finally:
@@ -100,7 +102,8 @@ class CheckedClient(aiomqtt.Client):
             reason = ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL) if with_will else None
             self._client.disconnect(reason)
             with contextlib.suppress(TimeoutError, aiomqtt.MqttError, OSError):
-                await asyncio.wait_for(asyncio.shield(self.ended), _GOODBYE_S)
+                async with asyncio.timeout(_GOODBYE_S):
+                    await asyncio.shield(self.ended)
         self._client._sock_close()  # noqa: SLF001
 
     def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:

@@ -103,7 +103,8 @@ class Ears:
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), _AGAIN_S)
+                    async with asyncio.timeout(_AGAIN_S):
+                        await self._changed.wait()
                 if self._changed.is_set() or self.refused:
                     self._changed.clear()
                     await self._subscribe(connection)

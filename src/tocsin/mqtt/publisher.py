@@ -169,7 +169,8 @@ class Publisher:
         if self._contact.link is not Link.CONNECTED:
             return self._transport is None
         try:
-            await asyncio.wait_for(self._parting.over.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await self._parting.over.wait()
         except TimeoutError:
             return False
         return self._parting.flushed
@@ -192,7 +193,8 @@ class Publisher:
 
     async def _nap(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._parting.wanted.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._parting.wanted.wait()
 
     async def _one_connection(self, transport: Transport) -> None:
         began = _now()
@@ -247,7 +249,8 @@ class Publisher:
     async def _keep_presence(self, connection: Connection) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self._timers.refused_pause_s)
+                async with asyncio.timeout(self._timers.refused_pause_s):
+                    await self._news.wait()
             if self._news.is_set() or self._pump.holds.refused:
                 self._news.clear()
                 await self._say_who_we_are(connection)

@@ -174,7 +174,8 @@ class Pump:
 
     async def _until_something_is_due(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._outbox.outbox_changed.wait(), self.holds.next_try_s(_now()))
+            async with asyncio.timeout(self.holds.next_try_s(_now())):
+                await self._outbox.outbox_changed.wait()
 
 
 async def _publish_row(connection: Connection, pending: Pending) -> None:

@@ -92,7 +92,8 @@ class Daemon:
         if self._process.returncode is None:
             self._process.terminate()
         try:
-            return await asyncio.wait_for(self._process.wait(), _STOP_S)
+            async with asyncio.timeout(_STOP_S):
+                return await self._process.wait()
         except TimeoutError:
             self._process.kill()
             return await self._process.wait()
