@@ -11,6 +11,7 @@ from tocsin.detect import REGISTRY
 from tocsin.engine.cadence import sparsest_ns
 from tocsin.engine.state import EngineState
 from tocsin.model.observation import FINALIZED, GENESIS, NETWORK, SAFE, SYNCING
+from tocsin.rpc.prober import plan_of
 from tocsin.runtime import endpoints
 from tocsin.runtime.describe import configured_topics, description, heartbeat
 from tocsin.store import Counts, Health, Mode
@@ -78,19 +79,19 @@ def bare(name: str, more: str = "") -> str:
 
 
 def test_the_network_is_asked_where_the_configuration_says_what_it_should_be(tmp_path: Path) -> None:
-    plan = endpoints.poll_plan(*the_node(tree_of(tmp_path, CHAIN, bare("n"))))
+    plan = plan_of(*the_node(tree_of(tmp_path, CHAIN, bare("n"))))
     assert NETWORK not in (*plan.first_calls, *plan.slow_calls, *plan.slot_calls)
     told = tree_of(tmp_path, CHAIN + "network_id = 1\n", bare("n"))
-    plan = endpoints.poll_plan(*the_node(told))
+    plan = plan_of(*the_node(told))
     assert plan.first_calls == (GENESIS, NETWORK)
     assert plan.slow_calls[-1] == NETWORK
     profile = CHAIN.replace("id = 5", 'profile = "ethereum"')
-    assert NETWORK in endpoints.poll_plan(*the_node(tree_of(tmp_path, profile, bare("n")))).first_calls
+    assert NETWORK in plan_of(*the_node(tree_of(tmp_path, profile, bare("n")))).first_calls
 
 
 def test_own_nodes_are_asked_for_peers_and_pool_and_those_of_others_are_not(tmp_path: Path) -> None:
     tree = tree_of(tmp_path, CHAIN, bare("n", "own = true"), bare("far", 'provider = "x"'))
-    own, far = (endpoints.poll_plan(*the_node(tree, name)) for name in ("n", "far"))
+    own, far = (plan_of(*the_node(tree, name)) for name in ("n", "far"))
     assert own.slow_calls == ("client_version", "peers", "txpool")
     assert far.slow_calls == ("client_version",)
     assert (own.chain, own.node, own.poll_ns, own.slot_ns) == ("sim", "n", 2 * NS, 12 * NS)
@@ -99,7 +100,7 @@ def test_own_nodes_are_asked_for_peers_and_pool_and_those_of_others_are_not(tmp_
 
 def test_only_the_tags_of_a_chain_are_asked_and_never_more_often_than_it_is_polled(tmp_path: Path) -> None:
     fast = CHAIN.replace('block_time = "12s"', 'block_time = "250ms"\ntags = ["finalized"]')
-    plan = endpoints.poll_plan(*the_node(tree_of(tmp_path, fast, bare("n"))))
+    plan = plan_of(*the_node(tree_of(tmp_path, fast, bare("n"))))
     assert plan.slot_calls == (FINALIZED, SYNCING)
     assert plan.slot_ns == 2 * NS
     assert plan.sparse_ns == sparsest_ns(NS // 4, 2 * NS)

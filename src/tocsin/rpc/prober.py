@@ -12,6 +12,7 @@ import asyncio
 import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Protocol
 
 from tocsin.clock import MS, NS, EngineClock
 from tocsin.engine.cadence import evenly, followed, sparsest_ns
@@ -100,31 +101,46 @@ class PollPlan:
         return random.Random(f"{seed}/{self.chain}/{self.node}/jitter").randrange(steps) * _JITTER_STEP_NS  # noqa: S311 - as above
 
 
-def plan_of(
-    chain: str,
-    node: str,
-    *,
-    own: bool,
-    poll_ns: int,
-    block_time_ns: int,
-    tags: Collection[str],
-    has_network: bool = False,
-) -> PollPlan:
-    """Return when one node of a chain is asked what; `tags` are the block tags, besides latest, that it answers.
+class AskedChain(Protocol):
+    """What of a chain says how its nodes are polled: the same of a configuration and of the settings made of it."""
 
-    With `has_network` its network id is asked with its block 0, and once an hour.
+    @property
+    def name(self) -> str: ...
+    @property
+    def poll_ns(self) -> int: ...
+    @property
+    def block_time_ns(self) -> int: ...
+    @property
+    def tags(self) -> Collection[str]: ...
+    @property
+    def network_id(self) -> int | None: ...
+
+
+class AskedNode(Protocol):
+    """What of a node says how it is polled."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def own(self) -> bool: ...
+
+
+def plan_of(chain: AskedChain, node: AskedNode) -> PollPlan:
+    """Return when one node of a chain is asked what.
+
+    Where the network's id is configured, it is asked with block 0, and once an hour.
     """
-    rarely = (NETWORK,) if has_network else ()
+    rarely = () if chain.network_id is None else (NETWORK,)
     return PollPlan(
-        chain=chain,
-        node=node,
-        own=own,
-        poll_ns=poll_ns,
-        slot_ns=max(block_time_ns, poll_ns),
-        slot_calls=(*(tag for tag in (SAFE, FINALIZED) if tag in tags), SYNCING),
-        slow_calls=(*(_OWN_SLOWLY if own else _OTHERS_SLOWLY), *rarely),
+        chain=chain.name,
+        node=node.name,
+        own=node.own,
+        poll_ns=chain.poll_ns,
+        slot_ns=max(chain.block_time_ns, chain.poll_ns),
+        slot_calls=(*(tag for tag in (SAFE, FINALIZED) if tag in chain.tags), SYNCING),
+        slow_calls=(*(_OWN_SLOWLY if node.own else _OTHERS_SLOWLY), *rarely),
         first_calls=(GENESIS, *rarely),
-        sparse_ns=sparsest_ns(block_time_ns, poll_ns),
+        sparse_ns=sparsest_ns(chain.block_time_ns, chain.poll_ns),
     )
 
 

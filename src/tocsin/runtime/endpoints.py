@@ -9,7 +9,7 @@ from tocsin.config.resolve import tls_endpoints
 from tocsin.config.tree import Asked, Beacon, Chain, Journal, Mqtt, Node, Provider, Tree, Watchdog
 from tocsin.mqtt.settings import BrokerSettings
 from tocsin.rpc.endpoint import Endpoint
-from tocsin.rpc.prober import PollPlan, plan_of
+from tocsin.rpc.prober import PollPlan
 from tocsin.secret import SecretUrl
 from tocsin.store import Limits
 
@@ -18,19 +18,6 @@ def endpoint(chain: Chain, node: Node, provider: Provider | None = None) -> Endp
     """Return how one node is reached, and what its calls cost."""
     prices = () if provider is None else tuple(sorted(provider.prices.items()))
     return replace(beacon(chain, node), ws=node.ws, prices=prices)
-
-
-def poll_plan(chain: Chain, node: Node) -> PollPlan:
-    """Return when one node is asked what."""
-    return plan_of(
-        chain.name,
-        node.name,
-        own=node.own,
-        poll_ns=chain.poll_ns,
-        block_time_ns=chain.block_time_ns,
-        tags=chain.tags,
-        has_network=chain.network_id is not None,
-    )
 
 
 def beacon(chain: Chain, one: Asked) -> Endpoint:

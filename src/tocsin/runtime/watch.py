@@ -16,7 +16,7 @@ from tocsin.model.observation import Fault, FaultKind
 from tocsin.rpc.bill import Bill
 from tocsin.rpc.heads import Heads, HeadStats
 from tocsin.rpc.pacing import Budget
-from tocsin.rpc.prober import Prober
+from tocsin.rpc.prober import Prober, plan_of
 from tocsin.rpc.session import Session
 from tocsin.runtime import endpoints
 from tocsin.runtime.watched import Means, Sessions, Watched
@@ -108,7 +108,7 @@ class Watch(Sessions[Node, _Watched]):
         provider, shared = self._providers.get(one.provider, (None, None))
         return (
             watched.endpoint == endpoints.endpoint(chain, one, provider)
-            and watched.plan == endpoints.poll_plan(chain, one)
+            and watched.plan == plan_of(chain, one)
             and watched.shared is shared
         )
 
@@ -119,7 +119,7 @@ class Watch(Sessions[Node, _Watched]):
 
     def _begun(self, chain: Chain, one: Node) -> _Watched:
         provider, shared = self._providers.get(one.provider, (None, None))
-        where, plan = endpoints.endpoint(chain, one, provider), endpoints.poll_plan(chain, one)
+        where, plan = endpoints.endpoint(chain, one, provider), plan_of(chain, one)
         budgets = () if shared is None else (shared,)
         means = self._means
         session = Session(where, clock=means.clock, resolver=means.resolver, shared=budgets)

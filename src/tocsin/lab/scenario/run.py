@@ -23,7 +23,7 @@ from tocsin.model.event import Booted, ConfigRevised, Event, Ticked
 from tocsin.model.settings import NodeSettings
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.lag import LoopLag
-from tocsin.rpc.prober import PollPlan, Prober, plan_of
+from tocsin.rpc.prober import Prober, plan_of
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.session import Session
 from tocsin.secret import SecretUrl
@@ -141,20 +141,9 @@ class _Play:
         """Ask every node by a new prober, as a life of the daemon begins."""
         lag, seed = LoopLag(self._time), self._scenario.table.seed
         for node in self._chain.nodes:
-            prober = Prober(self._plan(node), self._sessions[node.name], clock=self._time, lag=lag, seed=seed)
+            prober = Prober(plan_of(self._chain, node), self._sessions[node.name], clock=self._time, lag=lag, seed=seed)
             self._probers[node.name] = prober
             self._polls.append(self._later(prober.run(self._take)))
-
-    def _plan(self, node: NodeSettings) -> PollPlan:
-        chain = self._chain
-        return plan_of(
-            chain.name,
-            node.name,
-            own=node.own,
-            poll_ns=chain.poll_ns,
-            block_time_ns=chain.block_time_ns,
-            tags=chain.tags,
-        )
 
     def _end_polls(self) -> None:
         for task in self._polls:
