@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
-from tocsin.chain.agreement import Circumstances, Decision, agree, agree_finalized, break_tie
+from tocsin.chain.agreement import Circumstances, Decision, agree, break_tie
 from tocsin.chain.count import distinct
 from tocsin.chain.dispute import TIE_BREAKERS, Ruling
 from tocsin.chain.tree import BACKFILL, HeaderTree, Point, apart, is_bridgeable, parent, relation
 from tocsin.chain.validity import breaches
-from tocsin.engine import beacons, common
+from tocsin.engine import beacons, common, finality
 from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState
 from tocsin.engine.voting import voters
@@ -17,7 +17,7 @@ from tocsin.model.block import BlockRef, Breach, Header
 from tocsin.model.event import Ticked
 from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings, Settings
-from tocsin.model.view import Ahead, Conflict, Forked, Lead, NodeRecord, Relation, Reorg, Unlinked
+from tocsin.model.view import Ahead, Forked, Lead, NodeRecord, Relation, Reorg, Unlinked
 
 LINK_POLLS = 5
 """How many polls the back-fill gets before a head that does not link counts as a contradiction."""
@@ -67,7 +67,7 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
     else:
         noted = _note_reorg(counted, state.head.block, decision, now_ns)
         noted = evolve(noted, trail=()) if noted.trail else noted  # of the branch that was left
-    return _finality(noted, chain, sound, circumstances, now_ns)
+    return finality.counted(noted, chain, sound, circumstances, now_ns)
 
 
 def _claims(
@@ -214,26 +214,6 @@ def _foreign(tree: HeaderTree, chain: ChainSettings, sound: Mapping[str, NodeRec
         and any(isinstance(relation(tree, record.head, head), Forked) for head in ours)
     )
     return Ruling(by="own", out=out, why=why)
-
-
-def _finality(
-    state: ChainState,
-    chain: ChainSettings,
-    sound: Mapping[str, NodeRecord],
-    circumstances: Circumstances,
-    now_ns: int,
-) -> ChainState:
-    """Count the finalized blocks when one changed, and note contradictions, also of the agreed head itself."""
-    finals = {name: record.finalized for name, record in sound.items() if record.finalized is not None}
-    has_reorg = state.reorg is not None and state.reorg.at_ns == now_ns
-    if finals == state.finals and not has_reorg:
-        return state
-    found = agree_finalized(state.tree, finals, groups_of(chain), state.finalized, now_ns, circumstances)
-    head, final = state.head.block, found.agreement.block
-    left: tuple[Conflict, ...] = ()
-    if head is not None and final is not None and isinstance(relation(state.tree, head, final), Forked):
-        left = (Conflict(node="", block=head, against=final),)
-    return evolve(state, finalized=found.agreement, finals=finals, conflicts=(*left, *found.conflicts))
 
 
 def _note_reorg(state: ChainState, old: BlockRef | None, decision: Decision, now_ns: int) -> ChainState:
