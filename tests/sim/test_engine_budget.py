@@ -107,6 +107,16 @@ def test_a_budget_that_is_spent_is_one_alert_and_a_node_that_limits_us_another()
     assert other.said() == [("node.rate_limited", "n1", "firing")]
 
 
+def test_a_refusal_of_the_node_itself_is_told_however_short_the_budget_is() -> None:
+    pool = budgeted(SHORT)
+    pool.minutes(16)
+    pool.answers["n1"] = fails(FaultKind.BUDGET)
+    pool.minutes(2)
+    pool.answers["n1"] = fails(FaultKind.RATE_LIMITED)
+    pool.minutes(1)
+    assert pool.said() == [FIRED, ("node.rate_limited", "n1", "firing")]
+
+
 def test_all_budgets_short_at_once_is_no_mistake_of_the_check() -> None:
     pool = budgeted()
 

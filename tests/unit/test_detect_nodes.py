@@ -381,6 +381,7 @@ def test_a_node_that_refuses_twice_is_rate_limited(kind: FaultKind, refusals: in
     record = silent(9, kind, refusals=refusals)
     finding = only(node_rate_limited(view(at("bad", record)), RateLimitedParams()))
     assert reached(finding) == severities
+    assert finding.unmuted == (kind is FaultKind.RATE_LIMITED)  # its own word, which no forecast of ours may hide
     readable(finding, "bad", kind.value)
 
 

@@ -2,7 +2,9 @@
 
 While the source is pending or firing, a target with the same labels (those that the source has) does not begin to fire.
 One that fires already goes on, one that is still due when the source ends begins then, and after `CAP_NS` the source
-no longer mutes anything. `contract.*`, `oracle.*`, `risk.*` and `chain.finality_violation` are never targets.
+no longer mutes anything. `contract.*`, `oracle.*`, `risk.*` and `chain.finality_violation` are never targets, nor is a
+finding that says of itself that it is `unmuted`: a budget of ours that is short explains why we do not ask, and never
+why a node refuses.
 """
 
 from collections.abc import Mapping

@@ -184,7 +184,7 @@ def _transitions(
 
 def _mute(current: Tracked, others: Iterable[Tracked], moment: Moment) -> Tracked:
     """Note since when a source on the listed table mutes this pending alert."""
-    sources = SOURCES.get(current.finding.detector, ())
+    sources = () if current.finding.unmuted else SOURCES.get(current.finding.detector, ())
     muted = any(
         other.finding.detector in sources and covers(other.finding.labels, current.finding.labels) for other in others
     )

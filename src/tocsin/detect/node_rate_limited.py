@@ -39,6 +39,7 @@ def node_rate_limited(view: ChainView, params: RateLimitedParams) -> Iterator[Fi
                 summary=f"{node.settings.name} refuses to be asked ({fault.kind}: {fault.detail})",
                 grade=view.head.grade,
                 evidence={"status": fault.status, "retry_after_ns": fault.retry_after_ns},
+                unmuted=fault.kind is FaultKind.RATE_LIMITED,  # its own word; `node.budget_short` is a forecast of ours
             )
 
 

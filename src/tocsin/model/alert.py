@@ -109,6 +109,8 @@ class Finding:
     grade: Grade
     block: BlockRef | None = None
     evidence: Json = field(default_factory=dict)
+    unmuted: bool = False
+    """Whether no other alert says this in its place, whatever the table of inhibitions says of its detector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
