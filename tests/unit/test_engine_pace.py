@@ -1,5 +1,7 @@
 """Polls are locked to the slots of a chain, and closer where something is up."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -7,7 +9,10 @@ from tests.support.paced import Paced, with_slots
 from tests.support.pool import healthy, settings_for
 from tests.support.ticking import fails
 
+from tocsin.chain.nodelife import NodeLife, NodeState
 from tocsin.clock import NS
+from tocsin.engine import pace
+from tocsin.engine.state import ChainState, Window
 
 SLOT_S = 12
 DELAY_S = 3
@@ -94,3 +99,57 @@ def test_an_own_node_is_asked_at_every_interval() -> None:
     assert 59 <= len(pool.started["n0"]) <= 61
     assert 39 <= len(pool.started["n1"]) <= 41
     assert set(pool.started["n1"]) <= set(pool.started["n0"])
+
+
+# -- who teaches when blocks come
+
+
+def _as_life(state: NodeState) -> Callable[[ChainState], ChainState]:
+    return lambda chain: replace(chain, lives={**chain.lives, "n2": NodeLife(state=state)})
+
+
+def _with_record(**changes: object) -> Callable[[ChainState], ChainState]:
+    return lambda chain: replace(chain, nodes={**chain.nodes, "n2": replace(chain.nodes["n2"], **changes)})
+
+
+def _on_another_branch(chain: ChainState) -> ChainState:
+    head = chain.nodes["n2"].head
+    assert head is not None
+    return _with_record(head=replace(head, number=head.number + 30_000_000, hash="0x" + "99" * 32))(chain)
+
+
+WINDOW = Window(since_wall_ns=0, until_ns=2**62, until_wall_ns=2**62, by="me", reason="work")
+MUTED: dict[str, Callable[[ChainState], ChainState]] = {
+    "of a wrong chain": _as_life(NodeState.WRONG_CHAIN),
+    "corrupt": _as_life(NodeState.CORRUPT),
+    "on maintenance": lambda chain: replace(chain, maintenance={"n2": WINDOW}),
+    "ruled out": lambda chain: replace(chain, ruled_out={"n2": "its base fee breaks the rule"}),
+    "caught lying": lambda chain: _with_record(corrupt=chain.nodes["n2"].head)(chain),
+    "of another id": _with_record(chain_id=5),
+    "on another branch": _on_another_branch,
+}
+
+
+def _moved(pool: Paced) -> tuple[ChainState, ChainState]:
+    """Return the chain before and after a tick in which the agreed head rose."""
+    while True:
+        before = pool.state.chains["sim"]
+        pool.run(0.25)
+        after = pool.state.chains["sim"]
+        old, new = before.head.block, after.head.block
+        if old is not None and new is not None and new.number > old.number:
+            return before, after
+
+
+@pytest.mark.parametrize("how", MUTED)
+def test_who_has_no_vote_does_not_teach_when_blocks_come(how: str) -> None:
+    pool = settled()
+    before, after = _moved(pool)
+    chain, ahead_ns = pool.settings.chains[0], pool.clock.wall_ns() - pool.now
+    late = _with_record(last_answer_ns=pool.now + 9 * NS)(after)
+
+    def learnt(state: ChainState) -> int | None:
+        return pace.follow(before, replace(state, delay_ns=before.delay_ns), chain, ahead_ns).delay_ns
+
+    assert learnt(late) != learnt(after)  # a voter's word counts
+    assert learnt(MUTED[how](late)) == learnt(after)

@@ -8,12 +8,15 @@ comes late, or a clock that jumps, moves it no further than any other.
 from collections.abc import Iterable
 
 from tocsin.alerting.lifecycle import Alerts
+from tocsin.chain.tree import relation
 from tocsin.clock import NS
 from tocsin.engine.cadence import is_by_slot
 from tocsin.engine.state import ChainState
+from tocsin.engine.voting import voters
 from tocsin.model.effect import Pace
 from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings
+from tocsin.model.view import Ahead, Level
 
 _STEPS_PER_SLOT = 120
 """One step is 100 ms of a slot of 12 s: the estimate follows a change of a second within ten blocks."""
@@ -45,7 +48,7 @@ def _learnt(before: ChainState, after: ChainState, chain: ChainSettings, wall_ah
     """Return how long after its slot a block comes, given the two states between which the agreed head may have moved.
 
     The node that completed the quorum showed the block in its newest answer and not in the one before: the block came
-    in the middle for all we know.
+    in the middle for all we know. Only who has a vote, and has the block, can have been that node.
     """
     old, new = before.head.block, after.head.block
     header = None if new is None else after.tree.headers.get(new.hash)
@@ -53,10 +56,11 @@ def _learnt(before: ChainState, after: ChainState, chain: ChainSettings, wall_ah
         return after.delay_ns
     answers = [
         (record.last_answer_ns, earlier.last_answer_ns)
-        for name, record in after.nodes.items()
-        if (earlier := before.nodes.get(name)) is not None
+        for name, record in voters(after, chain).items()
+        if name not in after.ruled_out
+        and (earlier := before.nodes.get(name)) is not None
         and record.head is not None
-        and record.head.number >= header.number
+        and isinstance(relation(after.tree, record.head, header), Level | Ahead)
         and record.last_answer_ns is not None
         and earlier.last_answer_ns is not None
         and record.last_answer_ns > earlier.last_answer_ns
