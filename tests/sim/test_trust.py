@@ -135,7 +135,7 @@ def test_what_is_observed_is_counted_and_shown_and_changes_nothing_else(odd: Odd
     assert pool.state.chains["sim"].lives == plain.state.chains["sim"].lives
     assert pool.state.published == plain.state.published
     told = row(pool)
-    assert (told["trust"], told["fixed"], told["cases"], told["since_cases"]) == ("observe", False, 2, 2)
+    assert (told["trust"], told["fixed"], told["cases"], told["since_cases"]) == ("observe", False, 1, 2)
     assert told["first"]["summary"] == "n1 is odd"
     assert told["first"]["wall_ns"] < told["newest"]["wall_ns"]
     orjson.dumps(told)
@@ -201,29 +201,89 @@ def test_two_clean_windows_lead_from_observe_over_warn_to_enforce(odd: Odd) -> N
     assert all(one["id"] != ODD for one in status(pool.state, pool.now)["chains"][0]["detectors"])  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("cases", "rises"), [(BORNE, True), (BORNE + 1, False)])
-def test_a_window_is_clean_with_one_case_that_nothing_bears_out(odd: Odd, cases: int, rises: bool) -> None:  # noqa: FBT001
-    pool = pool_of()
-    for _ in range(cases):
-        odd.values = {"n1": 1}
+def flap(pool: Ticking, odd: Odd, *names: str) -> None:
+    """Raise a case of each node, one after the other."""
+    for name in names:
+        odd.values = {name: 1}
         pool.rounds(3)
         odd.values = {}
         pool.rounds(5)
+
+
+@pytest.mark.parametrize(("nodes", "rises"), [(("n1",), True), (("n1", "n2"), False)])
+def test_a_window_is_clean_with_one_case_that_nothing_bears_out(odd: Odd, nodes: tuple[str, ...], rises: bool) -> None:  # noqa: FBT001
+    assert BORNE == 1
+    pool = pool_of()
+    flap(pool, odd, *nodes)
     fast(pool, WINDOW)
     assert (standing(pool).trust is Trust.WARN) is rises
     fast(pool, WINDOW)
     assert standing(pool).trust in (Trust.WARN, Trust.ENFORCE), "another window is another chance"
 
 
+@pytest.mark.parametrize(
+    ("providers", "nodes", "cases"),
+    [
+        (FOUR, ("n1",) * 4, 1),
+        (("a", "b", "b", "c"), ("n1", "n2", "n1", "n2"), 1),
+        (("a", "b", "b", "c"), ("n1", "n2", "n3"), 2),
+        (FOUR, ("n1", "n2", "n1", "n2"), 2),
+    ],
+)
+def test_cases_of_one_group_count_once_so_that_one_bad_node_holds_no_check_down(
+    odd: Odd, providers: tuple[str, ...], nodes: tuple[str, ...], cases: int
+) -> None:
+    pool = pool_of(providers)
+    flap(pool, odd, *nodes)
+    assert (standing(pool).cases, standing(pool).since_cases) == (cases, len(nodes))
+    pool.state = decode_state(encode_state(pool.state))
+    flap(pool, odd, nodes[0])
+    assert standing(pool).cases == cases, "nor once more for a restart"
+    fast(pool, WINDOW - standing(pool).checks)
+    assert (standing(pool).trust is Trust.WARN) is (cases <= BORNE)
+    flap(pool, odd, nodes[0])
+    assert standing(pool).cases == 1, "each window counts anew"
+
+
+def test_where_there_is_one_group_alone_every_case_counts(odd: Odd) -> None:
+    pool = Ticking(settings_for(("a", "a", "a"), slot_s=2))
+    pool.rounds(10)
+    flap(pool, odd, "n1", "n1")
+    assert standing(pool).cases == 2
+
+
+def test_every_case_of_the_chain_itself_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    values: list[int] = []
+
+    def run(view: ChainView, params: OddParams) -> Iterator[Finding]:
+        if values:
+            limits = Limits(warning=params.warning)
+            yield Finding(
+                detector=ODD,
+                labels=view.labels,
+                value=1,
+                unit="",
+                limits=limits,
+                sample=view.tick,
+                summary="the chain is odd",
+                grade=Grade.PROVEN,
+            )
+
+    install(monkeypatch, ChainDetector(id=ODD, params=OddParams, run=run, starts=Trust.OBSERVE))
+    pool = pool_of()
+    for _ in range(2):
+        values.append(1)
+        pool.rounds(3)
+        values.clear()
+        pool.rounds(5)
+    assert standing(pool).cases == 2
+
+
 def test_a_case_that_another_alert_bears_out_does_not_count_against_it(odd: Odd) -> None:
     pool = pool_of()
     pool.nodes["n1"].syncing = {"currentBlock": "0x1"}
     pool.rounds(8)
-    for _ in range(3):
-        odd.values = {"n1": 1}
-        pool.rounds(3)
-        odd.values = {}
-        pool.rounds(5)
+    flap(pool, odd, "n1", "n1", "n1")
     assert (standing(pool).cases, standing(pool).since_cases) == (0, 3)
 
 
@@ -244,11 +304,7 @@ def test_an_alert_does_not_bear_itself_out(odd: Odd) -> None:
     pool = pool_of()
     fast(pool, WINDOW - standing(pool).checks)
     assert standing(pool).trust is Trust.WARN
-    for _ in range(BORNE + 1):
-        odd.values = {"n1": 1}
-        pool.rounds(3)
-        odd.values = {}
-        pool.rounds(5)
+    flap(pool, odd, "n1", "n2")
     assert standing(pool).cases == BORNE + 1
     fast(pool, WINDOW - standing(pool).checks)
     assert standing(pool).trust is Trust.WARN

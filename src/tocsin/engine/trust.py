@@ -9,8 +9,10 @@ and not looks, since a quirk of a block shows on all nodes and in every poll of 
 than three hours, longer than those bursts; twenty nodes polled every 2 s would do as many looks in two minutes.
 
 A *window* is a thousand checks. It is clean when the detector raised at most one alert in it that nothing else bears
-out (no other alert is open for the same subject), and never failed on all nodes at once. After a clean window `observe`
-becomes `warn`, which caps severity at warning, and `warn` becomes `enforce`. Any other window is followed by a new one.
+out (no other alert is open for the same subject), and never failed on all nodes at once. Alerts about the nodes of one
+group count once: that one node or provider is odd again and again says more of it than of the check. After a clean
+window `observe` becomes `warn`, which caps severity at warning, and `warn` becomes `enforce`. Any other window is
+followed by a new one.
 
 Whatever it was before, a detector that fails on all answering nodes at once, three at least of two groups, is back in
 `observe`, unless that is news of its own (`ChainDetector.everywhere`): its alerts resolve, `self.detector_suspect`
@@ -47,6 +49,7 @@ SUSPECT = "detector-suspect"
 
 _NAMED = 16
 _SUMMARY = 300
+_NEW_WINDOW = {"checks": 0, "cases": 0, "accused": ()}
 _RISEN = {Trust.OBSERVE: Trust.WARN, Trust.WARN: Trust.ENFORCE, Trust.ENFORCE: Trust.ENFORCE}
 
 
@@ -98,7 +101,7 @@ def judge(
         said = (*gone, *said)
     observed, would = advance(state.observed, watched, subjects, moment, beside=alerts.tracked.values())
     if said or would:
-        trust = _noted(trust, (*would, *said), alerts)
+        trust = _noted(trust, (*would, *said), alerts, view.settings)
     if watched:
         trust = _noted_everywhere(trust, _everywhere(observed, watched, view))
     after = evolve(state, alerts=alerts, observed=observed, trust=trust)
@@ -186,17 +189,21 @@ def _demoted(
             wall_ns=moment.wall_ns,
         )
         standing = trust.get(detector) or Standing(trust=Trust.ENFORCE)
-        after[detector] = evolve(standing, trust=Trust.OBSERVE, checks=0, cases=0, everywhere=True, suspicion=suspicion)
+        after[detector] = evolve(standing, trust=Trust.OBSERVE, everywhere=True, suspicion=suspicion, **_NEW_WINDOW)
     return after
 
 
-def _noted(trust: Mapping[str, Standing], said: Iterable[Alert], alerts: Alerts) -> Mapping[str, Standing]:
+def _noted(
+    trust: Mapping[str, Standing], said: Iterable[Alert], alerts: Alerts, chain: ChainSettings
+) -> Mapping[str, Standing]:
     """Count the alerts that began, or would have, of detectors that are still on trial."""
     after = dict(trust)
     for alert in said:
         standing = after.get(alert.detector)
         if alert.reason != "fired" or standing is None or standing.trust is Trust.ENFORCE:
             continue
+        if not _is_borne_out(alert, alerts):
+            standing = _accused(standing, _group_of(alert.labels, chain))
         case = Case(
             labels=alert.labels,
             summary=alert.summary[:_SUMMARY],
@@ -205,13 +212,31 @@ def _noted(trust: Mapping[str, Standing], said: Iterable[Alert], alerts: Alerts)
             wall_ns=alert.updated_wall_ns,
         )
         after[alert.detector] = evolve(
-            standing,
-            cases=standing.cases + (not _is_borne_out(alert, alerts)),
-            since_cases=standing.since_cases + 1,
-            first=standing.first or case,
-            newest=case,
+            standing, since_cases=standing.since_cases + 1, first=standing.first or case, newest=case
         )
     return after
+
+
+def _accused(standing: Standing, group: str) -> Standing:
+    """Count a case that nothing bears out, of each group one."""
+    if group in standing.accused:
+        return standing
+    accused = tuple(sorted({*standing.accused, group})) if group else standing.accused
+    return evolve(standing, cases=standing.cases + 1, accused=accused)
+
+
+def _group_of(labels: Labels, chain: ChainSettings) -> str:
+    """Return the first node of the group that an alert is about.
+
+    Nothing for one about the chain, and where all are one group: then nobody is left who could speak for the check.
+    """
+    node_id = dict(labels).get("node")
+    name = next((one.name for one in chain.everyone if one.id == node_id), None)
+    for groups in (tuple(group.nodes for group in groups_of(chain).groups), beacons.groups_of(chain)):
+        found = next((group[0] for group in groups if name in group), "")
+        if found and len(groups) >= MANY_GROUPS:
+            return found
+    return ""
 
 
 def _is_borne_out(alert: Alert, alerts: Alerts) -> bool:
@@ -254,7 +279,7 @@ def _closed(standing: Standing) -> Standing:
     is_clean = standing.cases <= BORNE and not standing.everywhere and standing.suspicion is None
     has_more = standing.trust is not (standing.fixed or Trust.ENFORCE)
     trust = _RISEN[standing.trust] if is_clean and has_more else standing.trust
-    return evolve(standing, trust=trust, checks=0, cases=0, everywhere=False)
+    return evolve(standing, trust=trust, everywhere=False, **_NEW_WINDOW)
 
 
 def _without(alerts: Alerts, detector: str) -> Alerts:

@@ -50,7 +50,9 @@ class Standing:
     checks: int = 0
     """Checks in the window that runs: agreed blocks at which it had something to judge by."""
     cases: int = 0
-    """Alerts of the window that nothing else bears out."""
+    """Alerts of the window that nothing else bears out; those about nodes of one group count once."""
+    accused: tuple[str, ...] = ()
+    """The groups, each by its first node, of which a case was counted in this window; sorted."""
     everywhere: bool = False
     """Whether it failed on all nodes at once in this window."""
     since_checks: int = 0
