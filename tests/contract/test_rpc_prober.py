@@ -324,10 +324,36 @@ async def test_the_network_is_asked_with_block_0_and_then_once_in_an_hour() -> N
     async with serving() as node, probing(node.url, slow=slow, first=(GENESIS, NETWORK)) as (_, events):
         polls = await events.until(1_500)
     assert called(polls[0])[-2:] == (GENESIS, NETWORK)
-    versions = sum(CLIENT_VERSION in called(event) for event in polls)
-    networks = sum(NETWORK in called(event) for event in polls)
-    assert versions > 100
-    assert 2 <= networks <= 2 + versions // 60
+    versions = [at for at, event in enumerate(polls) if CLIENT_VERSION in called(event)]
+    networks = [at for at, event in enumerate(polls) if NETWORK in called(event)]
+    assert len(versions) > 100
+    assert networks[0] == 0
+    gaps = [sum(first < at <= second for at in versions) for first, second in pairwise(networks)]
+    assert gaps, "it is asked again"
+    assert all(58 <= gap <= 62 for gap in gaps), "and never before its time"
+
+
+@virtual
+async def test_what_the_first_poll_brought_no_answer_for_is_asked_again_soon() -> None:
+    def first_refused(request: Request) -> bytes:
+        body = answer(request.body)
+        if b"net_version" not in request.body or not request.body.startswith(b"["):
+            return body
+        parts = json.loads(body)
+        error = {"code": -32000, "message": "not now"}
+        last = {"jsonrpc": "2.0", "id": parts[-1]["id"], "error": error}
+        return json.dumps([*parts[:-1], last]).encode()
+
+    async def behaviour(request: Request) -> None:
+        request.writer.write(http(first_refused(request)))
+
+    slow = (CLIENT_VERSION, NETWORK)
+    async with serving(behaviour) as node, probing(node.url, slow=slow, first=(GENESIS, NETWORK)) as (_, events):
+        polls = await events.until(100)
+    brought = [part.result for event in polls for part in event.parts if part.call == NETWORK]
+    assert brought[0] is None
+    assert brought[1:]
+    assert None not in brought[1:]
 
 
 @virtual

@@ -251,6 +251,8 @@ class Prober:
         answer = await self._session.ask(calls)
         if answer.fault is None:
             self._slot = slot
+            if self._genesis_due:
+                self._slow.told(answer.parts, answer.ended_ns)
         self._note_connection(answer)
         self.polls += 1
         self.progressed_ns = answer.ended_ns
@@ -306,15 +308,26 @@ class SlowCalls:
     def due(self, now: int) -> str | None:
         """Return the question to ask now. The first ones come within one interval, spread over it."""
         calls = self._plan.slow_calls
-        if not self._due:
-            step = self._plan.slow_ns // max(1, len(calls))
-            self._due = {call: now + step * at + int(step * self._share) for at, call in enumerate(calls)}
+        if len(self._due) < len(calls):
+            step = self._plan.slow_ns // len(calls)
+            spread = {call: now + step * at + int(step * self._share) for at, call in enumerate(calls)}
+            self._due = spread | self._due
         return next((call for call in calls if self._due[call] <= now), None)
 
     def asked(self, call: str, now: int, part: Part | None, *, answered: bool | None) -> None:
         """Note what came of a question; `answered` is None where the node was not asked at all."""
         if part is not None:
             self._answers[call] = part
+        self._plan_next(call, now, part, answered=answered)
+
+    def told(self, parts: Collection[Part], now: int) -> None:
+        """Note what a poll has brought already: that is not asked before its next time."""
+        for part in parts:
+            if part.call in self._gaps:
+                spread = int(self._plan.slow_ns * self._share)
+                self._plan_next(part.call, now + spread, part, answered=True)
+
+    def _plan_next(self, call: str, now: int, part: Part | None, *, answered: bool | None) -> None:
         if answered is not None:
             usual = _GAPS.get(call, 1)
             gap = usual if part is not None and part.error is None else min(2 * self._gaps[call], _RAREST)
