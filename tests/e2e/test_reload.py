@@ -63,6 +63,38 @@ async def test_a_hangup_during_a_reload_is_about_what_was_written_since(daemon: 
         seen.add(after["config"]["hash"])
 
 
+HUNG_UP = """
+import os, signal, sys
+from tocsin.cli.main import run
+from tocsin.runtime import daemon
+
+async def recover(store, recovered=daemon.recover):
+    os.replace("{0}", "{1}")
+    os.kill(os.getpid(), signal.SIGHUP)
+    return await recovered(store)
+
+async def end(self, ended=daemon.Daemon._end):
+    os.kill(os.getpid(), signal.SIGHUP)
+    await ended(self)
+
+daemon.recover, daemon.Daemon._end = recover, end
+sys.exit(run(sys.argv[1:]))
+"""
+"""Another configuration comes, with a hangup, while the store is read; and a hangup at the end."""
+
+
+async def test_a_hangup_is_obeyed_before_the_daemon_is_there_and_kills_it_neither_then_nor_at_its_end(
+    tmp_path: Path, daemon: Watchdog, good: str
+) -> None:
+    fresh = tmp_path / "fresh.toml"
+    fresh.write_text(good.replace(QUICK, QUICK + HALT_NEVER))
+    fresh.chmod(0o600)
+    daemon.start(code=HUNG_UP.format(fresh, daemon.config))
+    await eventually(lambda: "reload by SIGHUP: configuration" in daemon.log() or daemon.exit_code, "it is read again")
+    assert (await daemon.status())["config"]["ok"]
+    assert await daemon.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("broken", "says"),
     [

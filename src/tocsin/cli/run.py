@@ -22,7 +22,11 @@ def command(
     import asyncio  # noqa: PLC0415 - only the daemon needs these
     import gc  # noqa: PLC0415
     import os  # noqa: PLC0415
+    import signal  # noqa: PLC0415
     from pathlib import Path  # noqa: PLC0415
+
+    # Nothing was read yet that could be read again; by itself a hangup would be the end.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     from tocsin.runtime.daemon import live  # noqa: PLC0415
     from tocsin.runtime.logs import set_up  # noqa: PLC0415

@@ -72,7 +72,17 @@ def read_config(path: Path, environ: Mapping[str, str]) -> Loaded:
 class Daemon:
     """One life of the watchdog. `run` returns after a clean end."""
 
-    def __init__(self, path: Path, loaded: Loaded, store: Store, past: Past, *, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        loaded: Loaded,
+        store: Store,
+        past: Past,
+        *,
+        environ: Mapping[str, str],
+        hung_up: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`hung_up` tells whether a hangup came since the configuration was read."""
         self.clock = EngineClock(SystemClock(), last_t_ns=past.t_ns, last_wall_ns=past.wall_ns)
         self.loaded = loaded
         self.store = store
@@ -116,6 +126,7 @@ class Daemon:
         self.control = ControlServer(runtime_dir, verbs.handlers, verbs.streams)
         self._reloading = asyncio.Lock()
         self._is_hung_up = False
+        self._hung_up_before = hung_up
         self._is_ready = False
         self._told: State | None = None
         self._noticed = 0
@@ -134,6 +145,8 @@ class Daemon:
             await self.beacons.apply(self.loaded.tree)
             self.host.apply(self.loaded.settings.host, self.loaded.tree)
             with self._signals():
+                if self._hung_up_before():
+                    self._on_hangup()
                 await self.supervisor.run()
         finally:
             await self._end()
@@ -433,6 +446,11 @@ class _Signals:
         loop = asyncio.get_running_loop()
         for number in self._handlers:
             loop.remove_signal_handler(number)
+        loop.add_signal_handler(signal.SIGHUP, _leave)
+
+
+def _leave() -> None:
+    """Who is about to end reads no configuration again, and must not be killed by a hangup either."""
 
 
 def _warn(loaded: Loaded) -> None:
@@ -447,7 +465,10 @@ async def live(path: Path, environ: Mapping[str, str] | None = None) -> None:
 
     Raises ConfigError, StoreError, SchemaTooNew or ControlError when it cannot start; each says what to do.
     """
-    asyncio.get_running_loop().set_exception_handler(LoopErrors())
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(LoopErrors())
+    hung_up = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     environ = os.environ if environ is None else environ
     loaded = read_config(path, environ)
     _warn(loaded)
@@ -456,4 +477,4 @@ async def live(path: Path, environ: Mapping[str, str] | None = None) -> None:
     state_dir = Path(loaded.tree.watchdog.state_dir)
     async with await Store.open(state_dir, clock=SystemClock(), limits=journal, origin=origin) as store:
         past = await recover(store)
-        await Daemon(path, loaded, store, past, environ=environ).run()
+        await Daemon(path, loaded, store, past, environ=environ, hung_up=hung_up.is_set).run()
