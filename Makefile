@@ -50,7 +50,7 @@ test: lint types imports wheel $(STAMPS)/anvil
 
 # Most of these wait for a clock, so three at once leave two cores busy; sixty simulated node-months take two hours alone.
 test-slow: $(STAMPS)/tocsin $(STAMPS)/anvil system
-	$(BIN)/pytest -q -m slow -n 3 --timeout=3600 -o faulthandler_timeout=3000 $(PYTEST_ARGS)
+	$(BIN)/pytest -q -m slow -n 3 --timeout=3600 -o faulthandler_timeout=0 $(PYTEST_ARGS)
 
 bench: $(STAMPS)/tocsin $(STAMPS)/anvil system
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json; done
