@@ -3,8 +3,9 @@
 import json
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ from tocsin.lab import arrivals
 from tocsin.lab.detection.watch import CHAIN, Member, settings_of
 from tocsin.lab.lognormal import fit
 from tocsin.lab.scenario import read
-from tocsin.model.event import ConfigRevised, Event, Ticked
-from tocsin.model.observation import Fault, FaultKind
+from tocsin.model.event import ConfigRevised, Event, Polled, Ticked
+from tocsin.model.observation import LATEST, Fault, FaultKind
 from tocsin.store import Group, Origin, Record, RecordingWriter, Snapshot
 from tocsin.testing.simstream import SimStream, StreamNode, StreamSpec
 
@@ -105,6 +106,91 @@ def test_a_node_that_stands_still_is_late_and_not_slow() -> None:
     assert fitted.median_s < 1.8
 
 
+HUGE = 2**62
+
+
+@cache
+def an_hour() -> list[Event]:
+    return list(journal(1))
+
+
+@cache
+def as_it_was() -> arrivals.ChainArrivals:
+    [chain] = arrivals.collect(an_hour()).values()
+    return chain
+
+
+def lying(events: Iterable[Event], node: str, lies: Mapping[int, Mapping[str, int]]) -> Iterator[Event]:
+    """The events with fields of the heads changed that a node shows, by the number of the event."""
+    for at, event in enumerate(events):
+        lie = lies.get(at)
+        if lie is None or not isinstance(event, Polled) or event.node != node:
+            yield event
+            continue
+        [part] = [part for part in event.parts if part.call == LATEST]
+        body = json.loads(part.result or b"")
+        body |= {name: hex(value) for name, value in lie.items()} | {"hash": f"0x{at:064x}"}
+        fresh = replace(part, result=json.dumps(body).encode())
+        yield replace(event, parts=tuple(fresh if part.call == LATEST else part for part in event.parts))
+
+
+def fits(chain: arrivals.ChainArrivals) -> dict[str, tuple[float, float]]:
+    found = {name: node.fitted() for name, node in chain.nodes.items()}
+    return {name: (one.median_s, one.sigma) for name, one in found.items() if one is not None}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"number": HUGE},
+        {"number": 0},
+        {"timestamp": HUGE},
+        {"timestamp": 1},
+        {"number": HUGE, "timestamp": HUGE},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("often", ["at once", "seldom", "at the end"])
+def test_heads_of_no_height_or_time_of_the_chain_are_left_out_and_counted(lie: dict[str, int], often: str) -> None:
+    events = an_hour()
+    places = [at for at, event in enumerate(events) if isinstance(event, Polled) and event.node == "near"]
+    chosen = {"at once": places[:1], "seldom": places[100::300], "at the end": places[-1:]}[often]
+    plain = as_it_was()
+    [told] = arrivals.collect(lying(events, "near", dict.fromkeys(chosen, lie))).values()
+    assert told.missed == pytest.approx(plain.missed, abs=0.01)
+    for name, (median, sigma) in fits(plain).items():
+        assert fits(told)[name] == (pytest.approx(median, rel=0.05), pytest.approx(sigma, rel=0.1)), name
+    if "number" in lie or lie["timestamp"] == HUGE:
+        assert told.nodes["near"].implausible == len(chosen)
+    assert told.nodes["mid"].implausible == 0
+
+
+def test_a_node_that_shows_another_height_in_every_poll_takes_no_memory() -> None:
+    dice = random.Random(1)  # noqa: S311 - a seeded simulation
+    events = an_hour()
+    lies = {at: {"number": dice.randrange(HUGE)} for at in range(len(events))}
+    collector = arrivals.Collector()
+    for event in lying(events, "near", lies):
+        collector.take(event)
+    [chain] = collector.chains.values()
+    near, mid = chain.nodes["near"], chain.nodes["mid"]
+    polls = sum(isinstance(event, Polled) and event.node == "near" for event in events)
+    assert (near.implausible, near.intervals) == (polls, [])
+    assert len(mid.intervals) > 250
+    assert chain.missed == pytest.approx(0.02, abs=0.02)
+    [kept] = collector._chains.values()
+    assert sum(len(line.headers) for line in kept.lines) < 500
+
+
+def test_a_node_that_syncs_from_the_beginning_is_left_out_until_it_has_caught_up() -> None:
+    events = an_hour()
+    heights = {at: {"number": at // 40} for at in range(len(events) // 2)}
+    [chain] = arrivals.collect(lying(events, "near", heights)).values()
+    assert chain.nodes["near"].implausible > 120
+    assert chain.nodes["near"].late == 0
+    assert fits(chain)["near"][0] == pytest.approx(1.3, rel=0.2)
+
+
 def drawn(mu: float, sigma: float, width: float, count: int, seed: int) -> list[tuple[float, float]]:
     dice = random.Random(seed)  # noqa: S311 - a seeded simulation
     found = []
@@ -143,9 +229,9 @@ def test_too_little_is_said_to_be_too_little_and_nonsense_is_refused() -> None:
         fit([(0.0, 1.0), (2.0, 1.0)])
 
 
-def recording(path: Path, hours: float) -> Path:
+def recording(path: Path, hours: float, events: Iterable[Event] | None = None) -> Path:
     with RecordingWriter(path, origin=Origin()) as out:
-        for number, event in enumerate(journal(hours), 1):
+        for number, event in enumerate(journal(hours) if events is None else events, 1):
             data, bodies = encode_event(event)
             out.append(
                 Group(
@@ -182,6 +268,18 @@ def test_the_command_prints_a_table_json_and_a_fragment_that_a_scenario_includes
     assert loaded.arrival(loaded.table.nodes[0]).sigma == near["sigma"]
     assert loaded.table.chain.missed == pytest.approx(document["chain"]["missed"], abs=1e-4)
     assert run(["calibrate", "arrivals", str(file), "--out", str(fragment)]) == 3
+
+
+def test_the_command_says_what_was_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = list(journal(0.5))
+    lies = {at: {"number": HUGE} for at in range(100, 140)}
+    file = recording(tmp_path / "r.tsj", 0, lying(events, "near", lies))
+    assert run(["calibrate", "arrivals", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "of near; their height or time is none that the chain had then" in out.splitlines()[-1]
+    assert run(["calibrate", "arrivals", str(file), "--json"]) == 0
+    nodes = json.loads(capsys.readouterr().out)["nodes"]
+    assert {node["node"]: bool(node["implausible"]) for node in nodes} == {"near": True, "mid": False, "far": False}
 
 
 def test_a_chain_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

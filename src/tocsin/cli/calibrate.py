@@ -71,7 +71,14 @@ def _document(file: Path, found: "ChainArrivals") -> dict[str, Any]:
     for name, node in sorted(found.nodes.items()):
         fitted = node.fitted()
         entry: dict[str, Any] = {"node": name, "blocks": len(node.intervals), "left_out": node.left_out}
-        entry |= {"late": node.late, "median_s": None, "median_95_s": None, "sigma": None, "sigma_error": None}
+        entry |= {
+            "late": node.late,
+            "implausible": node.implausible,
+            "median_s": None,
+            "median_95_s": None,
+            "sigma": None,
+            "sigma_error": None,
+        }
         if fitted is not None:
             entry |= {
                 "median_s": round(fitted.median_s, 3),
@@ -103,6 +110,10 @@ def _table(document: dict[str, Any]) -> str:
         low, high = node["median_95_s"]
         median = f"{node['median_s']:>6.2f} s {f'{low:.2f}-{high:.2f} s':>15} {node['sigma']:>6.2f}"
         lines.append(f"{node['node']:<20} {node['blocks']:>7} {median} {counts}")
+    strange = [f"{node['implausible']} of {node['node']}" for node in document["nodes"] if node["implausible"]]
+    if strange:
+        why = "their height or time is none that the chain had then"
+        lines += ["", f"heads left out altogether: {', '.join(strange)}; {why}"]
     return "\n".join(lines) + "\n"
 
 
