@@ -209,6 +209,28 @@ def test_without_a_majority_every_side_is_told_and_nothing_is_agreed() -> None:
     assert said(made) == {("beacon.mismatch", "b0"), ("beacon.mismatch", "b1")}
 
 
+def test_who_is_the_first_to_call_an_epoch_final_is_not_accused_while_the_others_have_yet_to_speak() -> None:
+    """A liar has called it final, too, with another root: for some seconds it is one against one of three."""
+    made = pool()
+    made.chain.fork("bad", depth=150)
+    made.beacons["b0"].final_branch = "bad"
+    made.beacons["b2"].view.delay_ns = 9 * NS
+    accused: set[tuple[str, str]] = set()
+    for _ in range(2 * 32 * 6 + 1):  # two epochs
+        made.round()
+        accused |= said(made)
+    assert accused == {("beacon.mismatch", "b0")}
+
+
+def test_a_contradiction_that_nobody_decides_is_told_though_one_might() -> None:
+    made = pool(with_beacons(("a", "b", "c"), ("a", "b", "c")))
+    made.chain.fork("bad", depth=150)
+    made.beacons["b0"].final_branch = "bad"
+    made.beacons["b2"].broken = {"/eth/v1/beacon/states/head/finality_checkpoints": (500, b"")}
+    made.rounds(2 * 32 * 6)
+    assert said(made) == {("beacon.mismatch", "b0"), ("beacon.mismatch", "b1")}
+
+
 def test_an_execution_client_with_another_finalized_block_is_critical() -> None:
     made = pool(with_beacons(("a", "b", "c"), ("a",), execution=("n0",)))
     made.chain.fork("bad", depth=150)

@@ -6,7 +6,7 @@ An execution client on another branch than the node that drives it is on nobody'
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tocsin.detect.base import ChainDetector, blocks
 from tocsin.detect.beacon_base import beacon_evidence
@@ -26,7 +26,8 @@ class BeaconMismatchParams:
     apart: Over | None = Over(over=3, polls=2)
     """Blocks between the heads of the two, either way."""
     lasting_slots: int = 2
-    """A branch of its own is told when it lasts longer than this."""
+    """A branch of its own is told when it lasts longer than this, and so is an epoch with two roots while others may
+    still decide between them: nodes finalize it seconds apart, and are asked for it once a slot."""
     final: Over | None = Over(over=65, polls=2)
     """Blocks between what the two call finalized: two epochs of 32."""
     future: Over | None = Over(over=2, polls=2)
@@ -88,7 +89,8 @@ def _readings(
 ) -> Iterator[_Reading]:
     """Yield what a node disagrees in, the worst first."""
     if beacon.clash:
-        yield _conflict(beacon.clash, params)
+        lasting_ns = params.lasting_slots * view.settings.block_time_ns if beacon.contested else 0
+        yield _conflict(beacon.clash, params, lasting_ns)
     if beacon.pairing is not None and execution is not None:
         yield from _of_pair(view, beacon, beacon.pairing, execution, params)
     ahead = _ahead_of_clock(view, beacon)
@@ -117,8 +119,10 @@ def _of_pair(
         yield _Reading(value=apart, unit="blocks", warning=params.final, critical=None, said=said)
 
 
-def _conflict(said: str, params: BeaconMismatchParams) -> _Reading:
-    return _Reading(value=1, unit="conflicts", warning=None, critical=params.conflict, said=said)
+def _conflict(said: str, params: BeaconMismatchParams, lasting_ns: int = 0) -> _Reading:
+    limit = params.conflict
+    critical = None if limit is None else replace(limit, for_ns=max(limit.for_ns, lasting_ns))
+    return _Reading(value=1, unit="conflicts", warning=None, critical=critical, said=said)
 
 
 def _is_told(view: ChainView, beacon: BeaconView, execution: NodeView, behind: int) -> bool:

@@ -151,7 +151,11 @@ def views(state: ChainState, settings: Settings, chain: ChainSettings) -> tuple[
     told = [_identified(one, chain, right) for one in found]
     finals = {one.settings.node.name: one.seen.finals for one in told if one.sound}
     clashes = _clashes(groups, finals)
-    return tuple(evolve(one, clash=clashes.get(one.settings.node.name, "")) for one in told)
+    return tuple(evolve(one, **_clash_of(clashes.get(one.settings.node.name))) for one in told)
+
+
+def _clash_of(clash: tuple[str, bool] | None) -> dict[str, object]:
+    return {} if clash is None else {"clash": clash[0], "contested": clash[1]}
 
 
 def checkpoint(found: tuple[BeaconView, ...], chain: ChainSettings) -> BlockRef | None:
@@ -255,18 +259,38 @@ def _finals_apart(finalized: BlockRef | None, finals: tuple[Checkpoint, ...]) ->
     return blocks[-1].number - finalized.number, forked
 
 
-def _clashes(groups: tuple[tuple[str, ...], ...], finals: Mapping[str, tuple[Checkpoint, ...]]) -> dict[str, str]:
-    """Return, by node, how its finalized root of an epoch contradicts the others. Without a majority all contradict."""
-    clashes: dict[str, str] = {}
+def _clashes(
+    groups: tuple[tuple[str, ...], ...], finals: Mapping[str, tuple[Checkpoint, ...]]
+) -> dict[str, tuple[str, bool]]:
+    """Return, by node, how its finalized root of an epoch contradicts the others, and whether that may be decided yet.
+
+    Without a majority all contradict.
+    """
+    clashes: dict[str, tuple[str, bool]] = {}
     for epoch in sorted({one.epoch for each in finals.values() for one in each}):
         roots = {name: one.root for name, each in finals.items() for one in each if one.epoch == epoch}
         if len(set(roots.values())) > 1:
             right = _majority(groups, roots)
+            contested = right is None and _is_open(groups, roots, finals, epoch)
             for name, root in roots.items():
                 if root != right:
                     others = ", ".join(sorted(other for other in roots if roots[other] != root))
-                    clashes[name] = f"epoch {epoch} is final with root {root[:10]} there, with another root at {others}"
+                    said = f"epoch {epoch} is final with root {root[:10]} there, with another root at {others}"
+                    clashes[name] = said, contested
     return clashes
+
+
+def _is_open(
+    groups: tuple[tuple[str, ...], ...],
+    roots: Mapping[str, str],
+    finals: Mapping[str, tuple[Checkpoint, ...]],
+    epoch: int,
+) -> bool:
+    """Tell whether nodes that are not as far as this epoch can still give one of its roots a majority."""
+    late = [name for name, each in finals.items() if name not in roots and not (each and each[-1].epoch > epoch)]
+    return any(
+        _majority(groups, {**roots, **dict.fromkeys(late, root)}) is not None for root in sorted(set(roots.values()))
+    )
 
 
 def _majority(groups: tuple[tuple[str, ...], ...], said: Mapping[str, T]) -> T | None:

@@ -122,6 +122,8 @@ class BeaconView:
     """What is of another chain, empty if nothing is."""
     clash: str = ""
     """How its finalized checkpoint contradicts those of other beacon nodes, empty if it does not."""
+    contested: bool = False
+    """Whether groups that have not called that epoch final yet may still decide between the two sides."""
     pairing: Pairing | None = None
     """None without an execution client that is known and answers."""
 
