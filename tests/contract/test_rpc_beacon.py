@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -109,6 +110,54 @@ async def test_what_is_missing_beside_the_head_is_missing_and_no_fault() -> None
         answer = await session.ask(ALL)
     assert answer.fault is None
     assert all(part.error is not None for part in answer.parts if part.call not in (beacon.HEAD, *_payloads(answer)))
+
+
+ABSURD = [0, "-1", 10**18, str(2**63), "abc", "", -1, 2**63, 1.5, True, [12]]
+
+
+def spec(**said: object) -> bytes:
+    return json.dumps({"data": said}).encode()
+
+
+@pytest.mark.parametrize(
+    ("call", "body"),
+    [
+        *((beacon.SPEC, spec(SECONDS_PER_SLOT=value)) for value in ABSURD[:5]),
+        *((beacon.SPEC, spec(SECONDS_PER_SLOT="12", SLOT_DURATION_MS=value)) for value in ABSURD[1:5]),
+        (beacon.SPEC, spec(SECONDS_PER_SLOT="0", SLOT_DURATION_MS="0")),
+        *((beacon.GENESIS, spec(genesis_time=value)) for value in ABSURD[:5]),
+        *((beacon.FINALITY, spec(finalized={"epoch": value})) for value in ABSURD[1:5]),
+        *((beacon.DEPOSIT, spec(chain_id=value)) for value in ("-1", "x")),
+        (beacon.HEAD, spec(root="0x" + "11" * 32, header={"message": {"slot": str(10**18)}})),
+    ],
+)
+async def test_a_number_that_no_chain_has_is_a_fault_that_names_it(call: str, body: bytes) -> None:
+    node = made()
+    node.broken = {wire.PATHS[call]: (200, body)}
+    async with asking(node) as session:
+        answer = await session.ask(ALL)
+    assert answer.fault is not None
+    assert (answer.fault.kind, answer.parts) == (FaultKind.MALFORMED, ())
+    name = re.findall(r'"([A-Za-z_]+)": [^{]', body.decode())[-1]
+    assert name in answer.fault.detail
+
+
+async def test_slots_of_less_than_a_second_are_none_of_them() -> None:
+    node = made()
+    node.broken = {wire.PATHS[beacon.SPEC]: (200, spec(SECONDS_PER_SLOT="0", SLOT_DURATION_MS="250"))}
+    async with asking(node) as session:
+        answer = await session.ask(ALL)
+    assert wire.slot_ns(wire.values(by_call(answer.parts)[beacon.SPEC])) == 250 * MS
+
+
+@pytest.mark.parametrize("said", ABSURD[1:])
+async def test_an_impossible_number_beside_those_that_decide_is_missing_and_no_fault(said: object) -> None:
+    node = made()
+    node.broken = {wire.PATHS[beacon.PEERS]: (200, spec(connected=said))}
+    async with asking(node) as session:
+        answer = await session.ask(ALL)
+    assert answer.fault is None
+    assert wire.number(wire.values(by_call(answer.parts)[beacon.PEERS]), "data.connected") is None
 
 
 def _payloads(answer: Any) -> list[str]:

@@ -4,6 +4,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tocsin.clock import MS, NS
 from tocsin.engine.beacons import fold
 from tocsin.engine.codec import decode_event, encode_event
 from tocsin.model import beacon
@@ -112,6 +113,9 @@ def test_a_record_stays_bounded_and_in_order_whatever_comes(events: list[BeaconP
             continue
         assert record.polls == before.polls + 1
         assert (record.missed == 0) == (record.fault is None)
+        assert record.slot_ns is None or MS <= record.slot_ns <= 3_600 * NS
+        assert record.genesis_time_s is None or 0 < record.genesis_time_s <= 2**33
+        assert record.head is None or 0 <= record.head.slot <= 2**40
         assert record.answers - before.answers == (record.missed == 0)
         if record.missed:
             assert (record.head, record.finals) == (before.head, before.finals)

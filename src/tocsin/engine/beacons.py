@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from tocsin.chain.groups import group_nodes
 from tocsin.chain.tree import HeaderTree, Point, parent, relation
-from tocsin.clock import MS, NS
+from tocsin.clock import NS
 from tocsin.engine.fold import FAILURE_CAP
 from tocsin.engine.labels import node_labels
 from tocsin.engine.state import ChainState
@@ -122,14 +122,13 @@ def _sync(found: wire.Values, head: wire.Values) -> dict[str, object]:
 def _identity(parts: Mapping[str, Part]) -> dict[str, object]:
     """Return what a node is, as far as this poll asked for it."""
     genesis, spec = wire.values(parts.get(beacon.GENESIS)), wire.values(parts.get(beacon.SPEC))
-    slot_ms, slot_s = wire.number(spec, "data.SLOT_DURATION_MS"), wire.number(spec, "data.SECONDS_PER_SLOT")
     changes: dict[str, object] = {
         "peers": wire.number(wire.values(parts.get(beacon.PEERS)), "data.connected"),
         "version": wire.text(wire.values(parts.get(beacon.VERSION)), "data.version") or None,
         "chain_id": wire.number(wire.values(parts.get(beacon.DEPOSIT)), "data.chain_id"),
         "genesis_root": wire.root(genesis, "data.genesis_validators_root"),
         "genesis_time_s": wire.number(genesis, "data.genesis_time"),
-        "slot_ns": slot_ms * MS if slot_ms else slot_s * NS if slot_s else None,
+        "slot_ns": wire.slot_ns(spec),
     }
     return {name: value for name, value in changes.items() if value is not None}
 

@@ -2,8 +2,9 @@
 
 A poll asks where the head is and whether the node is in sync, once per slot also for finality and peers, and after a
 failure what the node is. Where a head or a finalized checkpoint is new, its execution payload is asked for: once per
-root, from memory after that. One absolute deadline covers all of it. A node without an answer for its head is at fault;
-of the rest, what did not come is missing, no more.
+root, from memory after that. One absolute deadline covers all of it. A node without an answer for its head is at fault,
+and one that names a slot, an epoch, a genesis or a length of slots that no chain has; of the rest, what did not come is
+missing, no more.
 """
 
 import asyncio
@@ -176,6 +177,11 @@ class BeaconSession:
         head = outcomes.get(beacon.HEAD)
         if not isinstance(head, Part):
             return limited or head or Fault(kind=FaultKind.MALFORMED, detail="the head was not asked for")
+        absurd = next(
+            (said for each in outcomes.values() if isinstance(each, Part) and (said := wire.absurd(each))), None
+        )
+        if absurd is not None:
+            return Fault(kind=FaultKind.MALFORMED, detail=absurd)
         if limited is None:
             self._pacing.answered()
         answers = {call: outcomes[call] for call in calls if call in outcomes}

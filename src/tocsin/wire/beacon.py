@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from tocsin.clock import MS, NS
 from tocsin.model import beacon
 from tocsin.model.block import BlockRef
 from tocsin.model.observation import Fault, FaultKind, Part, RpcError, RpcErrorKind
@@ -63,6 +64,29 @@ _PAYLOAD_KEPT: Final = (
 _LONGEST_TEXT: Final = 200
 
 _ABSENT_STATUSES = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
+
+_SLOTS = (0, 1 << 40)
+"""Of the clock: at 12 s a slot, some 400,000 years."""
+_LIMITS: Final[Mapping[str, tuple[int, int]]] = {
+    "data.header.message.slot": _SLOTS,
+    "data.head_slot": _SLOTS,
+    "data.sync_distance": _SLOTS,
+    "data.finalized.epoch": _SLOTS,
+    "data.connected": (0, 1_000_000),
+    "data.genesis_time": (1, 1 << 33),  # the year 2242
+    "data.SECONDS_PER_SLOT": (0, 3_600),  # rounded down, see `slot_ns`
+    "data.SLOT_DURATION_MS": (0, 3_600_000),
+}
+"""The least and the most that a number can be on any chain; every other one is below 2^63."""
+_ANY: Final = (0, (1 << 63) - 1)
+_DECIDING: Final[Mapping[str, tuple[str, ...]]] = {
+    beacon.HEAD: ("data.header.message.slot",),
+    beacon.FINALITY: ("data.finalized.epoch",),
+    beacon.GENESIS: ("data.genesis_time",),
+    beacon.SPEC: ("data.SECONDS_PER_SLOT", "data.SLOT_DURATION_MS"),
+    beacon.DEPOSIT: ("data.chain_id",),
+}
+"""Numbers that are worth nothing as a guess: a node that says an impossible one has not answered."""
 
 _ROOT = re.compile(r"0x[0-9a-f]{64}")
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -134,11 +158,35 @@ def values(part: Part | None) -> Values:
 
 
 def number(found: Values, path: str) -> int | None:
-    """Return a quantity: the interface writes decimal strings, some nodes numbers."""
+    """Return a quantity that is possible: the interface writes decimal strings, some nodes numbers."""
     value = found.get(path)
-    if type(value) is int:
-        return value if value >= 0 else None
-    return int(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else None
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = int(value)
+    least, most = _LIMITS.get(path, _ANY)
+    return value if type(value) is int and least <= value <= most else None
+
+
+def slot_ns(found: Values) -> int | None:
+    """Return how long a slot takes, by the configuration of a node; None where it does not say, or takes no time."""
+    slot_ms, slot_s = number(found, "data.SLOT_DURATION_MS"), number(found, "data.SECONDS_PER_SLOT")
+    return slot_ms * MS if slot_ms else slot_s * NS if slot_s else None
+
+
+def absurd(part: Part) -> str | None:
+    """Say which number of an answer is none that any chain can have, None where all are possible or missing."""
+    found = values(part)
+    for path in _DECIDING.get(part.call, ()):
+        value = found.get(path)
+        if value is not None and number(found, path) is None:
+            least, most = _LIMITS.get(path, _ANY)
+            return quirks.clean(f"{_name(path)} is {str(value)[:40]}, no number from {least} to {most}")
+    if part.call == beacon.SPEC and any(path in found for path in _DECIDING[beacon.SPEC]) and slot_ns(found) is None:
+        return "a slot takes no time by its SECONDS_PER_SLOT and SLOT_DURATION_MS"
+    return None
+
+
+def _name(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def flag(found: Values, path: str) -> bool | None:
