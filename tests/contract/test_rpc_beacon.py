@@ -18,6 +18,7 @@ from tocsin.model.observation import FaultKind, Part
 from tocsin.rpc.beacon import EVERY, ONCE, PER_SLOT, BeaconProber, BeaconSession
 from tocsin.rpc.channel import HttpChannel, Progress, Reply
 from tocsin.rpc.lag import LoopLag
+from tocsin.rpc.pacing import Budget, Need
 from tocsin.rpc.prober import PollPlan
 from tocsin.rpc.resolver import Resolver
 from tocsin.secret import Secret, SecretUrl
@@ -33,9 +34,9 @@ def made(**changes: Any) -> SimBeacon:
 
 
 @asynccontextmanager
-async def session_to(url: str, **changes: Any) -> AsyncIterator[BeaconSession]:
+async def session_to(url: str, shared: tuple[Budget, ...] = (), **changes: Any) -> AsyncIterator[BeaconSession]:
     resolver = Resolver(SystemClock())
-    session = BeaconSession(endpoint(url, **changes), clock=engine_clock(), resolver=resolver)
+    session = BeaconSession(endpoint(url, **changes), clock=engine_clock(), resolver=resolver, shared=shared)
     try:
         yield session
     finally:
@@ -238,6 +239,44 @@ async def test_a_rate_limit_is_obeyed() -> None:
     assert second.fault is not None
     assert (first.fault.kind, second.fault.kind) == (FaultKind.RATE_LIMITED, FaultKind.RATE_LIMITED)
     assert len(node.asked) == 2
+
+
+async def test_every_request_is_on_the_bill_and_taken_from_the_purse_that_others_share() -> None:
+    node, purse = made(), Budget(24_000)
+    async with serve_beacons(node) as listeners, session_to(listeners[node.name].url, shared=(purse,)) as session:
+        await session.ask(ALL)
+        await session.ask(EVERY)
+        assert session.bill().calls == session.bill().units == len(node.asked)
+        assert session.is_bounded
+        spent = len(node.asked)
+        while purse.take(1, session._clock.t_ns()) == 0:
+            spent += 1
+        assert spent == 1_000, "an hour's worth, of which each request took one"
+        last = await session.ask(EVERY)
+    assert last.fault is not None
+    assert last.fault.kind is FaultKind.BUDGET
+
+
+async def test_a_scarce_budget_stretches_the_polls_of_a_beacon_node() -> None:
+    node, clock, resolver = made(), engine_clock(), Resolver(SystemClock())
+    heard: list[BeaconPolled] = []
+    async with serve_beacons(node) as listeners:
+        where = endpoint(listeners[node.name].url, budget_per_day=24 * 64)
+        session = BeaconSession(where, clock=clock, resolver=resolver)
+        plan = PollPlan(chain="sim", node="b", poll_ns=20 * MS, slot_ns=10**15, sparse_ns=10**15)
+        prober = BeaconProber(plan, session, clock=clock, lag=LoopLag(clock))
+        task = asyncio.create_task(prober.run(heard.append))  # type: ignore[arg-type]
+        while session._pacing.affords(len(EVERY), len(EVERY), Need.ROUTINE, clock.t_ns()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        polls = len(heard)
+        await asyncio.sleep(0.5)
+        task.cancel()
+        await session.close()
+        await resolver.close()
+    assert polls >= 5
+    assert len(heard) <= polls + 1, "what is left is for a closer look and the floor"
+    assert {poll.fault for poll in heard} == {None}
+    assert all(poll.budget is not None for poll in heard)
 
 
 async def test_answers_with_a_million_values_are_not_parsed() -> None:

@@ -13,7 +13,7 @@ from tocsin.engine.status import status
 from tocsin.engine.step import step
 from tocsin.model.effect import StateChanged
 from tocsin.model.event import BeaconPolled, Booted, ConfigRevised
-from tocsin.model.observation import Fault, FaultKind
+from tocsin.model.observation import BudgetUse, Fault, FaultKind
 from tocsin.model.trust import Standing, Trust
 from tocsin.testing import ChainSpec, beacon_root
 
@@ -86,11 +86,28 @@ def test_a_silent_beacon_node_is_told_and_recovers(kind: FaultKind) -> None:
     assert [state for _, _, state in made.said()] == ["firing", "firing", "resolved", "resolved"]
 
 
-def test_a_refused_poll_is_no_failure() -> None:
+@pytest.mark.parametrize("kind", [FaultKind.RATE_LIMITED, FaultKind.BUDGET])
+def test_a_refused_poll_is_no_failure_and_is_told(kind: FaultKind) -> None:
     made = pool()
-    made.faults = {"b0": Fault(kind=FaultKind.RATE_LIMITED, detail="x", retry_after_ns=NS)}
+    made.faults = {"b0": Fault(kind=kind, detail="x", retry_after_ns=NS)}
     made.rounds(30)
-    assert made.said() == []
+    assert made.said() == [("node.rate_limited", "b0", "firing")]
+    made.faults = {}
+    made.rounds(3)
+    assert made.said()[1:] == [("node.rate_limited", "b0", "resolved")]
+
+
+def test_a_budget_of_a_beacon_node_that_is_short_is_told_of_and_hides_no_refusal() -> None:
+    made = pool()
+    made.budgets = {"b1": BudgetUse(per_day=1_000, wanted=2_000)}
+    made.rounds(480)
+    assert made.said() == [("node.budget_short", "b1", "firing")]
+    made.faults = {"b1": Fault(kind=FaultKind.BUDGET, detail="x", retry_after_ns=NS)}
+    made.rounds(30)
+    assert len(made.said()) == 1
+    made.faults = {"b1": Fault(kind=FaultKind.RATE_LIMITED, detail="x", retry_after_ns=NS)}
+    made.rounds(3)
+    assert made.said()[1:] == [("node.rate_limited", "b1", "firing")]
 
 
 @pytest.mark.parametrize(("flag", "detector"), [("syncing", "beacon.syncing"), ("optimistic", "beacon.syncing")])

@@ -8,7 +8,7 @@ from tests.support.pool import Pool, settings_for
 from tocsin.model import beacon
 from tocsin.model.beacon import payload_of
 from tocsin.model.event import BeaconPolled
-from tocsin.model.observation import Fault, Part
+from tocsin.model.observation import BudgetUse, Fault, Part
 from tocsin.model.settings import BeaconSettings, NodeSettings, Settings
 from tocsin.rpc.beacon import EVERY, ONCE, PER_SLOT
 from tocsin.testing import SimBeacon
@@ -64,6 +64,7 @@ class BeaconPool(Pool):
     """Polls the beacon nodes with the nodes; `faults` by name are what a poll of one ends in instead."""
 
     faults: dict[str, Fault] = field(default_factory=dict)
+    budgets: dict[str, BudgetUse] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -81,4 +82,5 @@ class BeaconPool(Pool):
         blank = BeaconPolled(
             t_ns=self.now, started_ns=self.now - 10**6, chain="sim", node=name, poll=max(1, self.polls + 1)
         )
+        blank = replace(blank, budget=self.budgets.get(name))
         return replace(blank, fault=outcome) if isinstance(outcome, Fault) else replace(blank, parts=outcome)

@@ -127,10 +127,14 @@ def test_a_task_that_is_late_makes_everything_unknown(tmp_path: Path) -> None:
     assert (said["level"], said["late"]) == ("unknown", ["tick"])
 
 
+BEACON = '[[chain.beacon]]\nname = "lighthouse"\nurl = "http://10.9.9.9:5052"\nprovider = "layer"\n'
+
+
 def test_the_bill_sums_what_each_provider_s_nodes_cost(tmp_path: Path) -> None:
-    text = MINIMAL + 'provider = "cheap"\n[[provider]]\nname = "cheap"\nbudget = "1M/day"\n'
+    text = MINIMAL + 'provider = "cheap"\n' + BEACON + '[[provider]]\nname = "cheap"\nbudget = "1M/day"\n'
     taken = loaded(tmp_path, text)
-    names = [node.name for node in taken.tree.chains[0].nodes]
+    names = [one.name for one in taken.tree.chains[0].everyone]
+    assert "lighthouse" in names
     chain = taken.tree.chains[0].name
     cost = Bill(calls=1, units=2, forecast_calls=30, forecast_units=40)
     written = report.document(
@@ -145,6 +149,7 @@ def test_the_bill_sums_what_each_provider_s_nodes_cost(tmp_path: Path) -> None:
         bills=[*((chain, name, cost) for name in names), (chain, "gone", cost)],
     )
     bill = {row["provider"]: row for row in written["bill"]}
+    assert [one["node"] for one in bill["layer"]["nodes"]] == ["lighthouse"]
     assert bill["cheap"]["budget"] == 1_000_000
     assert sum(row["calls"] for row in bill.values()) == len(names)
     assert all(row["forecast_units"] == 40 * len(row["nodes"]) for row in bill.values())

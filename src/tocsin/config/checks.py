@@ -80,7 +80,7 @@ def _unique(document: Document, problems: Problems, tables: list[tuple[Path, Tab
 
 def check_providers(tree: Tree, document: Document, problems: Problems) -> None:
     """Report budgets of providers that no node has: what they should bound is spent without a bound."""
-    known = {node.provider for chain in tree.chains for node in chain.nodes}
+    known = {one.provider for chain in tree.chains for one in chain.everyone}
     for index, provider in enumerate(tree.providers):
         if provider.name not in known:
             where: Path = ("provider", index, "name")

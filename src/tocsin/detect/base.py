@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tocsin.model.alert import Finding, Over
+from tocsin.model.beacon import BeaconView
 from tocsin.model.block import Header
+from tocsin.model.settings import NodeSettings
 from tocsin.model.trust import Trust
 from tocsin.model.view import ChainView, Lead, NodeView, SelfView
 
@@ -83,6 +85,14 @@ def is_moving(view: ChainView, lead: Lead | None) -> bool:
     if lead is None or lead.rose_ns is None:
         return False
     return view.now_ns - lead.rose_ns <= _MOVING_SLOTS * view.settings.pace_ns
+
+
+def everyone(view: ChainView) -> Iterator[tuple[NodeView | BeaconView, NodeSettings]]:
+    """Yield all that is asked of a chain, nodes and then beacon nodes, each with what is configured of it."""
+    for node in view.nodes:
+        yield node, node.settings
+    for beacon in view.beacons:
+        yield beacon, beacon.settings.node
 
 
 def block_evidence(header: Header) -> dict[str, object]:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tocsin.clock import NS
-from tocsin.detect.base import ChainDetector
+from tocsin.detect.base import ChainDetector, everyone
 from tocsin.model.alert import Finding, Limits, Over, Under
 from tocsin.model.observation import BudgetUse
-from tocsin.model.view import ChainView, NodeView
+from tocsin.model.settings import NodeSettings
+from tocsin.model.view import ChainView
 
 ID = "node.budget_short"
 _HOURS = 24
@@ -34,14 +35,14 @@ def node_budget_short(view: ChainView, params: BudgetShortParams) -> Iterator[Fi
     A budget that nodes of a provider share is told of at the first of them.
     """
     told: set[str] = set()
-    for node in view.nodes:
+    for node, settings in everyone(view):
         use = node.seen.budget
         if use is None or use.wanted is None:
             continue
         if use.shared:
-            if node.settings.provider in told:
+            if settings.provider in told:
                 continue
-            told.add(node.settings.provider)
+            told.add(settings.provider)
         share = 100 * use.wanted // max(1, use.per_day)
         if share >= params.clear.under:
             yield Finding(
@@ -51,14 +52,14 @@ def node_budget_short(view: ChainView, params: BudgetShortParams) -> Iterator[Fi
                 unit="%",
                 limits=Limits(warning=params.warning, clear=params.clear),
                 sample=node.seen.polls,
-                summary=_summary(node, use),
+                summary=_summary(settings, use),
                 grade=view.head.grade,
                 evidence={"per_day": use.per_day, "wanted": use.wanted, "shared": use.shared},
             )
 
 
-def _summary(node: NodeView, use: BudgetUse) -> str:
-    whose, what = (f"provider {node.settings.provider}", "units") if use.shared else (node.settings.name, "calls")
+def _summary(node: NodeSettings, use: BudgetUse) -> str:
+    whose, what = (f"provider {node.provider}", "units") if use.shared else (node.name, "calls")
     words = f"a day of polls of {whose} takes {use.wanted} {what} of the {use.per_day} of its budget"
     if use.wanted is None or use.wanted <= use.per_day:
         return words

@@ -6,7 +6,7 @@ Kept apart from `node.unreachable`: the node is well, we ask too much. It is no 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tocsin.detect.base import ChainDetector
+from tocsin.detect.base import ChainDetector, everyone
 from tocsin.model.alert import Finding, Limits, Over, Under
 from tocsin.model.observation import FaultKind
 from tocsin.model.view import ChainView
@@ -24,9 +24,9 @@ class RateLimitedParams:
 
 
 def node_rate_limited(view: ChainView, params: RateLimitedParams) -> Iterator[Finding]:
-    """Yield one finding per node that refuses; `value` in polls refused in a row."""
+    """Yield one finding per node or beacon node that refuses; `value` in polls refused in a row."""
     limits = Limits(warning=params.warning, clear=params.clear)
-    for node in view.nodes:
+    for node, settings in everyone(view):
         fault = node.seen.fault
         if fault is not None and fault.kind in _LIMITING:
             yield Finding(
@@ -36,7 +36,7 @@ def node_rate_limited(view: ChainView, params: RateLimitedParams) -> Iterator[Fi
                 unit="polls",
                 limits=limits,
                 sample=node.seen.polls,
-                summary=f"{node.settings.name} refuses to be asked ({fault.kind}: {fault.detail})",
+                summary=f"{settings.name} refuses to be asked ({fault.kind}: {fault.detail})",
                 grade=view.head.grade,
                 evidence={"status": fault.status, "retry_after_ns": fault.retry_after_ns},
                 unmuted=fault.kind is FaultKind.RATE_LIMITED,  # its own word; `node.budget_short` is a forecast of ours

@@ -15,6 +15,7 @@ _STATES: Mapping[str, NodeState] = {
     "beacon.unreachable": NodeState.UNREACHABLE,
     "beacon.syncing": NodeState.SYNCING,
     "beacon.lag": NodeState.LAGGING,
+    "node.rate_limited": NodeState.RATE_LIMITED,
 }
 """Which state a firing detector puts a beacon node in, the worst first; every other one makes it DEGRADED.
 

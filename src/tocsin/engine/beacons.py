@@ -13,7 +13,7 @@ from typing import TypeVar
 from tocsin.chain.groups import group_nodes
 from tocsin.chain.tree import HeaderTree, Point, parent, relation
 from tocsin.clock import NS
-from tocsin.engine.fold import FAILURE_CAP
+from tocsin.engine.fold import FAILURE_CAP, known_use
 from tocsin.engine.labels import node_labels
 from tocsin.engine.state import ChainState
 from tocsin.ids import digest
@@ -45,6 +45,8 @@ def take(records: Mapping[str, BeaconRecord], event: BeaconPolled) -> Mapping[st
 
 def fold(record: BeaconRecord, event: BeaconPolled) -> BeaconRecord:
     """Return the record after one poll. A failure while our own loop stood still says nothing."""
+    if event.budget is not None or record.budget is not None:
+        record = evolve(record, budget=known_use(record.budget, event.budget))
     if event.fault is not None:
         return record if event.stalled else _failed(record, event.fault)
     parts = {part.call: part for part in event.parts}
@@ -64,6 +66,7 @@ def fold(record: BeaconRecord, event: BeaconPolled) -> BeaconRecord:
         answers=record.answers + 1,
         failures=max(0, record.failures - 1),
         missed=0,
+        refusals=0,
         fault=None,
         last_answer_ns=event.t_ns,
         latency_ns=event.t_ns - event.started_ns,
@@ -83,6 +86,7 @@ def _failed(record: BeaconRecord, fault: Fault) -> BeaconRecord:
         polls=record.polls + 1,
         failures=record.failures if refused else min(FAILURE_CAP, record.failures + 1),
         missed=record.missed + 1,
+        refusals=record.refusals + 1 if refused else 0,
         fault=fault,
     )
 

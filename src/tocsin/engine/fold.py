@@ -69,7 +69,7 @@ def _digest_of(result: bytes) -> str:
 def fold(record: NodeRecord, event: Polled, chain: ChainSettings) -> NodeRecord:
     """Return the record after one poll. A failure while our own loop stood still says nothing."""
     if event.budget is not None or record.budget is not None:
-        record = evolve(record, budget=_known(record.budget, event.budget))
+        record = evolve(record, budget=known_use(record.budget, event.budget))
     if event.fault is not None:
         return record if event.stalled else failed(record, event.fault, event.t_ns)
     parts = {part.call: part for part in event.parts}
@@ -94,7 +94,7 @@ def fold(record: NodeRecord, event: Polled, chain: ChainSettings) -> NodeRecord:
     return evolve(record, **changes)
 
 
-def _known(before: BudgetUse | None, now: BudgetUse | None) -> BudgetUse | None:
+def known_use(before: BudgetUse | None, now: BudgetUse | None) -> BudgetUse | None:
     """Return how a budget is used; after a start, for as long as that is not known, how it was before."""
     if now is None or now.wanted is not None or before is None:
         return now

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tocsin.model.alert import Labels
 from tocsin.model.block import BlockRef
-from tocsin.model.observation import Fault
+from tocsin.model.observation import BudgetUse, Fault
 from tocsin.model.settings import BeaconSettings
 
 HEAD = "beacon:head"
@@ -61,7 +61,9 @@ class BeaconRecord:
     answers: int = 0
     failures: int = 0
     missed: int = 0
+    refusals: int = 0
     fault: Fault | None = None
+    budget: BudgetUse | None = None
     last_answer_ns: int | None = None
     latency_ns: int | None = None
     head: BeaconHead | None = None

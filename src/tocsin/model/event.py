@@ -115,6 +115,7 @@ class BeaconPolled:
     parts: tuple[Part, ...] = ()
     fault: Fault | None = None
     stalled: bool = False
+    budget: BudgetUse | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,21 +8,22 @@ missing, no more.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from tocsin.clock import MS, NS, EngineClock
 from tocsin.engine.cadence import evenly
 from tocsin.model import beacon
 from tocsin.model.event import BeaconPolled, Event
-from tocsin.model.observation import Fault, FaultKind, Part
+from tocsin.model.observation import BudgetUse, Fault, FaultKind, Part
+from tocsin.rpc.bill import Bill, Meter
 from tocsin.rpc.channel import HttpChannel, Progress, Reply
 from tocsin.rpc.defects import Defects
 from tocsin.rpc.discretion import Discretion
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.faults import fault_of
 from tocsin.rpc.lag import LoopLag
-from tocsin.rpc.pacing import Pacing, retry_after_ns
+from tocsin.rpc.pacing import Budget, Need, Pacing, retry_after_ns
 from tocsin.rpc.prober import PollPlan
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.session import Answer
@@ -69,16 +70,23 @@ class BeaconSession:
         resolver: Resolver,
         seed: int | str = 0,
         channel: Getter | None = None,
+        shared: Sequence[Budget] = (),
     ) -> None:
-        """`channel` is another way to the node than the one its URL says."""
+        """`channel` is another way to the node than the one its URL says; `shared` are budgets as of `Session`.
+
+        A request costs one unit of them, whatever it asks.
+        """
         self.endpoint = endpoint
         self._clock = clock
         self._channel: Getter = channel or HttpChannel(endpoint, resolver)
         secrets = (endpoint.url, endpoint.proxy, *(value for _, value in endpoint.headers))
         self._discretion = Discretion(secret for secret in secrets if secret is not None)
         self._pacing = Pacing(
-            budget_per_day=endpoint.budget_per_day, seed=f"{seed}/{endpoint.chain}/{endpoint.node}/hold"
+            budget_per_day=endpoint.budget_per_day,
+            shared=shared,
+            seed=f"{seed}/{endpoint.chain}/{endpoint.node}/hold",
         )
+        self._meter = Meter()
         self._slots = asyncio.Semaphore(endpoint.concurrency)
         self._payloads: dict[str, Part | None] = {}
         self._failures: dict[str, int] = {}
@@ -95,12 +103,33 @@ class BeaconSession:
             outcome = self._defects.fault(error)
         return Answer.of(outcome, started, self._clock.t_ns())
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether what may be asked of the node is bounded by any budget."""
+        return self._pacing.is_bounded
+
+    def affords(self, requests: int, need: Need) -> bool:
+        """Tell whether the budgets have enough for some requests and for what matters more than they do."""
+        return self._pacing.affords(requests, requests, need, self._clock.t_ns())
+
+    def forgo(self, requests: int) -> None:
+        """Note that some requests are not made in order to save."""
+        self._pacing.forgo(requests, requests, self._clock.t_ns())
+
+    def budget_use(self) -> BudgetUse | None:
+        """Return how the budget is used that suffices least, None where there is none."""
+        return self._pacing.use(self._clock.t_ns()) if self.is_bounded else None
+
+    def bill(self) -> Bill:
+        """Return what the node cost."""
+        return self._meter.bill(self._clock.t_ns())
+
     async def close(self) -> None:
         """Close every connection; asks under way end in a fault."""
         await self._channel.close()
 
     async def _asked(self, calls: tuple[str, ...], now_ns: int) -> tuple[Part, ...] | Fault:
-        fault = self._pacing.check(len(calls), now_ns)
+        fault = self._pacing.check(len(calls), now_ns, len(calls))
         if fault is not None:
             return fault
         outcomes: _Outcomes = {}
@@ -108,8 +137,9 @@ class BeaconSession:
         try:
             async with asyncio.timeout(self.endpoint.timeout_ns / NS):
                 await self._gather(calls, outcomes, progress)
-                wanted = self._wanted(outcomes)
-                await self._gather([beacon.payload_of(root) for root in wanted if root not in self._payloads], outcomes)
+                wanted = [root for root in self._wanted(outcomes) if root not in self._payloads]
+                if wanted and self._pacing.check(len(wanted), self._clock.t_ns(), len(wanted)) is None:
+                    await self._gather([beacon.payload_of(root) for root in wanted], outcomes)
         except TimeoutError:
             outcomes.setdefault(beacon.HEAD, self._late(progress))
         return self._settled(calls, outcomes)
@@ -140,6 +170,7 @@ class BeaconSession:
         return outcome
 
     async def _get(self, call: str, path: str, progress: Progress) -> Part | Fault:
+        self._meter.spend(1, 1, self._clock.t_ns())
         try:
             reply = await self._channel.get(path, progress, wire.cap_of(call))
         except Exception as error:  # noqa: BLE001 - all that sockets, TLS and HTTP can raise is a fault of this ask
@@ -221,18 +252,31 @@ class BeaconProber:
         self._cadence = evenly(plan.chain, plan.poll_ns)
         self._jitter_ns = plan.jitter_ns(seed)
         self._slot: int | None = None
+        self._asked_ns: int | None = None
         self._is_new = True
 
     async def run(self, emit: Callable[[Event], None]) -> None:
         """Poll until cancelled and emit one `BeaconPolled` per poll."""
         while True:
-            emit(await self.poll())
+            if not self._is_spared():
+                emit(await self.poll())
             now = self._clock.t_ns()
             await asyncio.sleep((self._cadence.after(now - self._jitter_ns) + self._jitter_ns - now) / NS)
 
+    def _is_spared(self) -> bool:
+        """Pass over this instant where the budget is scarce, as `Prober` does for a node that is well."""
+        last, session = self._asked_ns, self._session
+        if last is None or self._clock.t_ns() - last >= self.plan.sparse_ns or not session.is_bounded:
+            return False
+        if session.affords(len(EVERY), Need.ROUTINE):
+            return False
+        session.forgo(len(EVERY))
+        return True
+
     async def poll(self) -> BeaconPolled:
         """Ask once."""
-        slot = self._clock.t_ns() // self.plan.slot_ns
+        self._asked_ns = self._clock.t_ns()
+        slot = self._asked_ns // self.plan.slot_ns
         answer = await self._session.ask(
             EVERY + (PER_SLOT if slot != self._slot or self._is_new else ()) + (ONCE if self._is_new else ())
         )
@@ -250,6 +294,7 @@ class BeaconProber:
             parts=answer.parts,
             fault=answer.fault,
             stalled=self._lag.spoils(answer.started_ns, answer.ended_ns, self._session.endpoint.timeout_ns),
+            budget=self._session.budget_use(),
         )
 
 

@@ -242,7 +242,7 @@ class Daemon:
             broker=self.publisher.health(),
             store=self.store.health(),
             late=self.supervisor.late(self._mono.monotonic_ns()),
-            bills=self.watch.bills(),
+            bills=(*self.watch.bills(), *self.beacons.bills()),
             sockets=self.watch.sockets(),
         )
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from tocsin.clock import NS
 from tocsin.config.resolve import tls_endpoints
 from tocsin.config.tree import Asked, Beacon, Chain, Journal, Mqtt, Node, Provider, Tree, Watchdog
+from tocsin.engine.cadence import sparsest_ns
 from tocsin.mqtt.settings import BrokerSettings
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.prober import PollPlan
@@ -39,7 +40,11 @@ def beacon(chain: Chain, one: Asked) -> Endpoint:
 def beacon_plan(chain: Chain, one: Beacon) -> PollPlan:
     """Return when one beacon node is asked."""
     return PollPlan(
-        chain=chain.name, node=one.name, poll_ns=chain.poll_ns, slot_ns=max(chain.block_time_ns, chain.poll_ns)
+        chain=chain.name,
+        node=one.name,
+        poll_ns=chain.poll_ns,
+        slot_ns=max(chain.block_time_ns, chain.poll_ns),
+        sparse_ns=sparsest_ns(chain.block_time_ns, chain.poll_ns),
     )
 
 

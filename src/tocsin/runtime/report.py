@@ -61,7 +61,7 @@ def _socket(chain: str, node: str, stats: HeadStats) -> dict[str, object]:
 
 def _bill(loaded: Loaded, bills: Iterable[tuple[str, str, Bill]]) -> list[dict[str, object]]:
     """Return what each provider's nodes cost: counted over the last 24 hours, and a day at the rate of the last one."""
-    providers = {(chain.name, node.name): node.provider for chain in loaded.tree.chains for node in chain.nodes}
+    providers = {(chain.name, node.name): node.provider for chain in loaded.tree.chains for node in chain.everyone}
     budgets = {provider.name: provider.budget for provider in loaded.tree.providers}
     nodes: dict[str, list[dict[str, object]]] = {}
     sums: dict[str, list[int]] = {}

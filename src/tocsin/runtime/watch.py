@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from tocsin.config.tree import Chain, Node, Provider, Tree
+from tocsin.config.tree import Chain, Node, Tree
 from tocsin.model.effect import Fetch, Pace, Request
 from tocsin.model.event import Fetched
 from tocsin.model.observation import Fault, FaultKind
@@ -42,13 +42,10 @@ class Watch(Sessions[Node, _Watched]):
         super().__init__(means)
         self._fetches: asyncio.Queue[Fetch] = asyncio.Queue()
         self._paces: dict[str, Pace] = {}
-        self._providers: dict[str, tuple[Provider, Budget]] = {}
 
     async def apply(self, tree: Tree) -> None:
         """Watch what the configuration names, and nothing else."""
-        self._providers = {
-            provider.name: (provider, self._kept(provider) or Budget(provider.budget)) for provider in tree.providers
-        }
+        self._means.budgets.apply(tree)
         await self._bring(endpoints.nodes(tree))
 
     def bills(self) -> Iterator[tuple[str, str, Bill]]:
@@ -105,20 +102,15 @@ class Watch(Sessions[Node, _Watched]):
         )
 
     def _is_same(self, watched: _Watched, chain: Chain, one: Node) -> bool:
-        provider, shared = self._providers.get(one.provider, (None, None))
+        provider, shared = self._means.budgets.of(one.provider)
         return (
             watched.endpoint == endpoints.endpoint(chain, one, provider)
             and watched.plan == plan_of(chain, one)
             and watched.shared is shared
         )
 
-    def _kept(self, provider: Provider) -> Budget | None:
-        """Return the budget in force if it is the same: a reload must not grant another hour's worth."""
-        before, budget = self._providers.get(provider.name, (None, None))
-        return budget if before is not None and before.budget == provider.budget else None
-
     def _begun(self, chain: Chain, one: Node) -> _Watched:
-        provider, shared = self._providers.get(one.provider, (None, None))
+        provider, shared = self._means.budgets.of(one.provider)
         where, plan = endpoints.endpoint(chain, one, provider), plan_of(chain, one)
         budgets = () if shared is None else (shared,)
         means = self._means

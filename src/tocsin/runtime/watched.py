@@ -5,7 +5,7 @@ A reload starts, ends or replaces what differs and leaves the rest alone, connec
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from tocsin.clock import NS, EngineClock
@@ -15,6 +15,7 @@ from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.prober import PollPlan
 from tocsin.rpc.resolver import Resolver
+from tocsin.runtime.budgets import Budgets
 from tocsin.runtime.supervisor import Supervisor
 
 _SLACK_NS: Final = 30 * NS
@@ -35,6 +36,7 @@ class Means:
     resolver: Resolver
     lag: LoopLag
     emit: Emit
+    budgets: Budgets = field(default_factory=Budgets)
 
 
 class Closable(Protocol):
