@@ -267,6 +267,21 @@ def test_a_head_from_the_future_is_told() -> None:
     assert "in the future" in made.alerts[0].summary
 
 
+@pytest.mark.parametrize("late_s", [40, 3600, 86_400])
+def test_a_clock_that_is_late_accuses_no_beacon_node_and_no_check(late_s: int) -> None:
+    made = pool()
+    made.clock.step_wall(s=-late_s)
+    made.rounds(90)
+    assert made.said() == []
+    assert not any(standing.everywhere for standing in made.state.chains["sim"].trust.values())
+    made.beacons["b0"].ahead_slots = late_s
+    made.rounds(3)
+    assert made.said() == []
+    made.clock.step_wall(s=late_s)
+    made.rounds(40)
+    assert said(made) == {("beacon.mismatch", "b0")}
+
+
 def test_heads_from_the_future_make_no_laggard_of_an_honest_node() -> None:
     made = pool()
     made.beacons["b0"].ahead_slots = made.beacons["b1"].ahead_slots = 20

@@ -8,6 +8,7 @@ An execution client on another branch than the node that drives it is on nobody'
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from tocsin.clock import NS
 from tocsin.detect.base import ChainDetector, blocks
 from tocsin.detect.beacon_base import beacon_evidence
 from tocsin.detect.beacon_lag import reference_slot
@@ -134,9 +135,14 @@ def _is_told(view: ChainView, beacon: BeaconView, execution: NodeView, behind: i
 
 
 def _ahead_of_clock(view: ChainView, beacon: BeaconView) -> int:
-    if view.slots is None or beacon.seen.head is None:
+    if view.slots is None or beacon.seen.head is None or _is_clock_late(view):
         return 0
     return beacon.seen.head.slot - view.slots.slot_at(view.wall_ns)
+
+
+def _is_clock_late(view: ChainView) -> bool:
+    """Tell whether the agreed head looks as if from the future, too: then it is our clock (`self.clock_skew`)."""
+    return view.head_header is not None and view.head_header.timestamp > view.wall_ns // NS
 
 
 def _is_of_chain(beacon: BeaconView) -> bool:
