@@ -1,11 +1,13 @@
 """A budget that does not last a day, through the whole core: when it is told of, what it mutes, and when it ends."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
+import pytest
 from tests.support.paced import Paced, with_slots
 from tests.support.pool import Pool, settings_for
 from tests.support.ticking import fails
 
+from tocsin.clock import NS
 from tocsin.engine.codec import decode_event, decode_state, encode_event, encode_state
 from tocsin.model.event import Booted, Event, Polled
 from tocsin.model.observation import BudgetUse, FaultKind
@@ -149,3 +151,51 @@ def test_a_node_with_a_short_budget_is_not_asked_more_often_for_it() -> None:
     pool.started.clear()
     pool.run(240)
     assert len(pool.started["n1"]) <= 81
+
+
+@dataclass
+class Rare(Paced):
+    """A pool of which the nodes named in `rare` are asked once in five block times, which is the floor of a budget."""
+
+    rare: tuple[str, ...] = ()
+    polled_at: dict[str, int] = field(default_factory=dict)
+
+    def due(self, name: str) -> bool:
+        rests = name in self.rare and name in self.polled_at and self.now - self.polled_at[name] < 59 * NS
+        if rests or not super().due(name):
+            return False
+        self.polled_at[name] = self.now
+        return True
+
+
+def rare(groups: tuple[str, ...], *names: str) -> Rare:
+    return Rare(settings_for(groups, own=("n0",)), rare=names)
+
+
+@pytest.mark.parametrize(
+    ("groups", "names"),
+    [(("a", "b"), ("n1",)), (("a", "b", "c"), ("n0",)), (("a", "b", "c"), ("n1", "n2")), (tuple("abcd"), ("n1", "n2"))],
+)
+def test_nodes_that_are_asked_rarely_do_not_stand_still_in_between(
+    groups: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    pool = rare(groups, *names)
+    pool.run(900)
+    assert pool.said() == []
+
+
+def test_a_node_that_is_asked_rarely_and_stands_still_is_told_of_when_it_is_asked() -> None:
+    pool = rare(("a", "b", "c"), "n1")
+    pool.run(120)
+    pool.nodes["n1"].view.freeze()
+    pool.run(180)
+    assert ("node.stale", "n1", "firing") in pool.said()
+
+
+def test_a_majority_that_stands_still_is_told_of_though_some_of_it_is_asked_rarely() -> None:
+    pool = rare(tuple("abcd"), "n1")
+    pool.run(120)
+    for name in ("n1", "n2"):
+        pool.nodes[name].view.freeze()
+    pool.run(180)
+    assert ("pool.majority_stalled", "sim", "firing") in pool.said()

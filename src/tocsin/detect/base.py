@@ -95,6 +95,17 @@ def everyone(view: ChainView) -> Iterator[tuple[NodeView | BeaconView, NodeSetti
         yield beacon, beacon.settings.node
 
 
+def known_until_ns(view: ChainView, node: NodeView) -> int:
+    """Return until when it is known what the node shows: now, or its last answer if that is a block time ago or more.
+
+    A node that is asked rarely, to save its budget, does not stand still between two questions.
+    """
+    answered_ns = node.seen.last_answer_ns
+    if answered_ns is None or view.now_ns - answered_ns < view.settings.pace_ns:
+        return view.now_ns
+    return answered_ns
+
+
 def block_evidence(header: Header) -> dict[str, object]:
     """Return a header as evidence."""
     return {

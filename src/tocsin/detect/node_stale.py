@@ -7,7 +7,7 @@ warning; six is worth waking somebody. On a chain that is often quiet for longer
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tocsin.detect.base import ChainDetector, if_counted, node_evidence, paced, seconds
+from tocsin.detect.base import ChainDetector, if_counted, known_until_ns, node_evidence, paced, seconds
 from tocsin.model.alert import Finding, Limits, Over, Under
 from tocsin.model.view import Behind, ChainView, NodeView, Unlinked
 
@@ -31,11 +31,12 @@ def silent_slots(view: ChainView, node: NodeView) -> int:
     since, outrun, pace_ns = node.seen.head_since_ns, node.seen.outrun_since_ns, view.settings.pace_ns
     if since is None or outrun is None or view.now_ns - outrun < pace_ns or node.seen.corrupt is not None:
         return 0
+    slots = (known_until_ns(view, node) - since) // pace_ns
     match node.relation:
         case Behind():
-            return (view.now_ns - since) // pace_ns
+            return slots
         case Unlinked(ahead=ahead) if ahead < 0:
-            return (view.now_ns - since) // pace_ns
+            return slots
         case _:
             return 0
 

@@ -8,9 +8,9 @@ uncorroborated.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tocsin.detect.base import ChainDetector, blocks, is_moving, seconds
+from tocsin.detect.base import ChainDetector, blocks, is_moving, known_until_ns, seconds
 from tocsin.model.alert import Finding, Grade, Limits, Over, Under
-from tocsin.model.view import ChainView, Lead
+from tocsin.model.view import ChainView, Lead, NodeView
 
 ID = "pool.majority_stalled"
 _AGREED = (Grade.QUORUM, Grade.MAJORITY)
@@ -28,7 +28,10 @@ class MajorityStalledParams:
 
 
 def pool_majority_stalled(view: ChainView, params: MajorityStalledParams) -> Iterator[Finding]:
-    """Yield a finding while others lead; `value` in half block times since they do."""
+    """Yield a finding while others lead; `value` in half block times since they do.
+
+    As far as it is known that those who do not lead stand still: some may be asked rarely, to save a budget.
+    """
     if view.head.block is None or view.head.grade not in _AGREED:
         return
     if is_moving(view, view.lead) and view.lead is not None:
@@ -41,12 +44,13 @@ def pool_majority_stalled(view: ChainView, params: MajorityStalledParams) -> Ite
 def _finding(view: ChainView, lead: Lead, limits: Limits, grade: Grade) -> Finding:
     agreed = view.head.block
     number = agreed.number if agreed is not None else 0
+    known_ns = min((known_until_ns(view, node) for node in view.nodes if _may_stand(node, number)), default=view.now_ns)
     ahead = [node.settings.name for node in view.nodes if node.seen.head and node.seen.head.number > number]
     ahead_by = blocks(lead.block.number - number)
     return Finding(
         detector=ID,
         labels=view.labels,
-        value=(view.now_ns - lead.since_ns) // max(1, view.settings.pace_ns // 2),
+        value=max(0, known_ns - lead.since_ns) // max(1, view.settings.pace_ns // 2),
         unit="half block times",
         limits=limits,
         sample=view.tick,
@@ -56,6 +60,11 @@ def _finding(view: ChainView, lead: Lead, limits: Limits, grade: Grade) -> Findi
         block=lead.block,
         evidence={"ahead": ahead, "fresh": {"number": lead.block.number, "hash": lead.block.hash}},
     )
+
+
+def _may_stand(node: NodeView, number: int) -> bool:
+    """Tell whether a node's vote holds the agreed head where it is."""
+    return node.voting and node.seen.head is not None and node.seen.head.number <= number
 
 
 DETECTOR = ChainDetector(id=ID, params=MajorityStalledParams, run=pool_majority_stalled)
