@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.daemon import FINGERPRINT, status_document
 
-from tocsin.cli import _report
+from tocsin.cli import _check, _report, _words
 from tocsin.clock import NS
 
 NOW = 1_800_000_000 * NS
@@ -74,7 +74,7 @@ def test_no_json_at_all_reads_as_ok_or_breaks_the_reader(document: object) -> No
     assert verdict.exit == 3
     page = _report.text(verdict, now_wall_ns=NOW)
     assert page.startswith("UNKNOWN")
-    assert _report.nagios(verdict)[1] == 3
+    assert _check.nagios(verdict)[1] == 3
 
 
 @given(data=st.data())
@@ -93,10 +93,10 @@ def test_junk_in_any_field_never_breaks_the_pages_and_never_reaches_the_terminal
     page = _report.text(verdict, now_wall_ns=NOW)
     assert all(line.isprintable() for line in page.split("\n"))
     for chain in (None, "ethereum"):
-        line, code = _report.nagios(verdict, chain)
+        line, code = _check.nagios(verdict, chain)
         assert line.isprintable()
         assert line.count("|") <= 1
-        assert code == _report.EXITS[line.split()[0].lower()]
+        assert code == _words.EXITS[line.split()[0].lower()]
 
 
 def test_the_page_shows_chains_nodes_and_alerts_with_ages_at_the_time_of_reading() -> None:
@@ -148,7 +148,7 @@ def test_colours_change_nothing_but_the_looks() -> None:
 
 
 def test_a_check_is_one_line_with_performance_data() -> None:
-    line, code = _report.nagios(judged(status_document(now_wall_ns=NOW)))
+    line, code = _check.nagios(judged(status_document(now_wall_ns=NOW)))
     assert code == 2
     assert line == (
         "CRITICAL - ethereum/reth left the agreed chain at 21004118"
@@ -159,19 +159,19 @@ def test_a_check_is_one_line_with_performance_data() -> None:
 
 def test_a_check_of_one_chain_judges_that_chain_alone() -> None:
     verdict = judged(status_document(now_wall_ns=NOW))
-    line, code = _report.nagios(verdict, "base")
+    line, code = _check.nagios(verdict, "base")
     assert code == 0
     assert line.startswith("OK - 1 chain, 1 node, no alerts | base_head_age=")
-    assert _report.nagios(verdict, "ethereum")[1] == 2
+    assert _check.nagios(verdict, "ethereum")[1] == 2
 
 
 def test_a_check_of_one_chain_is_not_unknown_because_another_is() -> None:
-    assert _report.nagios(judged(status_document(now_wall_ns=NOW, level="unknown")), "base")[1] == 0
+    assert _check.nagios(judged(status_document(now_wall_ns=NOW, level="unknown")), "base")[1] == 0
 
 
 def test_a_check_of_one_chain_is_unknown_when_the_status_is_stale_or_the_chain_is_not_watched() -> None:
-    assert _report.nagios(judged(status_document(now_wall_ns=NOW, age_s=60)), "base")[1] == 3
-    line, code = _report.nagios(judged(status_document(now_wall_ns=NOW)), "bsc")
+    assert _check.nagios(judged(status_document(now_wall_ns=NOW, age_s=60)), "base")[1] == 3
+    line, code = _check.nagios(judged(status_document(now_wall_ns=NOW)), "bsc")
     assert code == 3
     assert line.startswith("UNKNOWN - no chain 'bsc'; watched: ethereum, base")
 
@@ -179,7 +179,7 @@ def test_a_check_of_one_chain_is_unknown_when_the_status_is_stale_or_the_chain_i
 def test_a_text_cannot_start_performance_data_of_its_own() -> None:
     document = status_document(now_wall_ns=NOW)
     document["alerts"][0]["summary"] = "evil | votes=9\nOK - all fine"
-    line, _ = _report.nagios(judged(document))
+    line, _ = _check.nagios(judged(document))
     assert line.startswith("CRITICAL - evil / votes=9 OK - all fine | ethereum_head_age")
     assert "\n" not in line
 
@@ -194,14 +194,14 @@ def test_the_envelope_is_json_with_the_verdict_beside_the_document() -> None:
 
 @given(ns=st.integers(min_value=0, max_value=10**18))
 def test_spans_name_two_units_at_most(ns: int) -> None:
-    assert len(_report.span(ns).split()) in (2, 4)
+    assert len(_words.span(ns).split()) in (2, 4)
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0 s"), (59, "59 s"), (192, "3 min 12 s"), (18_240, "5 h 04 min"), (273_600, "3 d 04 h")]
 )
 def test_spans_read_well(seconds: int, text: str) -> None:
-    assert _report.span(seconds * NS) == text
+    assert _words.span(seconds * NS) == text
 
 
 def on_trial(**changes: object) -> dict[str, object]:
@@ -233,7 +233,7 @@ def test_a_node_in_maintenance_is_named_and_its_lag_is_nobodys_business() -> Non
     document = status_document(now_wall_ns=NOW, level="ok")
     away = document["chains"][0]["nodes"][1]
     away |= {"state": "maintenance", "behind": 500}
-    line, code = _report.nagios(judged(document))
+    line, code = _check.nagios(judged(document))
     assert code == 0
     assert "2 chains, 3 nodes, no alerts, 1 in maintenance" in line
     assert "ethereum_lag=0;" in line

@@ -8,12 +8,13 @@ import pytest
 from tests.support.configs import MINIMAL, loaded
 from tests.support.pool import Pool, settings_for
 
-from tocsin.cli import _report
+from tocsin.cli import _own
 from tocsin.clock import EngineClock
 from tocsin.engine.state import EngineState
 from tocsin.model.observation import Fault, FaultKind
 from tocsin.mqtt.health import Health as BrokerHealth
 from tocsin.mqtt.health import Link, Tally
+from tocsin.rpc.batching import BatchLimit
 from tocsin.rpc.bill import Bill
 from tocsin.rpc.heads import HeadStats
 from tocsin.runtime import report
@@ -65,6 +66,27 @@ def test_what_is_counted_of_broker_and_websockets_is_told(tmp_path: Path) -> Non
     geth, reth = told["sockets"]  # type: ignore[misc]
     assert (geth["node"], geth["heads"], geth["gaps"], geth["fault"]) == ("geth", 9, 1, None)  # type: ignore[index]
     assert reth["fault"] == "connection refused"  # type: ignore[index]
+
+
+def test_what_each_node_can_answer_is_in_its_row(tmp_path: Path) -> None:
+    limit = BatchLimit()
+    limit.refused(8)
+    told = report.document(
+        loaded=loaded(tmp_path, MINIMAL),
+        loaded_wall_ns=0,
+        started_wall_ns=0,
+        state=AGREED,
+        clock=EngineClock(ManualClock()),
+        broker=WELL,
+        store=SOUND,
+        late=(),
+        sockets=[("sim", "n1", HeadStats(heads=3))],
+        batches=[("sim", "n0", limit)],
+    )
+    [chain] = told["chains"]  # type: ignore[misc]
+    rows = {node["name"]: node["abilities"] for node in chain["nodes"]}  # type: ignore[index]
+    assert (rows["n0"]["batch_limit"], rows["n1"]["batch_limit"]) == (4, None)
+    assert (rows["n0"]["websocket"], rows["n1"]["websocket"]) == ("unknown", "yes")
 
 
 def document(
@@ -153,5 +175,5 @@ def test_the_bill_sums_what_each_provider_s_nodes_cost(tmp_path: Path) -> None:
     assert bill["cheap"]["budget"] == 1_000_000
     assert sum(row["calls"] for row in bill.values()) == len(names)
     assert all(row["forecast_units"] == 40 * len(row["nodes"]) for row in bill.values())
-    shown = "\n".join(_report._own_lines(written))
+    shown = "\n".join(_own.own_lines(written))
     assert "cheap about 30 calls a day, 40 of 1.0M units" in shown

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tocsin import __version__
-from tocsin.cli import _client, _report, _where
+from tocsin.cli import _check, _client, _report, _where, _words
 from tocsin.clock import SystemClock
 from tocsin.errors import ConfigError, UsageError
 
@@ -46,12 +46,12 @@ def run(argv: Sequence[str]) -> int:
 
 def complain(name: str, problem: str) -> int:
     """Report why there is no answer, where the caller looks for one, and return 3."""
-    line = _report.clean(problem.replace("\n", "; "))
+    line = _words.clean(problem.replace("\n", "; "))
     if name == "check":  # a scheduler reads standard output only
         sys.stdout.write(f"UNKNOWN - {line.replace('|', '/')}\n")
     else:
         sys.stderr.write(f"tocsin {name}: {line}\n")
-    return _report.UNKNOWN
+    return _words.UNKNOWN
 
 
 def parse(name: str, words: Sequence[str]) -> dict[str, str]:
@@ -88,7 +88,7 @@ def show_status(*, as_json: bool, config: str | None, runtime_dir: str | None) -
 
 def show_check(*, chain: str | None, config: str | None, runtime_dir: str | None) -> int:
     """Print one line in the Nagios format and return its exit code."""
-    line, code = _report.nagios(read(_where.runtime_dir(runtime_dir, config, os.environ)), chain)
+    line, code = _check.nagios(read(_where.runtime_dir(runtime_dir, config, os.environ)), chain)
     print_out(line + "\n")
     return code
 
@@ -96,7 +96,7 @@ def show_check(*, chain: str | None, config: str | None, runtime_dir: str | None
 def show_version(*, as_json: bool) -> int:
     """Print the version and return 0."""
     print_out(f'{{"schema": 1, "version": "{__version__}"}}\n' if as_json else f"tocsin {__version__}\n")
-    return _report.OK
+    return _words.OK
 
 
 def print_out(said: str) -> None:

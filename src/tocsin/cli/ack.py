@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tocsin.cli import _client, _fast, _report
+from tocsin.cli import _client, _fast, _words
 from tocsin.cli._options import AsJson, ConfigFile, RuntimeDir, daemon_dir
 from tocsin.errors import ControlError
 
@@ -30,7 +30,7 @@ def command(
 
 def complete(beginning: str, status: Any) -> str:
     """Return the one fingerprint in a status document that begins so. Raises ControlError for none or several."""
-    alerts = _report.rows(status if isinstance(status, dict) else {}, "alerts")
+    alerts = _words.rows(status if isinstance(status, dict) else {}, "alerts")
     matches = sorted(
         {str(row.get("fingerprint")) for row in alerts if str(row.get("fingerprint")).startswith(beginning)}
     )

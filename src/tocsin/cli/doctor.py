@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tocsin.cli import _fast, _report, _where
+from tocsin.cli import _fast, _where, _words
 from tocsin.cli._options import AsJson, ConfigFile
 from tocsin.errors import ConfigError
 from tocsin.secret import redact
@@ -53,8 +53,8 @@ def line(result: "Result", *, colour: bool) -> str:
     """Return one result as it is shown: what was seen, and below it what to do."""
     word = f"{result.level.value:<4}"
     shown = f"\x1b[{_COLOURS[result.level.value]}m{word}\x1b[0m" if colour else word
-    text = f"{shown}  {_report.clean(redact(f'{result.subject}: {result.said}'))}\n"
-    return text + (f"      -> {_report.clean(redact(result.todo))}\n" if result.todo else "")
+    text = f"{shown}  {_words.clean(redact(f'{result.subject}: {result.said}'))}\n"
+    return text + (f"      -> {_words.clean(redact(result.todo))}\n" if result.todo else "")
 
 
 def examine(path: str) -> "Iterator[Result]":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tocsin.cli import _client, _fast, _report
+from tocsin.cli import _client, _fast, _words
 from tocsin.cli._options import AsJson, ConfigFile, RuntimeDir, daemon_dir
 from tocsin.cli._where import config_path
 from tocsin.errors import StoreError, UsageError
@@ -201,7 +201,7 @@ def _said(target: Path, about: Mapping[str, Any]) -> str:
     lines.append(f"tocsin replay {target}" if recording.get("events") else "there is no recording to replay")
     deadlines = about["record"]["deadlines"]
     lines.append(f"an initial report, where one is due, by {deadlines['initial_latest']} at the latest")
-    return "\n".join(_report.clean(line) for line in lines) + "\n"
+    return "\n".join(_words.clean(line) for line in lines) + "\n"
 
 
 def _line(one: Mapping[str, Any]) -> str:
@@ -209,4 +209,4 @@ def _line(one: Mapping[str, Any]) -> str:
     ended = f"to {one['resolved_at']}" if one["resolved_at"] else one["state"]
     name = f"{one['fingerprint'][:12]}:{one['activation']}"
     words = (name, one["started_at"], ended, one["severity"].upper(), one["detector"], labels, one["summary"])
-    return "  ".join(_report.clean(str(word)) for word in words)
+    return "  ".join(_words.clean(str(word)) for word in words)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tocsin.cli import _client, _fast, _report
+from tocsin.cli import _client, _fast, _words
 from tocsin.cli._options import AsJson, ConfigFile, RuntimeDir, daemon_dir
 from tocsin.clock import NS, SystemClock
 from tocsin.errors import UsageError
@@ -66,7 +66,7 @@ def list_(
 
 def listed(answer: Any, now_wall_ns: int) -> str:
     """Return the windows as lines."""
-    windows = _report.rows(answer if isinstance(answer, dict) else {}, "maintenance")
+    windows = _words.rows(answer if isinstance(answer, dict) else {}, "maintenance")
     if not windows:
         return "no node is in maintenance\n"
     return "".join(f"{_line(window, now_wall_ns)}\n" for window in windows)
@@ -74,9 +74,9 @@ def listed(answer: Any, now_wall_ns: int) -> str:
 
 def _line(window: Any, now_wall_ns: int) -> str:
     until = window.get("until_wall_ns")
-    left = _report.span(until - now_wall_ns) if isinstance(until, int) else "?"
+    left = _words.span(until - now_wall_ns) if isinstance(until, int) else "?"
     parts = [f"{window.get('chain')}/{window.get('node')}", f"{left} left", f"by {window.get('by')}"]
-    return "  ".join(_report.clean(str(part)) for part in [*parts, window.get("reason") or ""]).rstrip()
+    return "  ".join(_words.clean(str(part)) for part in [*parts, window.get("reason") or ""]).rstrip()
 
 
 def _seconds(text: str) -> int:

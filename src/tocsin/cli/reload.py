@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from tocsin.cli import _client, _fast, _report
+from tocsin.cli import _client, _fast, _words
 from tocsin.cli._options import AsJson, ConfigFile, RuntimeDir, daemon_dir
 
 
@@ -20,7 +20,7 @@ def command(*, as_json: AsJson = False, config: ConfigFile = None, runtime_dir: 
         _fast.print_out(json.dumps({"schema": 1, **answer}, indent=2) + "\n")
     if answer.get("ok") is not True:
         for line in (*problems, "the old configuration stays in force"):
-            sys.stderr.write(f"tocsin: {_report.clean(line)}\n")
+            sys.stderr.write(f"tocsin: {_words.clean(line)}\n")
         raise typer.Exit(1)
     if not as_json:
         _fast.print_out(f"in force: configuration {answer.get('hash')}\n")

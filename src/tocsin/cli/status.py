@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tocsin.cli import _fast, _report
+from tocsin.cli import _fast, _report, _words
 from tocsin.cli._options import AsJson, ConfigFile, RuntimeDir, daemon_dir
 from tocsin.clock import SystemClock
 
@@ -33,7 +33,7 @@ def command(
 
 def _watch(folder: str, *, as_json: bool) -> int:
     """Show the status again and again; an interrupt is the ordinary end and gives the last one's exit code."""
-    code = _report.UNKNOWN
+    code = _words.UNKNOWN
     try:
         while True:
             verdict = _fast.read(folder)

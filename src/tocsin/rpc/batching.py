@@ -28,6 +28,16 @@ class BatchLimit:
         self._explore_in = 0
         self._explored = 0
 
+    @property
+    def works(self) -> bool | None:
+        """Whether the node takes batches at all; None before one was tried."""
+        return False if self.size == 1 else True if self.largest_answered > 1 else None
+
+    @property
+    def learned(self) -> int | None:
+        """Most calls that the node takes in one batch, None where it has refused none that we sent."""
+        return self.size if self.size < START else None
+
     def answered(self, size: int) -> None:
         """Note that a batch of this size was answered in full."""
         self.largest_answered = max(self.largest_answered, size)

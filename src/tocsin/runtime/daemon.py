@@ -244,6 +244,7 @@ class Daemon:
             late=self.supervisor.late(self._mono.monotonic_ns()),
             bills=(*self.watch.bills(), *self.beacons.bills()),
             sockets=self.watch.sockets(),
+            batches=self.watch.batches(),
         )
 
     async def _keep(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, fields
+from typing import Any
 
 from tocsin import __version__
 from tocsin.clock import EngineClock
@@ -10,8 +11,10 @@ from tocsin.engine.state import EngineState
 from tocsin.engine.status import overall, status
 from tocsin.mqtt.health import Health as BrokerHealth
 from tocsin.mqtt.health import Link
+from tocsin.rpc.batching import BatchLimit
 from tocsin.rpc.bill import Bill
 from tocsin.rpc.heads import HeadStats
+from tocsin.runtime.abilities import abilities
 from tocsin.store import Health as StoreHealth
 from tocsin.store import Mode
 from tocsin.wire.envelope import rfc3339
@@ -32,13 +35,16 @@ def document(
     late: tuple[str, ...],
     bills: Iterable[tuple[str, str, Bill]] = (),
     sockets: Iterable[tuple[str, str, HeadStats]] = (),
+    batches: Iterable[tuple[str, str, BatchLimit]] = (),
 ) -> dict[str, object]:
     """Return the status document, schema 1. `late` names critical tasks that make no progress: all else is then old."""
     core = status(state, clock.t_ns())
+    heard = list(sockets)
     trouble = [*_broker_trouble(broker), *_store_trouble(store)]
     levels = [str(core["level"]), "warning" if trouble else "ok"]
     return {
         **core,
+        "chains": _with_abilities(core["chains"], state, heard, batches),
         "schema": 1,
         "level": "unknown" if late else overall(levels),
         "watchdog": _watchdog(loaded, state, started_wall_ns),
@@ -49,8 +55,26 @@ def document(
         "broker": _broker(broker, store),
         "store": _store(store),
         "bill": _bill(loaded, bills),
-        "sockets": [_socket(chain, node, stats) for chain, node, stats in sockets],
+        "sockets": [_socket(chain, node, stats) for chain, node, stats in heard],
     }
+
+
+def _with_abilities(
+    rows: object,
+    state: EngineState,
+    sockets: Iterable[tuple[str, str, HeadStats]],
+    batches: Iterable[tuple[str, str, BatchLimit]],
+) -> list[dict[str, Any]]:
+    """Return the rows of the chains, with what each node can answer."""
+    heads = {(chain, node): stats for chain, node, stats in sockets}
+    limits = {(chain, node): limit for chain, node, limit in batches}
+    done: list[dict[str, Any]] = rows if isinstance(rows, list) else []
+    for chain in done:
+        records = state.chains[chain["name"]].nodes
+        for node in chain["nodes"]:
+            key = chain["name"], node["name"]
+            node["abilities"] = abilities(records[node["name"]].capabilities, limits.get(key), heads.get(key))
+    return done
 
 
 def _socket(chain: str, node: str, stats: HeadStats) -> dict[str, object]:

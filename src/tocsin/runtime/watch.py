@@ -13,6 +13,7 @@ from tocsin.config.tree import Chain, Node, Tree
 from tocsin.model.effect import Fetch, Pace, Request
 from tocsin.model.event import Fetched
 from tocsin.model.observation import Fault, FaultKind
+from tocsin.rpc.batching import BatchLimit
 from tocsin.rpc.bill import Bill
 from tocsin.rpc.heads import Heads, HeadStats
 from tocsin.rpc.pacing import Budget
@@ -52,6 +53,11 @@ class Watch(Sessions[Node, _Watched]):
         """Yield chain, node and what the node cost, in order."""
         for (chain, node), watched in sorted(self._watched.items()):
             yield chain, node, watched.session.bill()
+
+    def batches(self) -> Iterator[tuple[str, str, BatchLimit]]:
+        """Yield chain, node and what was learned of the batches that it takes, in order."""
+        for (chain, node), watched in sorted(self._watched.items(), key=lambda item: item[0]):
+            yield chain, node, watched.session.batch_limit
 
     def sockets(self) -> Iterator[tuple[str, str, HeadStats]]:
         """Yield chain, node and what happened on its websocket, for nodes that have one, in order."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from tocsin.cli import _report
+from tocsin.cli import _words
 from tocsin.cli._demo import scene
 from tocsin.cli._demo.ears import Event
 from tocsin.cli._invocation import program, short
@@ -62,15 +62,15 @@ class Teller:
 def alert_cells(event: Event) -> tuple[str, str, str, str]:
     """Return state, severity, detector and what is to be said of an event, fit for a terminal."""
     data: dict[str, Any] = event.get("data") or {}
-    state = _report.clean(str(data.get("state"))).upper()
+    state = _words.clean(str(data.get("state"))).upper()
     summary = str(data.get("summary"))
     if state == "RESOLVED":
         summary = f"{subject(data)}: over after {_lasted(data)}"
     return (
         state,
-        _report.clean(str(data.get("severity"))),
-        _report.clean(str(data.get("detector"))),
-        _report.clean(summary),
+        _words.clean(str(data.get("severity"))),
+        _words.clean(str(data.get("detector"))),
+        _words.clean(summary),
     )
 
 
@@ -85,7 +85,7 @@ def _lasted(data: dict[str, Any]) -> str:
         began, ended = (datetime.fromisoformat(data[key]) for key in ("started_at", "resolved_at"))
     except (KeyError, TypeError, ValueError):
         return "an unknown time"
-    return _report.span(int((ended - began).total_seconds()) * NS)
+    return _words.span(int((ended - began).total_seconds()) * NS)
 
 
 # -- what to type

@@ -1,0 +1,85 @@
+"""What `tocsin status` says of the watchdog itself: its configuration, broker, disk, host, peers and costs."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tocsin.cli._words import NS, clean, number, part, rows, say, span, whole
+
+_FAR_H = 1000
+"""A disk that will be full in more hours than this is not about to be."""
+
+
+def own_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what there is to say of the watchdog itself, a line for each thing."""
+    config = part(document, "config")
+    if config.get("ok") is True:
+        yield f"config    ok  loaded {say(config, 'loaded_at')}  {say(config, 'hash')[:12]}"
+    else:
+        yield "config    the last reload was refused, the old configuration stays:"
+        problems = config.get("problems")
+        yield from (f"          {clean(line)}" for line in (problems if isinstance(problems, list) else []))
+    broker = part(document, "broker")
+    yield f"broker    {say(broker, 'state')}  {say(broker, 'outbox')} to send  {say(broker, 'detail')}"
+    store = part(document, "store")
+    if store.get("state") != "ok":
+        yield f"store     {say(store, 'state')}  {say(store, 'detail')}"
+    if peers := rows(document, "peers"):
+        yield f"peers     {'; '.join(_peer(row) for row in peers)}"
+    yield from _host_lines(part(document, "host"))
+    if bill := [row for row in rows(document, "bill") if whole(row.get("forecast_calls"))]:
+        yield f"asks      {'; '.join(_cost(row) for row in bill)}"
+
+
+def _host_lines(host: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each kind of thing that is watched of the host."""
+    disks = [_disk(row) for row in rows(host, "disks")]
+    units = [f"{say(row, 'unit')} {say(row, 'active')}" for row in rows(host, "units")]
+    certificates = [_certificate(row) for row in rows(host, "certificates")]
+    for name, parts in (("disks", disks), ("units", units), ("certs", certificates)):
+        if parts:
+            yield f"{name:<10}{'; '.join(parts)}"
+    if clock := part(host, "clock"):
+        offset = clock.get("offset_ms")
+        known = f"within {abs(offset)} ms of {say(clock, 'usable')} time servers" if whole(offset) else "unknown"
+        troubles = [clean(str(each)) for key in ("problems", "false") for each in clock.get(key) or []]
+        yield f"clock     {known}" + (f"  ({'; '.join(troubles)})" if troubles else "")
+
+
+def _disk(row: Mapping[str, Any]) -> str:
+    used, hours = row.get("used_permille"), row.get("full_in_h")
+    if not whole(used):
+        return f"{say(row, 'path')} unknown: {say(row, 'problem')}"
+    filling = f", full in {hours} h" if whole(hours) and hours < _FAR_H else ""
+    return f"{say(row, 'path')} {used / 10:.0f} %{filling}"
+
+
+def _certificate(row: Mapping[str, Any]) -> str:
+    days, distrust = row.get("days_left"), say(row, "distrust")
+    words = f"{days} days" if whole(days) else f"unknown: {say(row, 'problem')}"
+    return f"{say(row, 'endpoint')} {words}" + (f", {distrust}" if row.get("distrust") else "")
+
+
+def _peer(row: Mapping[str, Any]) -> str:
+    """Say how another watchdog stands, and when it spoke last."""
+    words = f"{say(row, 'name')} {say(row, 'state')}"
+    heard_s = number(row.get("heard_s_ago"))
+    return f"{words}, heard {span(int(heard_s * NS))} ago" if heard_s is not None else words
+
+
+def _cost(row: Mapping[str, Any]) -> str:
+    """Say what the nodes of one provider cost a day as things go, and what they may."""
+    forecast, units, budget = row.get("forecast_calls"), row.get("forecast_units"), row.get("budget")
+    words = f"{say(row, 'provider')} about {_short(forecast)} calls a day"
+    if whole(budget):
+        words += f", {_short(units)} of {_short(budget)} units"
+    return words
+
+
+def _short(count: object) -> str:
+    """Say a number to two digits: 86k, 1.2M."""
+    if not whole(count):
+        return "?"
+    for unit, size in (("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}" if count < 10 * size else f"{count // size}{unit}"
+    return str(count)

@@ -1,0 +1,96 @@
+"""Reading a status document that may be anything, and putting numbers, times and tables into words.
+
+Pure, and wary: what is not what it should be reads as missing. Texts may come from a node, so that control characters
+never reach a terminal.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeGuard
+
+from tocsin.wire import alertline
+
+clean = alertline.clean
+
+NS = 1_000_000_000
+OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+EXITS = {"ok": OK, "warning": WARNING, "critical": CRITICAL, "unknown": UNKNOWN}
+_COLOURS = {"ok": "32", "warning": "33", "critical": "31", "unknown": "35"}
+
+
+def table(cells: list[tuple[str, ...]]) -> Iterator[str]:
+    """Yield lines with aligned columns, indented by two."""
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    for row in cells:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def span(ns: int) -> str:
+    """Write a span of time for a person: 6 s, 3 min 12 s, 5 h 04 min, 3 d 04 h."""
+    seconds = max(0, ns) // NS
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if days:
+        return f"{days} d {hours % 24:02} h"
+    if hours:
+        return f"{hours} h {minutes % 60:02} min"
+    return f"{minutes} min {seconds % 60:02} s" if minutes else f"{seconds} s"
+
+
+def started_ns(stamp: object) -> int | None:
+    """Return the wall nanoseconds of `started_at`, which is RFC 3339 or already a number; None when it is neither."""
+    if whole(stamp):
+        return int(str(stamp))
+    if not isinstance(stamp, str):
+        return None
+    from datetime import datetime  # noqa: PLC0415 - only where a stamp has to be read
+
+    try:
+        instant = datetime.fromisoformat(stamp)
+        return int(instant.timestamp()) * NS if instant.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def paint(level: str, *, colour: bool) -> str:
+    """Return the level as a word in capitals, in its colour where colours are wanted."""
+    word = level.upper()
+    return f"\x1b[{_COLOURS[level]}m{word}\x1b[0m" if colour and level in _COLOURS else word
+
+
+def rows(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """Return the tables in the list at `key`; what is no table is left out."""
+    value = document.get(key)
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def part(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the table at `key`, an empty one where there is none."""
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def say(row: Mapping[str, Any], key: str) -> str:
+    """Return what stands at `key` as a word, `-` where nothing does."""
+    value = row.get(key)
+    return "-" if value is None else clean(str(value))
+
+
+def level_of(row: Mapping[str, Any]) -> str:
+    """Return the level of a row, `unknown` where it has none."""
+    level = row.get("level")
+    return level if isinstance(level, str) and level in EXITS else "unknown"
+
+
+def whole(value: object) -> TypeGuard[int]:
+    """Tell whether a value is an integer."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def number(value: object) -> float | None:
+    """Return a value as a number, None where it is none or none that could be meant."""
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15  # noqa: PLR2004
+    return float(value) if usable else None  # type: ignore[arg-type]
+
+
+def counts(value: object) -> bool:
+    """Tell whether a value is a number of things, and there are any."""
+    return whole(value) and value > 0
