@@ -71,5 +71,5 @@ async def test_a_mistake_in_the_command_is_told_and_changes_nothing(daemon: Watc
     assert "give --for SPAN to begin, or --end" in await refused(daemon, "maintenance", "node", "sim/a")
     assert "give --for" in await refused(daemon, "maintenance", "node", "sim/a", "--for", "1h", "--end")
     assert "--for:" in await refused(daemon, "maintenance", "node", "sim/a", "--for", "soon")
-    assert "from 1 to" in await refused(daemon, "maintenance", "node", "sim/a", "--for", "31d")
+    assert "--for: from 1s to 30d" in await refused(daemon, "maintenance", "node", "sim/a", "--for", "31d")
     assert await said(daemon, "maintenance", "list") == "no node is in maintenance\n"

@@ -371,6 +371,14 @@ def test_that_nothing_happened_yet_is_said_beside_the_stream(folder: Path) -> No
             assert done.stderr == "no alert event yet\n"
 
 
+def test_what_an_event_says_that_is_over_is_told_as_past() -> None:
+    data = {"state": "resolved", "started_at": "2026-01-01T00:00:00Z", "resolved_at": "2026-01-01T00:01:05Z"}
+    data |= {"summary": "3 blocks behind", "reason": "cleared"}
+    assert alertline.line({"data": data}) == "resolved  over after 1 min 05 s: 3 blocks behind"
+    assert "over after 1 min 05 s (maintenance): 3" in alertline.line({"data": data | {"reason": "maintenance"}})
+    assert "over after an unknown time: 3" in alertline.line({"data": data | {"resolved_at": 7}})
+
+
 def test_an_event_of_any_shape_is_one_printable_line() -> None:
     for event in (None, [], {}, {"data": []}, {"data": {"labels": 7, "summary": "a\x1b[2J\nb"}}):
         assert alertline.line(event).isprintable()

@@ -179,6 +179,8 @@ async def test_a_beacon_node_is_asked_too(tmp_path: Path, flag: str, level: Leve
         wrong = await beacons.examine(chain, chain.beacons[0], EngineClock(SystemClock()))
     assert by_subject(found) == {"dev/north": level}
     assert by_subject(wrong) == {"dev/north": Level.FAIL}
+    [gone] = await beacons.examine(chain, chain.beacons[0], EngineClock(SystemClock()))
+    assert "REST" in gone.todo
 
 
 async def test_a_broker_that_lets_everybody_publish_is_well_but_said_to(broker: Mosquitto, tmp_path: Path) -> None:

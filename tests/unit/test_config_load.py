@@ -369,6 +369,10 @@ def test_one_group_is_loaded_with_a_warning(tmp_path: Path) -> None:
         ('budget = "50k/day"\n', "tocsin.toml:15: chain.0.node.1.budget: 50k/day is less than the about 79200 calls"),
         ('budget = "50k/day"\n', "it will be asked more rarely, down to every 1m"),
         ('budget = "5k/day"\n', "even the rarest polls take 7200: it will often not be asked at all"),
+        (
+            '[[provider]]\nname = "eth.alchemy.example"\nbudget = "500k/day"\nprices = { eth_getBlockByNumber = 20 }\n',
+            "provider.0.budget: 500k/day is less than the about 900000 units that polling the nodes",
+        ),
         ('[detector."node.lag"]\nclear = { under = 4 }\n', "clear: clears above the limit that fires"),
         ('[detector."node.lag"]\ncritical = { over = 2 }\n', "critical: critical begins below warning"),
         (

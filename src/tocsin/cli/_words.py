@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from tocsin.wire import alertline
 
-clean = alertline.clean
+clean, span = alertline.clean, alertline.span
 
 NS = 1_000_000_000
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
@@ -22,17 +22,6 @@ def table(cells: list[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     for row in cells:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def span(ns: int) -> str:
-    """Write a span of time for a person: 6 s, 3 min 12 s, 5 h 04 min, 3 d 04 h."""
-    seconds = max(0, ns) // NS
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if days:
-        return f"{days} d {hours % 24:02} h"
-    if hours:
-        return f"{hours} h {minutes % 60:02} min"
-    return f"{minutes} min {seconds % 60:02} s" if minutes else f"{seconds} s"
 
 
 def started_ns(stamp: object) -> int | None:

@@ -29,7 +29,7 @@ def tail(
     config: ConfigFile = None,
     runtime_dir: RuntimeDir = None,
 ) -> None:
-    """Show the latest alert events, the oldest first: of before the daemon started the last hundred."""
+    """Show the latest alert events, the oldest first. Of the time before the daemon started it knows a hundred."""
     said = False
     try:
         for event in _client.stream(daemon_dir(config, runtime_dir), "events", {"n": last, "follow": follow}):

@@ -20,9 +20,6 @@ from tocsin.errors import TocsinError, UsageError
 if TYPE_CHECKING:
     from tocsin.cli._probe import Found, FoundBroker, FoundNode
 
-KNOWN_NAMES = {10: "optimism", 56: "bsc", 100: "gnosis", 137: "polygon", 8453: "base", 42161: "arbitrum"}
-"""Names of chains that have no profile yet (ethereum-lists/chains); the block time is measured."""
-
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 DEFAULT_URL = "http://127.0.0.1:8545"
 NO_MQTT_5 = frozenset({0x01, 0x84})
@@ -91,7 +88,7 @@ def configuration(found: "Found", *, site: str, name: str, folders: tuple[str, s
 
 def _chain_lines(chain_id: int, nodes: "list[FoundNode]") -> Iterator[str]:
     profile = _profiles().get(chain_id)
-    name = profile or KNOWN_NAMES.get(chain_id, f"chain-{chain_id}")
+    name = profile or f"chain-{chain_id}"
     yield "[[chain]]"
     yield f'name = "{name}"'
     yield f"id = {chain_id}"

@@ -11,6 +11,9 @@ from tocsin.clock import NS, SystemClock
 from tocsin.errors import UsageError
 from tocsin.units import duration_ns
 
+_LONGEST_NS = 30 * 86_400 * NS
+"""Longer ones the daemon refuses."""
+
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
 
@@ -23,7 +26,9 @@ def _maintenance() -> None:
 def node(
     name: Annotated[str, typer.Argument(metavar="CHAIN/NODE", help="As tocsin status shows them.")],
     *,
-    for_: Annotated[str, typer.Option("--for", metavar="SPAN", help="For how long, such as 30m or 2h.")] = "",
+    for_: Annotated[
+        str, typer.Option("--for", metavar="SPAN", help="For how long, such as 30m or 2h; 30d at most.")
+    ] = "",
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="For those who see it.")] = "",
     end: Annotated[bool, typer.Option("--end", help="It is over: verify the node and judge it again.")] = False,
     as_json: AsJson = False,
@@ -81,9 +86,12 @@ def _line(window: Any, now_wall_ns: int) -> str:
 
 def _seconds(text: str) -> int:
     try:
-        return max(1, duration_ns(text) // NS)
+        asked_ns = duration_ns(text)
     except ValueError as error:
         raise UsageError(f"--for: {error}") from error
+    if not NS <= asked_ns <= _LONGEST_NS:
+        raise UsageError("--for: from 1s to 30d")
+    return asked_ns // NS
 
 
 def _print_json(answer: Any) -> None:

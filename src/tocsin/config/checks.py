@@ -1,6 +1,6 @@
 """What one value alone cannot tell: names given twice, secrets that others can read, pools too small for a quorum."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path as FilePath
 from typing import Any
@@ -11,9 +11,9 @@ from tocsin.config.locate import Path
 from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import public_key
 from tocsin.config.secrets import ConfiguredSecret, ConfiguredUrl, Sources, readable_by_others
-from tocsin.config.tree import Asked, Mqtt, Node, Tree
+from tocsin.config.tree import Asked, Mqtt, Node, Provider, Tree
 from tocsin.config.values import budget_text
-from tocsin.engine.cadence import at_rest, sparsest_ns
+from tocsin.engine.cadence import at_rest, evenly, sparsest_ns
 from tocsin.engine.common import asked_per_round
 from tocsin.model.alert import Over, Under
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
@@ -35,9 +35,21 @@ def calls_per_day(chain: ChainSettings, node: NodeSettings) -> int:
 
     Where blocks come faster than polls, the blocks by which nodes are compared are asked for with every poll as well.
     """
+    return units_per_day(chain, node, {})
+
+
+def units_per_day(chain: ChainSettings, node: NodeSettings, prices: Mapping[str, int]) -> int:
+    """Return what those calls cost a day in units; a call without a price is one."""
     polls = at_rest(chain, own=node.own).per(DAY_NS)
     slots = min(polls, DAY_NS // chain.block_time_ns)
-    return polls * (CALLS_PER_POLL + asked_per_round(chain, node.name)) + slots * CALLS_PER_SLOT
+    chain_id, block, syncing = (prices.get(f"eth_{word}", 1) for word in ("chainId", "getBlockByNumber", "syncing"))
+    return polls * (chain_id + block * (1 + asked_per_round(chain, node.name))) + slots * (2 * block + syncing)
+
+
+def _of_beacon(chain: ChainSettings) -> int:
+    """Return the requests that a beacon node gets a day: two a poll, two a slot, and a payload for each new head."""
+    polls = evenly(chain.name, chain.poll_ns).per(DAY_NS)
+    return 2 * polls + 3 * min(polls, DAY_NS // chain.block_time_ns)
 
 
 def check_names(document: Document, problems: Problems) -> None:
@@ -158,6 +170,27 @@ def warn_of_pools(settings: Settings, tree: Tree, document: Document, problems: 
             _warn_of_limits(params, (*path, "detector", name), document, problems)
     for name, params in settings.detectors.items():
         _warn_of_limits(params, ("detector", name), document, problems)
+    for at, provider in enumerate(tree.providers):
+        _warn_of_purse(provider, settings, ("provider", at, "budget"), document, problems)
+
+
+def _warn_of_purse(provider: Provider, settings: Settings, path: Path, document: Document, problems: Problems) -> None:
+    """Warn of a budget that polling all nodes of the provider would overdraw."""
+    needed = sum(
+        units_per_day(chain, node, provider.prices)
+        for chain in settings.chains
+        for node in chain.nodes
+        if node.provider == provider.name
+    ) + sum(
+        _of_beacon(chain) for chain in settings.chains for one in chain.beacons if one.node.provider == provider.name
+    )
+    if provider.budget < needed:
+        problems.warn(
+            document.place(path),
+            path,
+            f"{budget_text(provider.budget)} is less than the about {needed} units that polling the nodes of "
+            f"{provider.name} takes: they will be asked more rarely",
+        )
 
 
 def _warn_of_node(

@@ -4,11 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 _LONGEST = 500
+_NS = 10**9
 
 
 def clean(said: str) -> str:
     """Return text that a terminal prints and does not obey: one line, no control characters, at most 500 long."""
     return "".join(c if c.isprintable() else " " for c in said[:_LONGEST])
+
+
+def span(ns: int) -> str:
+    """Write a span of time for a person: 6 s, 3 min 12 s, 5 h 04 min, 3 d 04 h."""
+    seconds = max(0, ns) // _NS
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if days:
+        return f"{days} d {hours % 24:02} h"
+    if hours:
+        return f"{hours} h {minutes % 60:02} min"
+    return f"{minutes} min {seconds % 60:02} s" if minutes else f"{seconds} s"
 
 
 def line(event: object, *, timed: bool = True) -> str:
@@ -24,7 +36,28 @@ def line(event: object, *, timed: bool = True) -> str:
         data.get("state"),
         data.get("detector") or envelope.get("type"),
         pairs,
-        data.get("summary"),
+        _said(data),
         f"({str(data.get('fingerprint'))[:12]})" if data.get("fingerprint") else "",
     )
     return "  ".join(clean(str(part)) for part in parts if part)
+
+
+def _said(data: Mapping[str, Any]) -> object:
+    """Return what an event says. That of one that is over is of the past: for how long it held comes first."""
+    summary = data.get("summary")
+    if data.get("state") != "resolved":
+        return summary
+    reason = data.get("reason")
+    why = "" if reason in (None, "", "cleared") else f" ({reason})"
+    return f"over after {lasted(data)}{why}: {summary or ''}"
+
+
+def lasted(data: Mapping[str, Any]) -> str:
+    """Say for how long an alert held that is over, from the data of its last event."""
+    from datetime import datetime  # noqa: PLC0415 - only where something ended
+
+    try:
+        began, ended = (datetime.fromisoformat(str(data[key])) for key in ("started_at", "resolved_at"))
+        return span(int((ended - began).total_seconds()) * _NS)
+    except (KeyError, TypeError, ValueError):
+        return "an unknown time"

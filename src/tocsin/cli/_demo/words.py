@@ -4,7 +4,6 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from tocsin.cli._demo.ears import Event
 from tocsin.cli._invocation import program, short
 from tocsin.clock import NS, Clock
 from tocsin.mqtt.embedded import HOST, EmbeddedBroker
+from tocsin.wire import alertline
 
 _BOLD: Final = "1"
 _COLOURS: Final = {"RESOLVED": "32", "info": "36", "warning": "33", "critical": "31"}
@@ -65,7 +65,7 @@ def alert_cells(event: Event) -> tuple[str, str, str, str]:
     state = _words.clean(str(data.get("state"))).upper()
     summary = str(data.get("summary"))
     if state == "RESOLVED":
-        summary = f"{subject(data)}: over after {_lasted(data)}"
+        summary = f"{subject(data)}: over after {alertline.lasted(data)}"
     return (
         state,
         _words.clean(str(data.get("severity"))),
@@ -78,14 +78,6 @@ def subject(data: dict[str, Any]) -> str:
     """Return the node that an alert is about, else its chain."""
     labels: dict[str, Any] = data.get("labels") or {}
     return str(labels.get("node") or labels.get("chain") or scene.WATCHDOG).removeprefix(f"{scene.SITE}.")
-
-
-def _lasted(data: dict[str, Any]) -> str:
-    try:
-        began, ended = (datetime.fromisoformat(data[key]) for key in ("started_at", "resolved_at"))
-    except (KeyError, TypeError, ValueError):
-        return "an unknown time"
-    return _words.span(int((ended - began).total_seconds()) * NS)
 
 
 # -- what to type

@@ -8,11 +8,16 @@ from tocsin.cli._doctor.result import Result, fail, ok, warn
 from tocsin.clock import EngineClock, SystemClock
 from tocsin.config.tree import Beacon, Chain
 from tocsin.model import beacon
-from tocsin.model.observation import Part
+from tocsin.model.observation import FaultKind, Part
 from tocsin.rpc.beacon import EVERY, ONCE, PER_SLOT, BeaconSession
 from tocsin.rpc.resolver import Resolver
 from tocsin.runtime import endpoints
 from tocsin.wire import beacon as wire
+
+_REMEDIES = REMEDIES | {
+    FaultKind.REFUSED: "is it running, with its REST interface switched on, at this port?",
+    FaultKind.NOT_JSON: "check its url: this is no REST interface of a beacon node",
+}
 
 
 async def examine(chain: Chain, one: Beacon, clock: EngineClock) -> list[Result]:
@@ -29,7 +34,7 @@ async def examine(chain: Chain, one: Beacon, clock: EngineClock) -> list[Result]
         await resolver.close()
     if answer.fault is not None:
         said = f"{answer.fault.kind.value}: {answer.fault.detail}"
-        return [fail(subject, said, REMEDIES.get(answer.fault.kind, OTHERWISE))]
+        return [fail(subject, said, _REMEDIES.get(answer.fault.kind, OTHERWISE))]
     return list(_results(subject, chain, answer.parts, (answer.ended_ns - answer.started_ns) / 1e6))
 
 
