@@ -23,7 +23,6 @@ from tocsin.chain.tree import (
     reorg,
     said_parent,
     settled,
-    vouched,
 )
 from tocsin.model.block import BlockRef, Header, Verification
 from tocsin.model.view import Ahead, Behind, Forked, Level, Unlinked
@@ -95,7 +94,7 @@ def test_a_verified_header_beats_what_cannot_be_verified_in_any_order() -> None:
     for order in ((honest, lie), (lie, honest), (lie, replace(lie, number=8), honest)):
         seen = insert(tree([at(1004)]), *order)
         assert seen.headers[honest.hash] == honest
-        assert seen.contested == ()
+        assert seen.contested == frozenset()
         assert relation(seen, honest, at(1004)) == Ahead(1)
 
 
@@ -104,7 +103,7 @@ def test_an_unverifiable_header_told_in_two_ways_links_to_nothing_but_the_head_o
     other = replace(one, parent_hash=name("elsewhere"))
     first, second = (insert(tree([at(1004)]), *order) for order in ((one, other), (other, one)))
     assert first == second
-    assert first.contested == (one.hash,)
+    assert first.contested == {one.hash}
     assert relation(first, one.ref, at(1004)) == Unlinked(1)
     assert is_doubted(first, one.ref, at(1004))
     assert missing(first, [one.ref, at(1004)]) == ()
@@ -122,7 +121,7 @@ def test_what_two_groups_show_settles_what_one_contests() -> None:
         assert settled(seen, words) is seen
     for words in ([[true], [true], [lie]], [[lie], [true], [true]], [[true, lie], [true]]):
         after = settled(seen, words)
-        assert (after.contested, after.headers[true.hash]) == ((), true)
+        assert (after.contested, after.corroborated, after.headers[true.hash]) == (set(), {true.hash}, true)
         assert relation(after, true.ref, at(1004)) == Ahead(1)
 
 
@@ -277,10 +276,14 @@ def test_what_is_contested_stays_so_as_long_as_it_is_kept() -> None:
     claims = [replace(at(number), verification=Verification.CANNOT_VERIFY) for number in (992, 1005)]
     others = [replace(claim, parent_hash=name("elsewhere")) for claim in claims]
     seen = insert(tree([at(1010)]), *claims, *others)
-    assert set(seen.contested) == {claim.hash for claim in claims}
+    assert seen.contested == {claim.hash for claim in claims}
     left = prune(seen, keep=[at(1010).hash], anchor=1010, window=Window(depth=10, reach=10))
-    assert left.contested == (claims[1].hash,)
-    assert prune(seen, keep=[at(1010).hash], anchor=1010, window=Window(cap=1)).contested == ()
+    assert left.contested == {claims[1].hash}
+    assert prune(seen, keep=[at(1010).hash], anchor=1010, window=Window(cap=1)).contested == frozenset()
+    sure = settled(seen, [claims, claims])
+    assert sure.corroborated == {claim.hash for claim in claims}
+    kept = prune(sure, keep=[at(1010).hash], anchor=1010, window=Window(depth=10, reach=10))
+    assert kept.corroborated == {claims[1].hash}
 
 
 def test_above_the_cap_the_oldest_ancestors_go_first() -> None:
@@ -299,11 +302,11 @@ def test_clients_that_show_a_field_or_leave_it_out_do_not_contest_each_other() -
     bare = replace(full, base_fee=None)
     one_way, other_way = insert(HeaderTree(), full, bare), insert(HeaderTree(), bare, full)
     assert one_way == other_way
-    assert one_way.contested == ()
+    assert one_way.contested == frozenset()
     for shown in (0, 1, 2):
         versions = (replace(full, base_fee=shown), bare)
         assert insert(HeaderTree(), *versions) == insert(HeaderTree(), *versions[::-1])
-    assert insert(HeaderTree(), full, replace(full, parent_hash=name("else"))).contested == (full.hash,)
+    assert insert(HeaderTree(), full, replace(full, parent_hash=name("else"))).contested == {full.hash}
 
 
 def test_branches_that_do_not_meet_are_known_to_be_apart_as_far_as_both_are_known() -> None:
@@ -324,48 +327,72 @@ def unverified(block: Header, **changes: object) -> Header:
     return replace(block, verification=Verification.CANNOT_VERIFY, **changes)
 
 
-def test_who_answers_for_a_block_is_believed_as_far_as_its_children_allow() -> None:
+@pytest.mark.parametrize("verifies", [False, True])
+def test_who_answers_for_a_block_is_believed_as_far_as_its_children_allow(*, verifies: bool) -> None:
+    def claimed(*seen: Header) -> bool:
+        return credible(replace(tree(list(seen)), verifies=verifies), unverified(block))
+
     block, follows, jumps = at(1000), at(1001), replace(at(1001), number=1005)
-    for children in ([], [follows], [unverified(follows)], [unverified(jumps)]):
-        assert credible(tree(children), block), "what hashes to its hash needs nobody"
-    claim = unverified(block)
-    assert credible(tree([at(1005), at(999)]), claim), "nobody rests on it"
-    assert credible(tree([unverified(follows)]), claim)
-    assert credible(tree([unverified(jumps), unverified(at(1001, "fork"))]), claim), "one that follows is enough"
-    assert not credible(tree([unverified(jumps)]), claim)
-    assert not credible(tree([follows]), claim), "the parent of what verifies verifies"
-    assert not credible(tree([follows, unverified(at(1001, "fork"))]), claim)
+    for children in ([], [follows], [unverified(follows)], [unverified(jumps)], [unverified(block)]):
+        assert credible(replace(tree(children), verifies=verifies), block), "what hashes to its hash needs nobody"
+    assert claimed(at(1005), at(999)), "nobody rests on it"
+    assert claimed(unverified(follows))
+    assert claimed(unverified(jumps), unverified(at(1001, "fork"))), "one that follows is enough"
+    assert not claimed(unverified(jumps))
+    assert claimed(follows) is not verifies, "the parent of what verifies verifies"
+    assert claimed(follows, unverified(at(1001, "fork"))), "who shows a child that verifies speaks for no other child"
+    assert not claimed(unverified(block, parent_hash=name("elsewhere"))), "nor does it dispute what is there"
+    assert not claimed(block, follows)
 
 
-def test_what_cannot_be_verified_is_no_parent_of_what_can() -> None:
-    claim, child = unverified(at(1000)), at(1001)
-    seen = tree([claim, child, at(1002)])
-    for came in ([claim], [child], [at(1005), claim]):
-        left = vouched(seen, came)
-        assert set(left.headers) == {child.hash, at(1002).hash}
-        assert [step.hash for step in missing(left, [child, at(995)])] == [claim.hash], "it is asked for again"
-    assert vouched(seen, [at(1002)]) is seen, "only what came is looked at"
-    assert vouched(seen, []) is seen
+def test_what_verifies_is_linked_to_no_parent_that_does_not_which_is_asked_for_again() -> None:
+    claim, child, above, low = unverified(at(1000)), at(1001), at(1002), at(999)
+    seen = replace(tree([low, claim, child, above]), verifies=True)
+    assert parent(seen, child) is None
+    assert relation(seen, above, low) == Unlinked(3)
+    assert [step.hash for step in missing(seen, [above, low])] == [claim.hash]
+    right = insert(seen, at(1000))
+    assert relation(right, above, low) == Ahead(3)
 
 
-def test_what_verifies_or_has_no_verified_child_stays() -> None:
-    for parent_, child in (
-        (at(1000), at(1001)),
-        (at(1000), unverified(at(1001))),
-        (unverified(at(1000)), unverified(at(1001))),
-        (unverified(at(1000)), at(1005)),
-    ):
-        seen = tree([parent_, child])
-        assert vouched(seen, [parent_, child]) is seen
+def test_a_child_that_verifies_takes_nothing_from_a_chain_that_cannot_be_verified() -> None:
+    honest = [unverified(block) for block in MAIN]
+    made_up = header(1006, "made-up", parent=at(1005).hash)
+    seen = replace(tree(honest), verifies=True)
+    after = insert(seen, made_up)
+    for one in honest:
+        assert relation(after, one, honest[0]) == relation(seen, one, honest[0])
+    assert parent(after, made_up) is None
+    sure = settled(after, [[honest[15]], [honest[15]]])
+    assert relation(sure, made_up, at(1000)) == Ahead(6), "but two groups know its parent, whose claim is as good"
 
 
-def test_what_is_contested_is_forgotten_with_the_block_and_only_with_it() -> None:
-    claims = [unverified(at(number)) for number in (1000, 1008)]
-    others = [replace(claim, parent_hash=name("elsewhere")) for claim in claims]
-    seen = insert(tree([at(1001)]), *claims, *others)
-    assert len(seen.contested) == 2
-    left = vouched(seen, [at(1001)])
-    assert (set(left.headers), left.contested) == ({at(1001).hash, claims[1].hash}, (claims[1].hash,))
+def test_where_headers_verify_by_chance_a_parent_that_does_not_is_one() -> None:
+    seen = tree([at(999), unverified(at(1000)), at(1001)])
+    assert relation(seen, at(1001), at(999)) == Ahead(2)
+
+
+def test_what_two_groups_have_shown_no_single_one_contests_later() -> None:
+    true = unverified(at(1005))
+    lie = unverified(at(1005), parent_hash=name("elsewhere"))
+    sure = settled(insert(tree([at(1004)]), true), [[true], [true]])
+    assert insert(sure, lie) is sure
+    assert settled(sure, [[lie], [lie]]) is sure
+    assert relation(sure, true, at(1004)) == Ahead(1)
+    assert relation(sure, lie, at(1004)) == Unlinked(1), "its own word about its own head"
+    proven = insert(sure, at(1005))
+    assert (proven.headers[true.hash], relation(proven, lie, at(1004))) == (at(1005), Unlinked(1))
+
+
+def test_who_shows_a_known_hash_at_another_height_is_linked_to_nothing() -> None:
+    for seen in (tree(MAIN), tree([unverified(block) for block in MAIN])):
+        for number in (0, 1000, 1004, 1006, 2**62):
+            for wrong in (BlockRef(number=number, hash=at(1005).hash), unverified(at(1005), number=number)):
+                for other in (at(1005), at(1004), at(1006), at(995)):
+                    assert relation(seen, wrong, other) == Unlinked(number - other.number)
+                    assert relation(seen, other.ref, wrong) == Unlinked(other.number - number)
+                assert missing(seen, [wrong, at(1003)]) == ()
+                assert parent(seen, wrong) is said_parent(seen, wrong) is None
 
 
 def test_a_parent_that_does_not_link_by_number_is_asked_for_again_unless_it_is_verified() -> None:
@@ -384,10 +411,10 @@ def told(number: int, *parents: str) -> list[Header]:
 def test_what_two_groups_say_of_a_contested_hash_is_taken_where_fewer_say_otherwise() -> None:
     one, other, third = told(1005, "main/1004", "x", "y")
     seen = insert(tree([at(1004)]), other, one)
-    assert seen.contested == (one.hash,)
+    assert seen.contested == {one.hash}
     for words in ([[one], [one]], [[one], [one], [other]], [[one], [other], [one], [third], [at(1004)]]):
         left = settled(seen, words)
-        assert (left.headers[one.hash], left.contested) == (one, ())
+        assert (left.headers[one.hash], left.contested) == (one, frozenset())
         assert settled(seen, words[::-1]) == left
     for words in ([], [[one]], [[one], [other]], [[one], [one], [other], [other]], [[at(1004)], [at(1004)]]):
         assert settled(seen, words) is seen
@@ -399,8 +426,9 @@ def test_only_what_is_settled_is_contested_no_more() -> None:
     low, high = told(1002, "main/1001", "x"), told(1005, "main/1004", "x")
     seen = insert(tree([at(1001), at(1004)]), *low, *high)
     left = settled(seen, [[high[0]], [high[0], low[0]], [low[1]]])
-    assert (left.contested, left.headers[high[0].hash]) == ((low[0].hash,), high[0])
-    assert settled(tree(MAIN), [[at(1005)], [at(1005)]]).contested == ()
+    assert (left.contested, left.headers[high[0].hash]) == ({low[0].hash}, high[0])
+    seen = tree(MAIN)
+    assert settled(seen, [[at(1005)], [at(1005)]]) is seen, "what verifies needs nobody"
 
 
 def test_a_node_is_believed_of_its_own_head_where_others_say_otherwise() -> None:

@@ -10,10 +10,13 @@ from tests.support.pool import Answer, settings_for
 from tests.support.ticking import Ticking
 
 from tocsin.chain.nodelife import NodeState
+from tocsin.chain.tree import relation
 from tocsin.model.alert import Grade
 from tocsin.model.observation import Fault
 from tocsin.model.settings import BaseFeeRule
+from tocsin.model.view import Behind
 from tocsin.testing import SimNode
+from tocsin.testing.headers import HEADER_FIELDS, header_hash
 
 Block = dict[str, Any]
 SLOT_NS = 12 * 10**9
@@ -183,3 +186,59 @@ def test_who_shows_a_wrong_block_unprovably_first_hides_nothing() -> None:
     pool.answers["n3"] = lambda _node, request: bad.answer(request)
     pool.rounds(2)
     assert wrong in pool.state.chains["sim"].breaches
+
+
+def child_of(block: Block, salt: int) -> Block:
+    """A block that nobody built on this one, and that hashes to its hash."""
+    number = hex(int(block["number"], 16) + 1)
+    made_up = {
+        **block,
+        "number": number,
+        "parentHash": block["hash"],
+        "timestamp": hex(int(block["timestamp"], 16) + 12),
+    }
+    made_up |= {"extraData": f"0x{salt:04x}"}
+    return {**made_up, "hash": header_hash({name: made_up[name] for name in HEADER_FIELDS if name in made_up})}
+
+
+@pytest.mark.parametrize("late", [0, 1, 5])
+@pytest.mark.parametrize("back", [0, 1, 3])
+def test_who_makes_a_child_that_verifies_of_what_nobody_can_verify_takes_no_vote_from_anybody(
+    late: int, back: int
+) -> None:
+    """After a fork that the others' clients know and we do not."""
+    pool = of_an_unknown_chain(late=late)
+    below = SimNode(pool.chain, name="below", delay_ns=back * SLOT_NS)
+    child = showing(lambda asked, block: child_of(block, pool.polls) if asked == "latest" else bare(asked, block))
+    pool.answers["n2"] = lambda _node, request: child(below, request)
+    for _ in range(30):
+        pool.round()
+        assert pool.grades[-1] is Grade.QUORUM
+    head = pool.state.chains["sim"].head.block
+    assert head is not None
+    assert head.number >= pool.chain.head().number - 1 - late
+    assert head.hash in {block.hash for block in pool.chain.branch().blocks}
+    own_pace = {"node.lag", "pool.majority_stalled"} if late > 1 else set()
+    assert not {who for detector, who, _ in pool.fired() if detector not in own_pace} - {"n2"}
+
+
+def test_what_two_groups_have_shown_is_not_cut_by_one_that_tells_it_otherwise_later() -> None:
+    pool = Ticking(settings_for(("a", "b", "late", "liar")))
+    behind, lower = late_by(pool, 14), late_by(pool, 12)
+    plain = showing(bare)
+    pool.answers |= dict.fromkeys(("n0", "n1", "n3"), plain)
+    pool.answers["n2"] = lambda node, request: _changed(bare, behind(node, request), request)
+    pool.rounds(100)
+    assert {(detector, who) for detector, who, _ in pool.fired()} == {("node.lag", "n2")}
+
+    def lying(asked: str, block: Block) -> Block:
+        return bare(asked, {**block, "parentHash": "0x" + "00" * 32} if asked == "latest" else block)
+
+    pool.answers["n3"] = lambda node, request: _changed(lying, lower(node, request), request)
+    for _ in range(20):
+        pool.round()
+        chain = pool.state.chains["sim"]
+        shown, agreed = chain.nodes["n2"].head, chain.head.block
+        assert shown is not None
+        assert agreed is not None
+        assert isinstance(relation(chain.tree, shown, agreed), Behind)

@@ -46,6 +46,7 @@ class Everything:
     colour: Colour = Colour.RED
     pair: tuple[str, int] = ("", 0)
     many: tuple[Small, ...] = ()
+    names: frozenset[str] = frozenset()
     table: Mapping[str, Small] = field(default_factory=dict)
     any: object = None
     raw: bytes = b""
@@ -70,6 +71,7 @@ def round_trip(value: Everything) -> Everything:
         Everything(one=Small(name="x", size=4), maybe=Small(name="y"), number=0),
         Everything(one=Small(name="\u2028 \x00"), pair=("a", 2**63), many=(Small(name="1"), Small(name="2"))),
         Everything(one=Small(name="t"), table={"b": Small(name="1"), "a": Small(name="2")}),
+        Everything(one=Small(name="s"), names=frozenset(map(str, range(99)))),
         Everything(one=Small(name="o"), any={"deep": [1, "x", None, True, {"p": Small(name="tagged")}]}),
         Everything(one=Small(name="r"), raw=b"\x00\xff" * 300),
         Everything(one=Small(name="r"), raw=b"#not a digest"),
@@ -84,6 +86,16 @@ def test_equal_values_are_equal_bytes_whatever_the_order_of_their_keys() -> None
     one = Everything(one=Small(name="t"), table={"b": Small(name="1"), "a": Small(name="2")}, any={"y": 1, "x": 2})
     two = Everything(one=Small(name="t"), table={"a": Small(name="2"), "b": Small(name="1")}, any={"x": 2, "y": 1})
     assert CODEC.encode(Everything, one, {}) == CODEC.encode(Everything, two, {})
+
+
+def test_a_set_is_written_sorted_and_read_whatever_its_order() -> None:
+    value = Everything(one=Small(name="s"), names=frozenset("cab"))
+    record = CODEC.encode(Everything, value, {})
+    assert b'"names":["a","b","c"]' in record
+    assert CODEC.decode(Everything, record.replace(b'"a","b","c"', b'"c","a","b","a"'), {}) == value
+    for wrong in (b"1", b"null", b'["a",1]', b'[["a"]]'):
+        with pytest.raises(CorruptRecord):
+            CODEC.decode(Everything, record.replace(b'["a","b","c"]', wrong), {})
 
 
 def test_what_is_at_its_default_takes_no_room() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.chain.groups import Group, Groups
-from tocsin.chain.tree import HeaderTree, Point, is_bridgeable, parent, relation, said_parent
+from tocsin.chain.tree import HeaderTree, Point, is_bridgeable, is_disputed, parent, relation, said_parent
 from tocsin.model.block import BlockRef, Header
 from tocsin.model.view import Forked, Unlinked
 
@@ -77,7 +77,7 @@ def deepest(tree: HeaderTree, votes: Sequence[Point], least: int) -> Point | Non
         return None
     frontier: _Frontier = {}
     for point in votes:
-        said = point.parent_hash if isinstance(point, Header) and point.hash in tree.contested else ""
+        said = point.parent_hash if isinstance(point, Header) and is_disputed(tree, point) else ""
         _join(frontier, point, 1, said)
     while frontier:
         key = max(frontier)
@@ -91,7 +91,7 @@ def deepest(tree: HeaderTree, votes: Sequence[Point], least: int) -> Point | Non
 
 
 _Frontier = dict[tuple[int, str, str], tuple[Point, int]]
-"""Blocks by height, hash and, for a head whose hash is contested, the parent that its node says it has."""
+"""Blocks by height, hash and, for a head that others show otherwise, the parent that its node says it has."""
 
 
 def _join(frontier: _Frontier, block: Point, holders: int, said: str = "") -> None:

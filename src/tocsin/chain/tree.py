@@ -3,6 +3,11 @@
 Heights cannot tell a node that is behind from one that is on another chain; ancestry can. All relations between heads,
 to the agreed head and between forks, are read from here. The tree is a value: what changes it returns another one, and
 the order in which headers came leaves no trace.
+
+A header that nobody can verify is a claim of whoever showed it. It is taken for true until somebody contradicts it:
+then each node is believed about its own head, and nobody about others'. What two groups have shown alike stands,
+whatever one group says of it later. A header that was verified needs a verified parent; that costs its own link alone,
+and never takes from the tree what others show.
 """
 
 from collections import Counter
@@ -11,10 +16,14 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from tocsin.model.block import BlockRef, Header, Verification
+from tocsin.model.evolve import evolve
 from tocsin.model.view import Ahead, Behind, Forked, Level, Relation, Unlinked
 
 BACKFILL = 64
 """How many headers a gap may lack before asking for them one by one is given up."""
+
+_MATCH = Verification.MATCH
+_Core = tuple[int, str, int, str]
 
 Point = Header | BlockRef
 """A block whose height and hash are known, in the tree or not."""
@@ -22,14 +31,16 @@ Point = Header | BlockRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderTree:
-    """Headers by hash. Nobody writes to `headers`.
-
-    `contested` lists, sorted, unverifiable hashes that came with different contents: what such a header says of its
-    parent is not believed. One verified header settles it.
-    """
+    """Headers by hash. Nobody writes to `headers`."""
 
     headers: Mapping[str, Header] = field(default_factory=dict)
-    contested: tuple[str, ...] = ()
+    contested: frozenset[str] = frozenset()
+    """Unverifiable hashes that came with different contents: what such a header says of its parent is not believed. One
+    verified header settles it, or two groups that say the same."""
+    corroborated: frozenset[str] = frozenset()
+    """Unverifiable hashes whose content two groups or more have shown alike as their own heads, and fewer otherwise."""
+    verifies: bool = False
+    """Whether this chain's headers hash as Ethereum's do: the parent of one that verified must then verify as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,107 +86,117 @@ def insert(tree: HeaderTree, *headers: Header) -> HeaderTree:
     for header in fresh:
         old = known.get(header.hash)
         known[header.hash] = header if old is None else _preferred(old, header)
-        if header.verification is Verification.MATCH:
+        if header.verification is _MATCH:
             contested.discard(header.hash)
-        elif old is not None and old.verification is not Verification.MATCH and _core(old) != _core(header):
+        elif old is not None and old.verification is not _MATCH and _core(old) != _core(header):
             contested.add(header.hash)
-    return HeaderTree(headers=known, contested=tuple(sorted(contested)))
+    return evolve(tree, headers=known, contested=frozenset(contested))
 
 
 def _adds(tree: HeaderTree, header: Header) -> bool:
     old = tree.headers.get(header.hash)
-    return header.verification is not Verification.MISMATCH and (
-        old is None or (old != header and old.verification is not Verification.MATCH)
-    )
+    if header.verification is Verification.MISMATCH:
+        return False
+    if old is None or header.verification is _MATCH:
+        return old is None or old.verification is not _MATCH
+    return old != header and old.verification is not _MATCH and header.hash not in tree.corroborated
 
 
 def _preferred(old: Header, new: Header) -> Header:
     """Choose between two contents of one hash: the verified one, else one that does not depend on who came first."""
-    return min(old, new, key=lambda one: (one.verification is not Verification.MATCH, _content(one)))
+    return min(old, new, key=lambda one: (one.verification is not _MATCH, _content(one)))
 
 
-def _core(header: Header) -> tuple[int, str, int, str]:
+def _core(header: Header) -> _Core:
     """Return what all clients show alike; of the rest one may leave out what another adds."""
     return (header.number, header.parent_hash, header.timestamp, header.state_root)
 
 
-def _content(header: Header) -> tuple[tuple[int, str, int, str], tuple[int, ...]]:
+def _content(header: Header) -> tuple[_Core, tuple[int, ...]]:
     extras = (header.base_fee, header.gas_used, header.gas_limit)
     return _core(header), tuple(-1 if extra is None else extra for extra in extras)
 
 
 def credible(tree: HeaderTree, header: Header) -> bool:
-    """Whether a header may be what it says, given the headers that name it their parent.
+    """Whether an answer for a header that was asked for is taken, given what is there and who names it the parent.
 
-    Where headers verify, so does the parent of one that did; an answer for it that proves nothing is anybody's claim.
+    One that proves nothing is anybody's claim: it disputes nothing that is there, and fills no gap below a header that
+    verified, since the parent of that one verifies too.
     """
-    if header.verification is Verification.MATCH:
+    if header.verification is _MATCH:
         return True
-    children = [child for child in tree.headers.values() if child.parent_hash == header.hash]
-    if any(child.verification is Verification.MATCH for child in children):
+    if header.hash in tree.headers:
         return False
-    return not children or any(child.number == header.number + 1 for child in children)
-
-
-def vouched(tree: HeaderTree, came: Iterable[Header]) -> HeaderTree:
-    """Return the tree without unverified parents of verified headers, as far as `came` brought one of the two.
-
-    For chains whose headers verify. Such a parent is what somebody else says of a block that its child's node rests on.
-    """
-    names = {name for header in came for name in (header.hash, header.parent_hash)}
-    doubtful = {
-        name
-        for name in names
-        if (header := tree.headers.get(name)) is not None and header.verification is not Verification.MATCH
-    }
-    if not doubtful:
-        return tree
-    verified = (child for child in tree.headers.values() if child.verification is Verification.MATCH)
-    gone = doubtful & {child.parent_hash for child in verified}
-    if not gone:
-        return tree
-    left = {name: header for name, header in tree.headers.items() if name not in gone}
-    return HeaderTree(headers=left, contested=tuple(name for name in tree.contested if name in left))
-
-
-def parent(tree: HeaderTree, block: Point) -> Header | None:
-    """Return the parent of a block; None where it is not known or does not link by number too."""
-    header = tree.headers.get(block.hash)
-    if header is None or (tree.contested and header.hash in tree.contested):
-        return None
-    above = tree.headers.get(header.parent_hash)
-    return above if above is not None and above.number + 1 == header.number else None
+    children = [child for child in tree.headers.values() if child.parent_hash == header.hash]
+    return not children or any(
+        child.number == header.number + 1 and not (tree.verifies and child.verification is _MATCH) for child in children
+    )
 
 
 def settled(tree: HeaderTree, words: Iterable[Iterable[Header]]) -> HeaderTree:
-    """Return the tree with contested hashes as two groups or more say they are, where fewer say otherwise.
+    """Return the tree with unverifiable hashes as two groups or more say they are, where fewer say otherwise.
 
-    `words` are the heads that each group has shown lately, as its nodes showed them.
+    `words` are the heads that each group has shown lately.
     """
-    contested = set(tree.contested)
-    said: dict[str, Counter[tuple[int, str, int, str]]] = {}
-    contents: dict[tuple[str, tuple[int, str, int, str]], Header] = {}
-    for shown in words if contested else ():
-        own = {(header.hash, _core(header)): header for header in shown if header.hash in contested}
+    said: dict[str, Counter[_Core]] = {}
+    contents: dict[tuple[str, _Core], Header] = {}
+    for shown in words:
+        own = {(header.hash, _core(header)): header for header in shown if _is_open(tree, header.hash)}
         contents |= own
         for name, core in own:
             said.setdefault(name, Counter())[core] += 1
-    headers = dict(tree.headers)
+    found: dict[str, Header] = {}
     for name, counts in said.items():
         first, second = [*sorted(counts.values(), reverse=True), 0][:2]
         if first > max(1, second):
-            headers[name] = contents[name, max(counts, key=counts.__getitem__)]
-            contested.discard(name)
-    is_same = len(contested) == len(tree.contested)
-    return tree if is_same else HeaderTree(headers=headers, contested=tuple(sorted(contested)))
+            found[name] = contents[name, max(counts, key=counts.__getitem__)]
+    if not found:
+        return tree
+    other = {name: header for name, header in found.items() if _core(tree.headers[name]) != _core(header)}
+    return evolve(
+        tree,
+        headers={**tree.headers, **other} if other else tree.headers,
+        contested=tree.contested - found.keys(),
+        corroborated=tree.corroborated | found.keys(),
+    )
+
+
+def _is_open(tree: HeaderTree, name: str) -> bool:
+    known = tree.headers.get(name)
+    return known is not None and known.verification is not _MATCH and name not in tree.corroborated
+
+
+def parent(tree: HeaderTree, block: Point) -> Header | None:
+    """Return the parent of a block; None where it is not known, or does not link by number or by what verified.
+
+    Who puts a known hash at another height does not speak of that block.
+    """
+    header = tree.headers.get(block.hash)
+    if header is None or header.number != block.number or header.hash in tree.contested:
+        return None
+    return _above(tree, header)
 
 
 def said_parent(tree: HeaderTree, head: Point) -> Header | None:
-    """Return the parent of a head as whoever shows it says: of a contested hash nothing else tells."""
-    if not isinstance(head, Header) or head.hash not in tree.contested:
-        return parent(tree, head)
-    above = tree.headers.get(head.parent_hash)
-    return above if above is not None and above.number + 1 == head.number else None
+    """Return the parent of a head as whoever shows it says, where others say otherwise."""
+    return _above(tree, head) if isinstance(head, Header) and is_disputed(tree, head) else parent(tree, head)
+
+
+def is_disputed(tree: HeaderTree, head: Header) -> bool:
+    """Whether somebody shows this head otherwise, so that of who shows it so nothing but its own word tells."""
+    known = tree.headers.get(head.hash)
+    if known is None or head.verification is _MATCH:
+        return False
+    return head.hash in tree.contested or (known.number, known.parent_hash) != (head.number, head.parent_hash)
+
+
+def _above(tree: HeaderTree, header: Header) -> Header | None:
+    above = tree.headers.get(header.parent_hash)
+    if above is None or above.number + 1 != header.number:
+        return None
+    if above.verification is _MATCH or header.verification is not _MATCH or not tree.verifies:
+        return above
+    return above if above.hash in tree.corroborated else None
 
 
 def relation(tree: HeaderTree, head: Point, reference: Point) -> Relation:
@@ -183,7 +204,7 @@ def relation(tree: HeaderTree, head: Point, reference: Point) -> Relation:
 
     The depth of a fork counts the node's own blocks since the common ancestor.
     """
-    if head.hash == reference.hash:
+    if head.hash == reference.hash and head.number == reference.number:
         return Level()
     met = _meet(tree, head, reference)
     if isinstance(met, _Gap):
@@ -269,8 +290,8 @@ def pruned(
     within = len(left)
     if within > window.cap:
         left = _capped(left, heads, _lineage(tree, kept, floor), anchor, window.cap)
-    contested = tuple(name for name in tree.contested if name in left)
-    return HeaderTree(headers=left, contested=contested), within - len(left)
+    kept_words = {"contested": tree.contested & left.keys(), "corroborated": tree.corroborated & left.keys()}
+    return evolve(tree, headers=left, **kept_words), within - len(left)
 
 
 def _lineage(tree: HeaderTree, heads: Iterable[Header], floor: int) -> set[str]:
@@ -300,7 +321,7 @@ def _by_height(block: Point) -> tuple[int, str]:
 def _meet(tree: HeaderTree, one: Point, other: Point) -> BlockRef | _Gap:
     """Walk down both chains, the higher one first, until they meet or one of them ends."""
     left, right = one, other
-    while left.hash != right.hash:
+    while left.hash != right.hash or left.number != right.number:
         down_left, down_right = left.number >= right.number, right.number >= left.number
         next_left = _below(tree, left, right, is_own=left is one) if down_left else left
         next_right = _below(tree, right, left, is_own=right is other) if down_right else right
@@ -316,13 +337,13 @@ def _below(tree: HeaderTree, block: Point, other: Point, *, is_own: bool) -> Poi
     A head that is the node's own is read as the node shows it, where others show it otherwise.
     """
     header = tree.headers.get(block.hash)
-    if tree.contested and block.hash in tree.contested:
-        header = block if is_own and isinstance(block, Header) else None
-    if header is None:
+    if is_own and isinstance(block, Header) and is_disputed(tree, block):
+        header = block
+    elif header is None or header.number != block.number or block.hash in tree.contested:
         return None
     if header.parent_hash == other.hash and header.number == other.number + 1:
         return other
-    return said_parent(tree, header)
+    return _above(tree, header)
 
 
 def _gap(
@@ -352,8 +373,8 @@ def _lacking(tree: HeaderTree, end: Point) -> str | None:
     header = tree.headers.get(end.hash)
     if header is None:
         return end.hash
-    if header.number == 0 or header.hash in tree.contested:
+    if header.number == 0 or header.number != end.number or header.hash in tree.contested:
         return None
     below = tree.headers.get(header.parent_hash)
     # One that is there and does not link by number is nobody's parent; unless it is verified, it may be a lie.
-    return header.parent_hash if below is None or below.verification is not Verification.MATCH else None
+    return header.parent_hash if below is None or below.verification is not _MATCH else None

@@ -36,18 +36,15 @@ def take(
     result = event.part.result if event.part is not None else None
     header = header_of(result, chain.hashes_as_ethereum) if result is not None else None
     left = dict(sought)
-    if isinstance(header, Header) and header.hash == wanted and _is_believed(header, tree, chain):
-        del left[wanted]
-        return left, [header]
-    # Asked again at once, of another node, as long as tries are left.
+    found: list[Header] = []
+    if isinstance(header, Header) and header.hash == wanted and header.verification is not Verification.MISMATCH:
+        found = [header] if credible(tree, header) else []
+        if found and (header.verification is Verification.MATCH or not chain.hashes_as_ethereum):
+            del left[wanted]
+            return left, found
+    # If it is still lacking it is asked for again at once, of another node, as long as tries are left.
     left[wanted] = replace(entry, asked_ns=0)
-    return left, []
-
-
-def _is_believed(header: Header, tree: HeaderTree, chain: ChainSettings) -> bool:
-    if header.verification is Verification.MISMATCH:
-        return False
-    return not chain.hashes_as_ethereum or credible(tree, header)
+    return left, found
 
 
 def plan(

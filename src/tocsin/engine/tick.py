@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tocsin.alerting.lifecycle import Moment
 from tocsin.chain.gaps import noted, p99
-from tocsin.chain.tree import BACKFILL, Point, insert, is_bridgeable, is_doubted, pruned, relation, settled, vouched
+from tocsin.chain.tree import BACKFILL, HeaderTree, Point, insert, is_bridgeable, is_doubted, pruned, relation, settled
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.engine import backfill, beacons, capabilities, common, doubt, fees, maintenance, tags, truth
 from tocsin.engine.fold import fetched, fold
@@ -21,7 +21,7 @@ from tocsin.engine.trust import judge
 from tocsin.engine.truth import unplaced
 from tocsin.engine.voting import SILENT_POLLS, has_answered, is_sound, may_vote
 from tocsin.model.alert import Alert, Finding, Labels, Subject
-from tocsin.model.block import Breach, Header
+from tocsin.model.block import Breach, Header, Verification
 from tocsin.model.effect import Fetch
 from tocsin.model.event import BeaconPolled, Fetched, Polled, Ticked
 from tocsin.model.evolve import evolve
@@ -147,9 +147,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
         nodes[event.node] = after = doubt.settled(record, after, believed=believed)
         if after.head is not None and after.head is not record.head:
             headers.append(after.head)
-    tree = insert(state.tree, *headers) if headers else state.tree
-    tree = vouched(tree, headers) if headers and chain.hashes_as_ethereum else tree
-    tree = settled(tree, _words(nodes, chain)) if tree.contested else tree
+    tree = _grown(state, nodes, headers, chain)
     # What was known of a hash before may have been somebody's claim: judged is what the tree holds anew.
     fresh = [header for header in headers if tree.headers.get(header.hash) is not state.tree.headers.get(header.hash)]
     folded = evolve(
@@ -165,6 +163,19 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
         awaited=tuple(sorted(awaited)),
     )
     return truth.judge_headers(folded, fresh, chain)
+
+
+def _grown(
+    state: ChainState, nodes: Mapping[str, NodeRecord], headers: Sequence[Header], chain: ChainSettings
+) -> HeaderTree:
+    """Return the tree with what came; of what cannot be verified, as two groups say it is."""
+    tree = state.tree
+    if tree.verifies != chain.hashes_as_ethereum:
+        tree = evolve(tree, verifies=chain.hashes_as_ethereum)
+    tree = insert(tree, *headers) if headers else tree
+    if not tree.contested and all(header.verification is Verification.MATCH for header in headers):
+        return tree
+    return settled(tree, _words(nodes, chain))
 
 
 def _words(nodes: Mapping[str, NodeRecord], chain: ChainSettings) -> list[list[Header]]:

@@ -6,7 +6,7 @@ from functools import partial
 from tocsin.chain.agreement import Circumstances, Decision, agree, break_tie
 from tocsin.chain.count import distinct
 from tocsin.chain.dispute import TIE_BREAKERS, Ruling
-from tocsin.chain.tree import BACKFILL, HeaderTree, Point, apart, is_bridgeable, parent, relation
+from tocsin.chain.tree import BACKFILL, HeaderTree, Point, apart, is_bridgeable, is_disputed, parent, relation
 from tocsin.chain.validity import breaches
 from tocsin.engine import beacons, common, finality
 from tocsin.engine.pool import groups_of
@@ -74,13 +74,17 @@ def _claims(
     state: ChainState, chain: ChainSettings, sound: Mapping[str, NodeRecord], votes: Mapping[str, str]
 ) -> dict[str, Point]:
     """Return each node's own word about its vote, where somebody shows the same hash with another content."""
-    contested, current = state.tree.contested, state.settled if common.is_fast(chain) else None
+    tree, current = state.tree, state.settled if common.is_fast(chain) else None
     claims: dict[str, Point] = {}
-    for name, shown in votes.items() if contested else ():
+    for name, shown in votes.items():
         head = sound[name].head
-        if shown in contested and head is not None:
+        if current is not None:
             # On a fast chain a vote is for a hash at the common height, and nobody is asked for more of it.
-            claims[name] = head if current is None else BlockRef(number=current.number, hash=shown)
+            known = tree.headers.get(shown)
+            if shown in tree.contested or (known is not None and known.number != current.number):
+                claims[name] = BlockRef(number=current.number, hash=shown)
+        elif head is not None and is_disputed(tree, head):
+            claims[name] = head
     return claims
 
 

@@ -1,8 +1,8 @@
 """Frozen dataclasses to canonical JSON and back: for the journal, snapshots and recordings.
 
 One mechanism for all of them, driven by the type hints: fields by name, fields at their default left out, unions
-tagged by class name, bytes stored apart under their digest (`blobs`). Equal values give equal bytes: keys are sorted,
-floats do not occur. What cannot be read raises `CorruptRecord` with the place.
+tagged by class name, bytes stored apart under their digest (`blobs`). Equal values give equal bytes: keys and sets are
+sorted, floats do not occur. What cannot be read raises `CorruptRecord` with the place.
 """
 
 import dataclasses
@@ -104,6 +104,8 @@ class Codec:
             return self._dump_union(args)
         if origin is tuple:
             return self._dump_tuple(args)
+        if origin is frozenset:
+            return lambda value, _: sorted(value)
         if origin is not None and issubclass(origin, Mapping):
             item = self._dump(args[1])
             return lambda value, blobs: {key: item(value[key], blobs) for key in value}
@@ -123,6 +125,9 @@ class Codec:
             return self._load_union(args)
         if origin is tuple:
             return self._load_tuple(args)
+        if origin is frozenset:
+            load_all = self._load_tuple((args[0], Ellipsis))
+            return lambda plain, blobs: frozenset(load_all(plain, blobs))
         if origin is not None and issubclass(origin, Mapping):
             item = self._load(args[1])
             return lambda plain, blobs: {key: item(value, blobs) for key, value in plain.items()}
