@@ -251,6 +251,8 @@ def chain_of(plain: Any) -> Any:
     return plain["chains"]["sim"]
 
 
+DOUBT = {"hash": "0x" + "ab" * 32, "request": 1, "polls": 1, "tries": 1}
+
 CONTRADICTIONS = {
     "no such chain": lambda plain: plain["chains"].pop("sim"),
     "another chain": lambda plain: plain["chains"].update(other=chain_of(plain)),
@@ -259,6 +261,9 @@ CONTRADICTIONS = {
     "a beacon node is missing": lambda plain: chain_of(plain)["beacons"].pop("b1"),
     "no ability": lambda plain: chain_of(plain)["surveys"]["n0"].update(subject="flying"),
     "a question about nothing": lambda plain: chain_of(plain)["surveys"]["n0"].update(subject="", call="state:5"),
+    "a doubt about nobody": lambda plain: chain_of(plain).update(doubts={"n9": DOUBT}),
+    "a doubt that never ends": lambda plain: chain_of(plain).update(doubts={"n0": {**DOUBT, "tries": 4}}),
+    "a doubt that never began": lambda plain: chain_of(plain).update(doubts={"n0": {**DOUBT, "tries": 0}}),
     "no event": lambda plain: plain["inbox"].append(None),
     "limits of another": lambda plain: plain["settings"]["chains"][0]["detectors"].update(
         {"node.fork": plain["settings"]["chains"][0]["detectors"]["node.lag"]}
@@ -277,6 +282,14 @@ def test_a_state_that_contradicts_itself_is_refused(what: str) -> None:
     CONTRADICTIONS[what](plain)
     with pytest.raises(CorruptRecord):
         decode_state(stamped(one, orjson.dumps(plain)))
+
+
+def test_a_state_with_a_header_in_doubt_is_read() -> None:
+    one = sample(SLOTS[0])
+    plain = orjson.loads(one.body)
+    chain_of(plain).update(doubts={"n0": {**DOUBT, "tries": 3}})
+    state = goes_on(one, stamped(one, orjson.dumps(plain)))
+    assert state is not None
 
 
 def test_a_head_of_millions_of_values_is_refused_before_they_are_made_and_long_texts_are_no_values() -> None:

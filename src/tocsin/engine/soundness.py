@@ -7,6 +7,7 @@ whether it is there. Whatever wrote a state that contradicts itself, it was no d
 from collections.abc import Mapping
 
 from tocsin.detect import REGISTRY
+from tocsin.engine.doubt import TRIES
 from tocsin.engine.state import ChainState, EngineState, Survey
 from tocsin.model.question import OFFERED, Ability
 from tocsin.model.settings import ChainSettings
@@ -42,6 +43,10 @@ def _flaw_of(state: ChainState, chain: ChainSettings) -> str | None:
         return f"nodes of {chain.name} vote by what they do not have"
     if _misfit(chain.detectors):
         return f"a detector of {chain.name} has the limits of another one"
+    if not state.doubts.keys() <= state.nodes.keys():
+        return f"{chain.name} doubts a header of a node that it does not have"
+    if not all(1 <= doubt.tries <= TRIES for doubt in state.doubts.values()):
+        return f"{chain.name} asked for a doubtful header more or less often than it ever does"
     if not all(_is_trial(survey) for survey in state.surveys.values()):
         return f"{chain.name} tries an ability that there is not"
     return None
