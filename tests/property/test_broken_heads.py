@@ -1,16 +1,18 @@
 """Which heads rest on a block that is known to break a rule of the chain, and what it costs to find out."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.chains import chain, header
+from tests.support.pool import settings_for
 
 from tocsin.chain.tree import HeaderTree, insert, relation
 from tocsin.engine.state import ChainState
-from tocsin.engine.truth import broken_heads
+from tocsin.engine.truth import broken_heads, judge_headers
 from tocsin.model.block import Breach, Rule
-from tocsin.model.view import Ahead, Level
+from tocsin.model.view import Ahead, Level, NodeRecord
 
 MAIN = chain(100, 160)
 SIDE = chain(131, 160, "side", after=header(130).hash)
@@ -31,6 +33,24 @@ def test_a_head_is_broken_when_it_or_a_block_below_it_is(broken: set[str], heads
         head.hash for head in heads if any(isinstance(relation(tree, head, one), Level | Ahead) for one in wrong)
     }
     assert broken_heads(state(tree, sorted(broken)), heads).keys() == expected
+
+
+@given(st.integers(1, 4), st.integers(250, 400), st.randoms(use_true_random=False))
+def test_made_up_breaches_push_out_none_that_another_node_rests_on(nodes: int, made_up: int, random: Any) -> None:
+    settings = replace(settings_for(["a"] * nodes).chains[0], genesis_time_s=1_700_000_000 % 12)
+    wrong = replace(header(140), timestamp=header(140).timestamp + 1)
+    main = [wrong if block.number == 140 else block for block in MAIN]
+    lies = [
+        replace(header(2**40 + at, f"lie {at}"), timestamp=random.randrange(2**30) * 12 + 1) for at in range(made_up)
+    ]
+    heads = {f"n{at}": random.choice(main[45:]) for at in range(nodes)}
+    records = {name: NodeRecord(head=head) for name, head in heads.items()}
+    one = ChainState(started_ns=0, tree=insert(HeaderTree(), *main, *lies), nodes=records)
+    for came in (main, lies[:100], lies[100:]):
+        one = judge_headers(one, came, settings)
+    assert len(one.breaches) <= 256
+    assert broken_heads(one, heads.values()).keys() == {head.hash for head in heads.values()}
+    assert len(one.breaches) == min(256, made_up + 1), "what there is room for is kept"
 
 
 class Counted(dict[str, Any]):

@@ -125,7 +125,7 @@ class Truth(RuleBasedStateMachine):
 
     @rule(data=st.data(), overdue=st.booleans())
     def votes_are_counted(self, data: st.DataObject, overdue: bool) -> None:  # noqa: FBT001
-        late = set(self.shown.values()) if overdue else set()
+        late = set(self.shown) if overdue else set()
         how = Circumstances(overdue=late, raised=self.raised)
         before = self.agreement
         decision = agree(self.tree, self.shown, self.groups, before, 1, how)

@@ -39,7 +39,7 @@ def held(text: str, grade: Grade = Grade.QUORUM) -> Agreement:
 def decide(
     nodes: str, heads: str, previous: Agreement = NOTHING, seen: HeaderTree = SEEN, *, overdue: str = ""
 ) -> Decision:
-    circumstances = Circumstances(overdue=[block(head).hash for head in overdue.split()])
+    circumstances = Circumstances(overdue=overdue.split())
     return agree(seen, votes(heads), pool(nodes), previous, T, circumstances)
 
 
@@ -268,7 +268,7 @@ def test_unlinked_heads_are_no_split_before_the_back_fill_had_its_chance() -> No
     waiting = decide("A B", "A=1000 B=1005", seen=heads)
     assert (waiting.agreement.grade, waiting.unlinked) == (Grade.UNCORROBORATED, ("A", "B"))
     assert waiting.agreement.explanation == "heads are not linked yet"
-    in_vain = decide("A B", "A=1000 B=1005", seen=heads, overdue="1005")
+    in_vain = decide("A B", "A=1000 B=1005", seen=heads, overdue="B")
     assert (in_vain.agreement.grade, in_vain.unlinked) == (Grade.SPLIT, ("A", "B"))
     filled = decide("A B", "A=1000 B=1005", seen=insert(heads, *chain(1001, 1004)))
     assert (filled.agreement.grade, filled.agreement.block, filled.unlinked) == (Grade.QUORUM, block("1000").ref, ())
@@ -388,6 +388,24 @@ def test_each_node_votes_for_its_head_as_it_shows_it_where_a_hash_is_contested()
     assert resting.agreement.block == block("990").ref, "nobody's word links the blocks of another"
     both = Circumstances(claims={"A": honest, "B": honest})
     assert agree(seen, heads, pool(THREE), held("990"), T, both).agreement.block == honest.ref
+
+
+@pytest.mark.parametrize("by", [-400, -3, -1, 1, 3, 2**40])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_who_shows_the_agreed_hash_at_another_height_does_not_agree(by: int, *, is_known: bool) -> None:
+    honest = replace(header(1005), verification=Verification.MATCH if is_known else Verification.CANNOT_VERIFY)
+    wrong = replace(honest, number=1005 + by, verification=Verification.CANNOT_VERIFY)
+    seen = insert(tree(chain(990, 1004)), honest, wrong)
+    heads = dict.fromkeys("ABC", honest.hash)
+    claims = {"A": honest, "B": honest, "C": wrong}
+    for previous in (NOTHING, held("1005"), held("1003")):
+        found = agree(seen, heads, pool(THREE), previous, T, Circumstances(claims=claims)).agreement
+        assert (found.grade, found.block, found.votes) == (Grade.QUORUM, honest.ref, 2)
+        two = {"A": honest.hash, "C": honest.hash}
+        alone = agree(seen, two, pool("A C"), previous, T, Circumstances(claims=claims)).agreement
+        below = previous.block is not None and 1005 + by < previous.block.number
+        grade = Grade.UNCORROBORATED if below else Grade.SPLIT
+        assert (alone.grade, alone.block) == (grade, previous.block), "it is one against one"
 
 
 def test_a_hash_that_is_shown_at_the_height_of_its_parent_does_not_speak_for_the_parent() -> None:

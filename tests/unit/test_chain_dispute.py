@@ -61,17 +61,33 @@ def shown(decision: Decision) -> tuple[Grade, int | None]:
 def test_one_of_two_that_is_known_to_catch_up_contradicts_nothing_at_the_first_start(behind: str) -> None:
     two, heads = families("A= B="), f"A=far B={behind}"
     assert shown(counted(two, heads)) == (Grade.SPLIT, None)
-    late = Circumstances(late=[head(behind)])
+    late = Circumstances(late=["B"])
     assert shown(counted(two, heads, circumstances=late)) == (Grade.UNCORROBORATED, None)
 
 
 def test_a_node_far_ahead_contradicts_whatever_it_says_of_itself() -> None:
-    late = Circumstances(late=[head("far")])
+    late = Circumstances(late=["B"])
     assert shown(counted(families("A= B="), "A=1000 B=far", circumstances=late)) == (Grade.SPLIT, None)
 
 
+@pytest.mark.parametrize("late", ["A", "B", "C", "AB", "BC", "AC"])
+def test_who_catches_up_takes_nothing_from_another_that_shows_the_same_head(late: str) -> None:
+    three, heads = families("A= B= C= D="), "A=far B=900 C=900"
+    decided = counted(three, heads, circumstances=Circumstances(late=[*late]))
+    assert shown(decided)[0] is (Grade.UNCORROBORATED if late == "BC" else Grade.SPLIT)
+
+
+@pytest.mark.parametrize("overdue", ["", "B", "C", "BC", "A"])
+def test_a_head_is_sought_in_vain_only_when_it_is_so_for_all_who_show_it(overdue: str) -> None:
+    one, other = header(1005, "one"), header(1003, "other")
+    heads = {"A": one.hash, "B": other.hash, "C": other.hash}
+    how = Circumstances(overdue=[*overdue])
+    found = agree(tree([one, other]), heads, families("A= B= C= D= E="), NOTHING, 7, how).agreement.grade
+    assert found is (Grade.SPLIT if overdue in ("BC", "A") else Grade.UNCORROBORATED)
+
+
 def test_who_catches_up_on_another_branch_contradicts_all_the_same() -> None:
-    late = Circumstances(late=[head("1000f")])
+    late = Circumstances(late=["B"])
     assert shown(counted(families("A= B="), "A=1001 B=1000f", circumstances=late)) == (Grade.SPLIT, 998)
 
 
@@ -96,7 +112,7 @@ def test_a_head_that_is_not_linked_yet_may_turn_out_to_decide_between_two() -> N
     heads = {"A": one.hash, "B": other.hash, "C": third.hash}
     waiting = agree(tree([one, other, third]), heads, families("A= B= C="), NOTHING, 7)
     assert shown(waiting) == (Grade.UNCORROBORATED, None)
-    in_vain = Circumstances(overdue=[third.hash])
+    in_vain = Circumstances(overdue=["C"])
     assert shown(agree(tree([one, other, third]), heads, families("A= B= C="), NOTHING, 7, in_vain))[0] is Grade.SPLIT
 
 

@@ -37,6 +37,11 @@ def at(number: int, branch: str = "main") -> Header:
     )
 
 
+def said_by_groups(seen: HeaderTree, words: list[list[Header]]) -> HeaderTree:
+    """The tree after groups of one node each have said something."""
+    return settled(seen, [[shown] for shown in words])
+
+
 @pytest.mark.parametrize(
     ("head", "reference", "expected"),
     [
@@ -118,9 +123,9 @@ def test_what_two_groups_show_settles_what_one_contests() -> None:
     lie = replace(true, number=1002)
     seen = insert(tree([at(1004)]), true, lie)
     for words in ([[true], [lie]], [[true, true], [lie]], [[true], [true], [lie], [lie]], [], [[at(1004)]]):
-        assert settled(seen, words) is seen
+        assert said_by_groups(seen, words) is seen
     for words in ([[true], [true], [lie]], [[lie], [true], [true]], [[true, lie], [true]]):
-        after = settled(seen, words)
+        after = said_by_groups(seen, words)
         assert (after.contested, after.corroborated, after.headers[true.hash]) == (set(), {true.hash}, true)
         assert relation(after, true.ref, at(1004)) == Ahead(1)
 
@@ -280,7 +285,7 @@ def test_what_is_contested_stays_so_as_long_as_it_is_kept() -> None:
     left = prune(seen, keep=[at(1010).hash], anchor=1010, window=Window(depth=10, reach=10))
     assert left.contested == {claims[1].hash}
     assert prune(seen, keep=[at(1010).hash], anchor=1010, window=Window(cap=1)).contested == frozenset()
-    sure = settled(seen, [claims, claims])
+    sure = said_by_groups(seen, [claims, claims])
     assert sure.corroborated == {claim.hash for claim in claims}
     kept = prune(sure, keep=[at(1010).hash], anchor=1010, window=Window(depth=10, reach=10))
     assert kept.corroborated == {claims[1].hash}
@@ -327,20 +332,18 @@ def unverified(block: Header, **changes: object) -> Header:
     return replace(block, verification=Verification.CANNOT_VERIFY, **changes)
 
 
-@pytest.mark.parametrize("verifies", [False, True])
-def test_who_answers_for_a_block_is_believed_as_far_as_its_children_allow(*, verifies: bool) -> None:
+def test_who_answers_for_a_block_is_believed_as_far_as_its_children_allow() -> None:
     def claimed(*seen: Header) -> bool:
-        return credible(replace(tree(list(seen)), verifies=verifies), unverified(block))
+        return credible(tree(list(seen)), unverified(block))
 
     block, follows, jumps = at(1000), at(1001), replace(at(1001), number=1005)
     for children in ([], [follows], [unverified(follows)], [unverified(jumps)], [unverified(block)]):
-        assert credible(replace(tree(children), verifies=verifies), block), "what hashes to its hash needs nobody"
+        assert credible(tree(children), block), "what hashes to its hash needs nobody"
     assert claimed(at(1005), at(999)), "nobody rests on it"
     assert claimed(unverified(follows))
+    assert claimed(follows)
     assert claimed(unverified(jumps), unverified(at(1001, "fork"))), "one that follows is enough"
     assert not claimed(unverified(jumps))
-    assert claimed(follows) is not verifies, "the parent of what verifies verifies"
-    assert claimed(follows, unverified(at(1001, "fork"))), "who shows a child that verifies speaks for no other child"
     assert not claimed(unverified(block, parent_hash=name("elsewhere"))), "nor does it dispute what is there"
     assert not claimed(block, follows)
 
@@ -363,7 +366,7 @@ def test_a_child_that_verifies_takes_nothing_from_a_chain_that_cannot_be_verifie
     for one in honest:
         assert relation(after, one, honest[0]) == relation(seen, one, honest[0])
     assert parent(after, made_up) is None
-    sure = settled(after, [[honest[15]], [honest[15]]])
+    sure = said_by_groups(after, [[honest[15]], [honest[15]]])
     assert relation(sure, made_up, at(1000)) == Ahead(6), "but two groups know its parent, whose claim is as good"
 
 
@@ -375,9 +378,9 @@ def test_where_headers_verify_by_chance_a_parent_that_does_not_is_one() -> None:
 def test_what_two_groups_have_shown_no_single_one_contests_later() -> None:
     true = unverified(at(1005))
     lie = unverified(at(1005), parent_hash=name("elsewhere"))
-    sure = settled(insert(tree([at(1004)]), true), [[true], [true]])
+    sure = said_by_groups(insert(tree([at(1004)]), true), [[true], [true]])
     assert insert(sure, lie) is sure
-    assert settled(sure, [[lie], [lie]]) is sure
+    assert said_by_groups(sure, [[lie], [lie]]) is sure
     assert relation(sure, true, at(1004)) == Ahead(1)
     assert relation(sure, lie, at(1004)) == Unlinked(1), "its own word about its own head"
     proven = insert(sure, at(1005))
@@ -413,22 +416,32 @@ def test_what_two_groups_say_of_a_contested_hash_is_taken_where_fewer_say_otherw
     seen = insert(tree([at(1004)]), other, one)
     assert seen.contested == {one.hash}
     for words in ([[one], [one]], [[one], [one], [other]], [[one], [other], [one], [third], [at(1004)]]):
-        left = settled(seen, words)
+        left = said_by_groups(seen, words)
         assert (left.headers[one.hash], left.contested) == (one, frozenset())
-        assert settled(seen, words[::-1]) == left
+        assert said_by_groups(seen, words[::-1]) == left
     for words in ([], [[one]], [[one], [other]], [[one], [one], [other], [other]], [[at(1004)], [at(1004)]]):
-        assert settled(seen, words) is seen
-    assert settled(seen, [[one, one, one], [other]]) is seen, "a group has one word, however often it says it"
-    assert settled(seen, [[other], [other], [other], [one], [one]]).headers[one.hash] == other
+        assert said_by_groups(seen, words) is seen
+    assert said_by_groups(seen, [[one, one, one], [other]]) is seen, "a group has one word, however often it says it"
+    assert said_by_groups(seen, [[other], [other], [other], [one], [one]]).headers[one.hash] == other
+
+
+def test_a_group_says_what_more_than_half_of_its_nodes_say() -> None:
+    one, other = told(1005, "main/1004", "x")
+    seen = insert(tree([at(1004)]), one, other)
+    for pair in ([[one], []], [[one], [other]], [[one], [], [one], []], [[], []], []):
+        assert settled(seen, [[[one]], pair]) is seen
+    for more in ([[one], [one]], [[one, other], [one]], [[one], [], [replace(one, base_fee=7)]]):
+        assert settled(seen, [[[one]], more]).corroborated == {one.hash}
+    assert settled(seen, [[[one]], [[one]], [[other], []]]).corroborated == {one.hash}, "half a group opposes nothing"
 
 
 def test_only_what_is_settled_is_contested_no_more() -> None:
     low, high = told(1002, "main/1001", "x"), told(1005, "main/1004", "x")
     seen = insert(tree([at(1001), at(1004)]), *low, *high)
-    left = settled(seen, [[high[0]], [high[0], low[0]], [low[1]]])
+    left = said_by_groups(seen, [[high[0]], [high[0], low[0]], [low[1]]])
     assert (left.contested, left.headers[high[0].hash]) == ({low[0].hash}, high[0])
     seen = tree(MAIN)
-    assert settled(seen, [[at(1005)], [at(1005)]]) is seen, "what verifies needs nobody"
+    assert said_by_groups(seen, [[at(1005)], [at(1005)]]) is seen, "what verifies needs nobody"
 
 
 def test_a_node_is_believed_of_its_own_head_where_others_say_otherwise() -> None:

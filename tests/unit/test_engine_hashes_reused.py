@@ -9,8 +9,10 @@ import pytest
 from tests.support.pool import Answer, settings_for
 from tests.support.ticking import Ticking
 
-from tocsin.chain.nodelife import NodeState
+from tocsin.chain.nodelife import NodeLife, NodeState
 from tocsin.chain.tree import relation
+from tocsin.engine.state import ChainState, Window
+from tocsin.engine.tick import _words
 from tocsin.model.alert import Grade
 from tocsin.model.observation import Fault
 from tocsin.model.settings import BaseFeeRule
@@ -242,3 +244,24 @@ def test_what_two_groups_have_shown_is_not_cut_by_one_that_tells_it_otherwise_la
         assert shown is not None
         assert agreed is not None
         assert isinstance(relation(chain.tree, shown, agreed), Behind)
+
+
+WINDOW = Window(since_wall_ns=0, until_ns=10**30, until_wall_ns=10**30, by="x", reason="")
+SILENCED: dict[str, Callable[[ChainState], ChainState]] = {
+    "in maintenance": lambda state: replace(state, maintenance={"n2": WINDOW}),
+    "corrupt": lambda state: replace(state, lives={"n2": NodeLife(state=NodeState.CORRUPT, since_ns=0)}),
+    "ruled out": lambda state: replace(state, ruled_out={"n2": "the trusted block"}),
+    "silent": lambda state: replace(state, nodes={**state.nodes, "n2": replace(state.nodes["n2"], missed=3)}),
+    "not heard since the start": lambda state: replace(
+        state, nodes={**state.nodes, "n2": replace(state.nodes["n2"], last_answer_ns=None)}
+    ),
+}
+
+
+@pytest.mark.parametrize("how", SILENCED)
+def test_a_node_without_a_vote_has_no_word_about_what_a_hash_stands_for(how: str) -> None:
+    pool = of_an_unknown_chain()
+    state, chain = pool.state.chains["sim"], pool.settings.chains[0]
+    before = _words(state, chain)
+    assert all(shown for group in before for shown in group)
+    assert _words(SILENCED[how](state), chain) == [*before[:2], [()]]

@@ -13,7 +13,7 @@ where two are configured, it makes a `majority` and no quorum.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tocsin.chain.count import QUORUM_GROUPS, Poll, count, deepest, distinct, quorum, ref
+from tocsin.chain.count import QUORUM_GROUPS, Poll, count, deepest, distinct, place, quorum, ref
 from tocsin.chain.dispute import Ruling, is_split, useful, words
 from tocsin.chain.groups import Groups, without
 from tocsin.chain.tree import HeaderTree, Point, is_bridgeable, relation, reorg
@@ -67,9 +67,9 @@ class Circumstances:
     """What besides heads and groups bears on a count."""
 
     overdue: Collection[str] = ()
-    """Hashes of heads for which the back-fill had its chance: unlinked ones now contradict."""
+    """Nodes for whose heads the back-fill had its chance: unlinked ones now contradict."""
     late: Collection[str] = ()
-    """Hashes of heads of nodes that still catch up: unlinked ones contradict nothing that is above them."""
+    """Nodes that still catch up: their unlinked heads contradict nothing that is above them."""
     raised: bool = False
     """Around a scheduled fork the quorum takes one group more."""
     family_lag: int = FAMILY_LAG
@@ -97,7 +97,7 @@ def agree(
     known = {node: tree.headers[name] for node, name in votes.items() if name in tree.headers}
     heads: dict[str, Point] = {node: circumstances.claims.get(node, header) for node, header in known.items()}
     same = _unanimous(heads, groups)
-    if same is not None and previous.block is not None and previous.block.hash == same.hash:
+    if same is not None and previous.block is not None and place(previous.block) == place(same):
         return Decision(agreement=_unmoved(previous, groups), branches=(previous.block,))
     poll = count(
         tree,
@@ -176,8 +176,8 @@ def _unanimous(heads: Mapping[str, Point], groups: Groups) -> Point | None:
         return None
     points = iter(heads.values())
     first = next(points)
-    name = first.hash
-    return first if all(point.hash == name for point in points) else None
+    name, number = first.hash, first.number
+    return first if all(point.hash == name and point.number == number for point in points) else None
 
 
 def _unmoved(previous: Agreement, groups: Groups) -> Agreement:
@@ -282,16 +282,16 @@ def _pending(poll: Poll, block: Point | None) -> tuple[str, ...]:
     shown = distinct(poll.heads.values())
     others = shown if block is None else [block]
     waiting = {
-        head.hash
+        place(head)
         for head in shown
-        if any(is_bridgeable(poll.tree, head, other) for other in others if other.hash != head.hash)
+        if any(is_bridgeable(poll.tree, head, other) for other in others if place(other) != place(head))
     }
-    return tuple(sorted(node for node, head in poll.heads.items() if head.hash in waiting))
+    return tuple(sorted(node for node, head in poll.heads.items() if place(head) in waiting))
 
 
 def _agreement(poll: Poll, grade: Grade, why: str, block: Point | None, previous: Agreement, t_ns: int) -> Agreement:
     held = previous.block
-    same = block is None or (held is not None and held.hash == block.hash)
+    same = block is None or (held is not None and held.hash == block.hash)  # a block stays at its height
     shown = held if same or block is None else ref(block)
     return Agreement(
         grade=grade,

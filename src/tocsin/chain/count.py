@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.chain.groups import Group, Groups
-from tocsin.chain.tree import HeaderTree, Point, is_bridgeable, is_disputed, parent, relation, said_parent
+from tocsin.chain.tree import HeaderTree, Point, is_bridgeable, is_disputed, is_doubted, parent, relation, said_parent
 from tocsin.model.block import BlockRef, Header
 from tocsin.model.view import Forked, Unlinked
 
@@ -48,7 +48,7 @@ def count(
     overdue: Collection[str] = (),
     late: Collection[str] = (),
 ) -> Poll:
-    """Return what the groups vote for. `overdue` and `late` are hashes of heads, see `agreement.agree`."""
+    """Return what the groups vote for. `overdue` and `late` are nodes, see `agreement.Circumstances`."""
     ballots = ((group, _ballot(tree, heads, group)) for group in groups.groups)
     votes = tuple((group, block) for group, block in ballots if block is not None)
     return Poll(tree, groups, heads, votes, needed(groups, raised=raised), overdue, late)
@@ -103,26 +103,38 @@ def _join(frontier: _Frontier, block: Point, holders: int, said: str = "") -> No
 def opposes(poll: Poll, one: Point, other: Point) -> bool:
     """Whether two heads contradict each other: on different branches, or unlinked for good.
 
-    Two at one height never are on one chain, linked or not. One that by its own word or its own timestamp is far behind
-    claims nothing about what came after it.
+    Two at one height never are on one chain, linked or not; nor is one hash at two heights. Heads that are unlinked
+    only because somebody shows a block between them otherwise contradict nothing. Nor does one that by its own word or
+    its own timestamp is far behind: it claims nothing about what came after it.
     """
-    if one.number == other.number:
-        return one.hash != other.hash
+    if one.number == other.number or one.hash == other.hash:
+        return place(one) != place(other)
     match relation(poll.tree, one, other):
         case Forked():
             return True
         case Unlinked():
-            if min(one, other, key=lambda point: point.number).hash in poll.late:
+            if is_doubted(poll.tree, one, other) or _is_shown_only_by(poll, poll.late, min(one, other, key=place)):
                 return False
-            in_vain = one.hash in poll.overdue or other.hash in poll.overdue
+            in_vain = any(_is_shown_only_by(poll, poll.overdue, point) for point in (one, other))
             return in_vain or not is_bridgeable(poll.tree, one, other)
         case _:
             return False
 
 
+def _is_shown_only_by(poll: Poll, nodes: Collection[str], block: Point) -> bool:
+    """Whether nobody else shows a head: what is known of a node says nothing of another one that shows the same."""
+    at = place(block)
+    return bool(nodes) and all(node in nodes for node, head in poll.heads.items() if place(head) == at)
+
+
 def distinct(points: Collection[Point]) -> list[Point]:
     """Return each block once, highest first."""
-    return sorted({point.hash: point for point in points}.values(), key=lambda point: (-point.number, point.hash))
+    return sorted({place(point): point for point in points}.values(), key=lambda point: (-point.number, point.hash))
+
+
+def place(point: Point) -> tuple[int, str]:
+    """Return what makes two heads the same: a known hash at another height is another claim."""
+    return (point.number, point.hash)
 
 
 def ref(point: Point) -> BlockRef:

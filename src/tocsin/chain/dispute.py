@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from tocsin.chain.count import QUORUM_GROUPS, Poll, distinct, opposes
+from tocsin.chain.count import QUORUM_GROUPS, Poll, distinct, opposes, place
 from tocsin.chain.tree import Point, relation
 from tocsin.model.block import BlockRef
 from tocsin.model.view import Ahead, Behind, Level, Unlinked
@@ -42,9 +42,9 @@ def is_split(poll: Poll, tip: Point | None, held: BlockRef | None) -> bool:
     if tip is None:
         sides = {node: head for node, head in poll.heads.items() if not _is_far_behind(poll, head, held)}
     else:
-        stands = {point.hash: relation(poll.tree, point, tip) for point in distinct(poll.heads.values())}
+        stands = {place(point): relation(poll.tree, point, tip) for point in distinct(poll.heads.values())}
         for node, head in poll.heads.items():
-            match stands[head.hash]:
+            match stands[place(head)]:
                 case Ahead():
                     sides[node] = head
                 case Level() | Behind():
@@ -64,8 +64,8 @@ def _is_disputed(poll: Poll, tops: Sequence[Point]) -> bool:
 
 def _support(poll: Poll, sides: dict[str, Point], undecided: set[str], top: Point) -> int:
     """Return how many groups stand on the chain of `top`, or may turn out to."""
-    below = {point.hash: _may_be_below(poll, point, top) for point in distinct(sides.values())}
-    for_it = undecided | {node for node, head in sides.items() if below[head.hash]}
+    below = {place(point): _may_be_below(poll, point, top) for point in distinct(sides.values())}
+    for_it = undecided | {node for node, head in sides.items() if below[place(head)]}
     return sum(2 * sum(node in for_it for node in group.nodes) > len(group.nodes) for group in poll.groups.groups)
 
 

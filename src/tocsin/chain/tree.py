@@ -11,7 +11,7 @@ and never takes from the tree what others show.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -118,33 +118,34 @@ def _content(header: Header) -> tuple[_Core, tuple[int, ...]]:
 
 
 def credible(tree: HeaderTree, header: Header) -> bool:
-    """Whether an answer for a header that was asked for is taken, given what is there and who names it the parent.
+    """Whether an answer for a header that was asked for is taken.
 
-    One that proves nothing is anybody's claim: it disputes nothing that is there, and fills no gap below a header that
-    verified, since the parent of that one verifies too.
+    One that proves nothing is anybody's claim: it disputes nothing that is there, and has to fit who rests on it.
     """
     if header.verification is _MATCH:
         return True
     if header.hash in tree.headers:
         return False
     children = [child for child in tree.headers.values() if child.parent_hash == header.hash]
-    return not children or any(
-        child.number == header.number + 1 and not (tree.verifies and child.verification is _MATCH) for child in children
-    )
+    return not children or any(child.number == header.number + 1 for child in children)
 
 
-def settled(tree: HeaderTree, words: Iterable[Iterable[Header]]) -> HeaderTree:
+def settled(tree: HeaderTree, words: Iterable[Sequence[Iterable[Header]]]) -> HeaderTree:
     """Return the tree with unverifiable hashes as two groups or more say they are, where fewer say otherwise.
 
-    `words` are the heads that each group has shown lately.
+    `words` are the heads that each node has shown lately, by group; a group says what more than half of its nodes say.
     """
     said: dict[str, Counter[_Core]] = {}
     contents: dict[tuple[str, _Core], Header] = {}
-    for shown in words:
-        own = {(header.hash, _core(header)): header for header in shown if _is_open(tree, header.hash)}
-        contents |= own
-        for name, core in own:
-            said.setdefault(name, Counter())[core] += 1
+    for group in words:
+        count: Counter[tuple[str, _Core]] = Counter()
+        for shown in group:
+            own = {(header.hash, _core(header)): header for header in shown if _is_open(tree, header.hash)}
+            contents |= own
+            count.update(own.keys())
+        for (name, core), nodes in count.items():
+            if 2 * nodes > len(group):
+                said.setdefault(name, Counter())[core] += 1
     found: dict[str, Header] = {}
     for name, counts in said.items():
         first, second = [*sorted(counts.values(), reverse=True), 0][:2]
@@ -184,8 +185,8 @@ def said_parent(tree: HeaderTree, head: Point) -> Header | None:
 
 def is_disputed(tree: HeaderTree, head: Header) -> bool:
     """Whether somebody shows this head otherwise, so that of who shows it so nothing but its own word tells."""
-    known = tree.headers.get(head.hash)
-    if known is None or head.verification is _MATCH:
+    known = None if head.verification is _MATCH else tree.headers.get(head.hash)
+    if known is None:
         return False
     return head.hash in tree.contested or (known.number, known.parent_hash) != (head.number, head.parent_hash)
 
@@ -246,7 +247,7 @@ def missing(tree: HeaderTree, heads: Iterable[Point]) -> tuple[Missing, ...]:
     One step of the back-fill: insert what came and ask again. Highest head first; every hash once. A gap of more than
     64 blocks asks for nothing, and its heads stay unlinked.
     """
-    points = sorted({head.hash: head for head in heads}.values(), key=_by_height)
+    points = sorted({_by_height(head): head for head in heads}.values(), key=_by_height)
     wanted: dict[str, BlockRef] = {}
     for one, other in combinations(points, 2):
         met = _meet(tree, one, other)
@@ -314,8 +315,9 @@ def _capped(
     return {header.hash: header for header in sorted(headers.values(), key=worth)[: max(cap, len(heads))]}
 
 
-def _by_height(block: Point) -> tuple[int, str]:
-    return (-block.number, block.hash)
+def _by_height(block: Point) -> tuple[int, str, str]:
+    """Order heads, the highest first; one hash that is told in two ways is two of them."""
+    return (-block.number, block.hash, block.parent_hash if isinstance(block, Header) else "")
 
 
 def _meet(tree: HeaderTree, one: Point, other: Point) -> BlockRef | _Gap:

@@ -51,9 +51,7 @@ def plan(
     state: ChainState, chain: ChainSettings, now_ns: int, request: int
 ) -> tuple[Mapping[str, Sought], tuple[Fetch, ...]]:
     """Return what is sought from now on and the fetches of this tick."""
-    # In order of name: two nodes may show one hash with different contents, and a restored state is ordered otherwise.
-    heads = {block.hash: block for block in common.points(state, chain).values()}
-    points: list[Point] = list(heads.values())
+    points: list[Point] = list(common.points(state, chain).values())
     joined = (state.head.block,) if common.is_fast(chain) else (state.head.block, state.unjoined)
     points += [block for block in joined if block is not None]
     if not points or all(point.hash == points[0].hash for point in points):

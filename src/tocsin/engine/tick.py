@@ -19,7 +19,7 @@ from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState
 from tocsin.engine.trust import judge
 from tocsin.engine.truth import unplaced
-from tocsin.engine.voting import SILENT_POLLS, has_answered, is_sound, may_vote
+from tocsin.engine.voting import SILENT_POLLS, has_answered, is_sound, may_vote, voters
 from tocsin.model.alert import Alert, Finding, Labels, Subject
 from tocsin.model.block import Breach, Header, Verification
 from tocsin.model.effect import Fetch
@@ -175,12 +175,18 @@ def _grown(
     tree = insert(tree, *headers) if headers else tree
     if not tree.contested and all(header.verification is Verification.MATCH for header in headers):
         return tree
-    return settled(tree, _words(nodes, chain))
+    return settled(tree, _words(evolve(state, nodes=nodes), chain))
 
 
-def _words(nodes: Mapping[str, NodeRecord], chain: ChainSettings) -> list[list[Header]]:
-    """Return what each group has shown lately and could not prove."""
-    return [[header for name in group.nodes for header in nodes[name].unproven] for group in groups_of(chain).groups]
+def _words(state: ChainState, chain: ChainSettings) -> list[list[tuple[Header, ...]]]:
+    """Return by group what each of its nodes has shown lately and could not prove.
+
+    As in a vote, who has none is silent, and so is who was ruled out.
+    """
+    heard = {name: record for name, record in voters(state, chain).items() if name not in state.ruled_out}
+    return [
+        [heard[name].unproven if name in heard else () for name in group.nodes] for group in groups_of(chain).groups
+    ]
 
 
 def _canonical(event: Polled | BeaconPolled | Fetched) -> tuple[str, int, int, int]:

@@ -1,6 +1,6 @@
 """What the nodes of a chain agree on at this tick: votes taken, ties broken, reorgs and contradictions remembered."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 
 from tocsin.chain.agreement import Circumstances, Decision, agree, break_tie
@@ -29,7 +29,7 @@ _FORK_EPOCHS = 2
 """How long before and after a scheduled fork the quorum is raised: when most wrong majorities came to be."""
 
 _MOST_BREACHES = 256
-"""A node that makes up headers by the thousand is not worth more memory."""
+"""A node that makes up headers by the thousand is not worth more memory, and pushes out none that others rest on."""
 
 
 def unplaced(state: ChainState, chain: ChainSettings, now_ns: int) -> set[str]:
@@ -47,7 +47,7 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
     state = common.settled(state, chain, now_ns)
     votes = common.votes(state, chain, sound)
     waiting = unplaced(state, chain, now_ns)
-    overdue = {votes[name] for name in state.unlinked if name in votes and name not in waiting}
+    overdue = {name for name in state.unlinked if name in votes and name not in waiting}
     raised = near_fork(chain, event.wall_ns) is not None or now_ns < state.raised_until_ns
     circumstances = Circumstances(overdue=overdue, raised=raised, claims=_claims(state, chain, sound, votes))
     decision = _heads(state, settings, chain, sound, votes, circumstances, event)
@@ -128,7 +128,7 @@ def _heads(
 
 
 def _late(chain: ChainSettings, sound: Mapping[str, NodeRecord], wall_ns: int) -> set[str]:
-    """Return the heads of nodes that catch up: by their own word, or by a timestamp that no back-fill spans."""
+    """Return the nodes that catch up: by their own word, or by a timestamp that no back-fill spans."""
     heads = {name: record.head for name, record in sound.items() if record.head is not None}
     limit_ns = BACKFILL * chain.pace_ns
     late = set()
@@ -137,7 +137,7 @@ def _late(chain: ChainSettings, sound: Mapping[str, NodeRecord], wall_ns: int) -
         # Our clock may be hours ahead: now is what another node's head bears out.
         age_ns = min(wall_ns, newest * 10**9) - head.timestamp * 10**9
         if sound[name].syncing or head.number == 0 or age_ns > limit_ns:
-            late.add(head.hash)
+            late.add(name)
     return late
 
 
@@ -176,12 +176,12 @@ def broken_heads(state: ChainState, heads: Iterable[Header]) -> dict[str, tuple[
     if not known:
         return found
     lowest = min(known)
-    for head in {head.hash: head for head in heads}.values():
-        at: Header | None = head
+    for name in dict.fromkeys(head.hash for head in heads):
+        at = state.tree.headers.get(name)
         while at is not None and at.number >= lowest and at.hash not in state.breaches:
             at = parent(state.tree, at)
         if at is not None and at.hash in state.breaches:
-            found[head.hash] = state.breaches[at.hash]
+            found[name] = state.breaches[at.hash]
     return found
 
 
@@ -282,5 +282,25 @@ def judge_headers(state: ChainState, came: Iterable[Header], chain: ChainSetting
     if not found:
         return state
     known = {name: broken for name, broken in state.breaches.items() if name in state.tree.headers} | found
-    kept = sorted(known, key=lambda name: (-state.tree.headers[name].number, name))[:_MOST_BREACHES]
+    if len(known) <= _MOST_BREACHES:
+        return evolve(state, breaches=known)
+    first = _rested_on(state, known)
+    rest = sorted(known.keys() - first, key=lambda name: (-state.tree.headers[name].number, name))
+    kept = [*first, *rest[: max(0, _MOST_BREACHES - len(first))]]
     return evolve(state, breaches={name: known[name] for name in kept})
+
+
+def _rested_on(state: ChainState, broken: Collection[str]) -> dict[str, None]:
+    """Return the broken blocks that nodes' heads rest on, the nearest ones, as many of each node as of any other."""
+    share = _MOST_BREACHES // max(1, len(state.nodes)) or 1
+    lowest = min(state.tree.headers[name].number for name in broken)
+    found: dict[str, None] = {}
+    for _, record in sorted(state.nodes.items()):
+        at = state.tree.headers.get(record.head.hash) if record.head is not None else None
+        left = share
+        while at is not None and at.number >= lowest and left:
+            if at.hash in broken:
+                found[at.hash] = None
+                left -= 1
+            at = parent(state.tree, at)
+    return found
