@@ -15,6 +15,7 @@ from tocsin.model.alert import Grade, Severity
 from tocsin.model.event import Commanded
 from tocsin.model.observation import Fault, FaultKind, by_hash
 from tocsin.testing import ChainSpec, SimNode
+from tocsin.testing.headers import rehashed
 
 FOUR = ("a", "b", "b", "c")
 
@@ -321,3 +322,34 @@ def test_a_single_node_is_uncorroborated_and_says_nothing_when_well() -> None:
 
 def test_severity_order_is_the_one_of_the_contract() -> None:
     assert [severity.rank for severity in (Severity.INFO, Severity.WARNING, Severity.CRITICAL)] == [0, 1, 2]
+
+
+def far_ahead(node: SimNode, request: bytes) -> bytes:
+    """Say that the head is a billion blocks further on, with fields that hash to its hash."""
+    answers = orjson.loads(node.answer(request))
+    for call, answer in zip(orjson.loads(request), answers, strict=True):
+        if call["params"][:1] == ["latest"]:
+            head = answer["result"]
+            answer["result"] = rehashed(head, number=hex(int(head["number"], 16) + 10**9))
+    return orjson.dumps(answers)
+
+
+@pytest.mark.parametrize("slot_s", [12, 1], ids=["slower than its polls", "faster than its polls"])
+@pytest.mark.parametrize("providers", ["a", "ab"])
+def test_a_head_that_nobody_will_ever_reach_holds_the_agreed_one_no_longer_than_it_is_shown(
+    providers: str, slot_s: int
+) -> None:
+    pool = Pool(settings_for(providers, slot_s=slot_s))
+    pool.rounds(8)
+    for name in pool.nodes:
+        pool.answers[name] = far_ahead
+    pool.rounds(3)
+    for name in pool.nodes:
+        pool.answers[name] = healthy
+    pool.rounds(12)
+    head = pool.state.chains["sim"].head.block
+    assert head is not None
+    assert abs(pool.nodes["n0"].view.head().number - head.number) <= 4
+    pool.rounds(60)
+    assert {alert.detector for alert in pool.alerts if alert.severity is Severity.CRITICAL} == {"chain.reorg"}
+    assert all_resolved(pool)

@@ -73,6 +73,9 @@ class Circumstances:
     raised: bool = False
     """Around a scheduled fork the quorum takes one group more."""
     family_lag: int = FAMILY_LAG
+    out_of_reach: int | None = None
+    """How many blocks below the held head a quorum has to be, without a link to it, to show that nobody is on the way
+    there; None where nothing shows it."""
     claims: Mapping[str, Point] = field(default_factory=dict)
     """What nodes say of their own heads, where the tree has heard different things of the hash."""
 
@@ -196,7 +199,7 @@ def _decide(poll: Poll, previous: Agreement, t_ns: int, circumstances: Circumsta
     tip = quorum(poll)
     held = previous.block
     joined = None if tip is None or held is None else relation(poll.tree, tip, held)
-    block = _moved(tip, held, joined)
+    block = _moved(tip, held, joined, circumstances.out_of_reach)
     grade, why = _graded(poll, tip, held, block, circumstances)
     return Decision(
         agreement=_agreement(poll, grade, why, block, previous, t_ns),
@@ -208,11 +211,12 @@ def _decide(poll: Poll, previous: Agreement, t_ns: int, circumstances: Circumsta
     )
 
 
-def _moved(tip: Point | None, held: BlockRef | None, joined: Relation | None) -> Point | None:
+def _moved(tip: Point | None, held: BlockRef | None, joined: Relation | None, out_of_reach: int | None) -> Point | None:
     """Return the block to publish, given how the tip stands to the one that is held.
 
-    Down the same chain it never moves, so a lower block must be known to be on another one. A block at the same height
-    or above that has a quorum is taken at once: on a chain faster than the polls most heads come without their parents.
+    Down the same chain it never moves, so a lower block must be known to be on another one, or so far down that what is
+    held was no block of the chain. A block at the same height or above that has a quorum is taken at once: on a chain
+    faster than the polls most heads come without their parents.
     """
     if tip is None or held is None:
         return held if tip is None else tip
@@ -220,7 +224,7 @@ def _moved(tip: Point | None, held: BlockRef | None, joined: Relation | None) ->
         case Level() | Behind():
             return held
         case Unlinked(ahead=ahead) if ahead < 0:
-            return held
+            return tip if out_of_reach is not None and -ahead >= out_of_reach else held
         case _:
             return tip
 

@@ -28,6 +28,11 @@ _EPOCH_SLOTS = 32
 _FORK_EPOCHS = 2
 """How long before and after a scheduled fork the quorum is raised: when most wrong majorities came to be."""
 
+_OUT_OF_REACH_NS = 3600 * 10**9
+_OUT_OF_REACH = 1024
+"""A quorum that is an hour of blocks below the agreed head, more than the tree reaches and without a link to it, is not
+on the way back there: that head was made up by those who showed it, and would be held until the chain is as far."""
+
 _MOST_BREACHES = 256
 """A node that makes up headers by the thousand is not worth more memory, and pushes out none that others rest on."""
 
@@ -49,7 +54,12 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
     waiting = unplaced(state, chain, now_ns)
     overdue = {name for name in state.unlinked if name in votes and name not in waiting}
     raised = near_fork(chain, event.wall_ns) is not None or now_ns < state.raised_until_ns
-    circumstances = Circumstances(overdue=overdue, raised=raised, claims=_claims(state, chain, sound, votes))
+    circumstances = Circumstances(
+        overdue=overdue,
+        raised=raised,
+        out_of_reach=max(_OUT_OF_REACH, _OUT_OF_REACH_NS // chain.block_time_ns),
+        claims=_claims(state, chain, sound, votes),
+    )
     decision = _heads(state, settings, chain, sound, votes, circumstances, event)
     is_split = decision.agreement.grade is Grade.SPLIT
     counted = evolve(
@@ -228,6 +238,9 @@ def _note_reorg(state: ChainState, old: BlockRef | None, decision: Decision, now
     unjoined = decision.unjoined or state.unjoined
     if unjoined is None or new is None:
         return state
+    if decision.unjoined is not None and new.number < unjoined.number:
+        # Out of reach: no header will ever join the two, and what was held is not on the chain any more.
+        return _reorged(state, BACKFILL, None, unjoined, new, now_ns)
     match relation(state.tree, unjoined, new):
         case Forked(depth=depth, ancestor=ancestor):
             return _reorged(state, depth, ancestor, unjoined, new, now_ns)
