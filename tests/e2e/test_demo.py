@@ -18,7 +18,7 @@ import pytest
 from tocsin.cli._demo import crew, scene, stage, words
 from tocsin.clock import SystemClock
 from tocsin.mqtt import embedded
-from tocsin.runtime.daemon import read_config
+from tocsin.runtime.configuration import read_config
 from tocsin.testing import serve_nodes
 
 TUTORIAL = Path(__file__).parents[2] / "docs/tutorial/first-steps.md"

@@ -66,9 +66,9 @@ async def test_a_hangup_during_a_reload_is_about_what_was_written_since(daemon: 
 HUNG_UP = """
 import os, signal, sys
 from tocsin.cli.main import run
-from tocsin.runtime import daemon
+from tocsin.runtime import daemon, live
 
-async def recover(store, recovered=daemon.recover):
+async def recover(store, recovered=live.recover):
     os.replace("{0}", "{1}")
     os.kill(os.getpid(), signal.SIGHUP)
     return await recovered(store)
@@ -77,7 +77,7 @@ async def end(self, ended=daemon.Daemon._end):
     os.kill(os.getpid(), signal.SIGHUP)
     await ended(self)
 
-daemon.recover, daemon.Daemon._end = recover, end
+live.recover, daemon.Daemon._end = recover, end
 sys.exit(run(sys.argv[1:]))
 """
 """Another configuration comes, with a hangup, while the store is read; and a hangup at the end."""

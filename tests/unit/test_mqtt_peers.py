@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -44,9 +45,11 @@ def received(payload: bytes, topic: str = STATUS, *, kept: bool = False) -> Rece
     return Received(topic=topic, payload=payload, retained=kept)
 
 
-def beat(period_s: object = 10) -> bytes:
-    payload = presence.heartbeat(LIFE, 1, {}, 10, 10**18).payload
+def beat(period_s: object = 10, seq: object = None, boot: str = LIFE.boot, time: str | None = None) -> bytes:
+    payload = presence.heartbeat(replace(LIFE, boot=boot), 1, {}, 10, 10**18).payload
     event = orjson.loads(payload)
+    event["data"]["seq"] = seq
+    event["time"] = time or event["time"]
     event["data"]["period_s"] = period_s
     return orjson.dumps(event)
 
@@ -159,6 +162,80 @@ def test_nobody_makes_us_take_messages_without_end_and_other_peers_are_heard_mea
     for _ in range(100):
         clock.advance(s=1)
         assert hearing.hear(received(beat(1), HEARTBEAT))
+
+
+# -- what was heard before
+
+
+def hearing_at(clock: ManualClock) -> tuple[Ears, list[PeerHeard | PeersListened]]:
+    taken: list[PeerHeard | PeersListened] = []
+    made = Ears(EngineClock(clock), taken.append, keepalive_s=10)
+    made.configure((PEER,))
+    return made, taken
+
+
+def test_a_heartbeat_that_was_heard_before_is_not_taken_again_and_counted() -> None:
+    clock = ManualClock()
+    hearing, taken = hearing_at(clock)
+    for seq in (7, 8, 9):
+        assert hearing.hear(received(beat(seq=seq), HEARTBEAT))
+        clock.advance(s=10)
+    for seq in (9, 8, 1):
+        assert not hearing.hear(received(beat(seq=seq), HEARTBEAT))
+    assert hearing.hear(received(beat(seq=10), HEARTBEAT))
+    assert (len(taken), hearing.ignored) == (4, {PEER: 3})
+
+
+def test_neither_is_one_of_an_earlier_life_repeated_after_a_restart() -> None:
+    clock = ManualClock()
+    hearing, _ = hearing_at(clock)
+    assert hearing.hear(received(beat(seq=50, boot="b1"), HEARTBEAT))
+    clock.advance(s=10)
+    assert hearing.hear(received(beat(seq=1, boot="b2"), HEARTBEAT))
+    clock.advance(s=10)
+    assert not hearing.hear(received(beat(seq=50, boot="b1"), HEARTBEAT))
+    assert hearing.hear(received(beat(seq=2, boot="b2"), HEARTBEAT))
+
+
+def test_a_forged_number_from_far_ahead_does_not_silence_the_peer() -> None:
+    clock = ManualClock()
+    hearing, _ = hearing_at(clock)
+    for seq in range(1, 6):
+        assert hearing.hear(received(beat(seq=seq), HEARTBEAT))
+        assert not hearing.hear(received(beat(seq=10**18), HEARTBEAT))
+        clock.advance(s=10)
+
+
+def test_heartbeats_that_were_lost_or_came_in_a_burst_are_no_leap() -> None:
+    clock = ManualClock()
+    hearing, _ = hearing_at(clock)
+    assert hearing.hear(received(beat(seq=1), HEARTBEAT))
+    clock.advance(s=3_600)
+    assert hearing.hear(received(beat(seq=361), HEARTBEAT))
+    assert hearing.hear(received(beat(seq=362), HEARTBEAT))
+    assert hearing.hear(received(beat(seq=364), HEARTBEAT))
+
+
+def test_lives_without_end_take_no_memory() -> None:
+    clock = ManualClock()
+    hearing, _ = hearing_at(clock)
+    for life in range(100):
+        hearing.hear(received(beat(seq=1, boot=f"b{life}"), HEARTBEAT))
+        clock.advance(s=1)
+    assert len(hearing._beats[PEER]) == 8
+
+
+@pytest.mark.parametrize("seq", [0, -1, 1.5, "7", True, 2**63])
+def test_a_number_that_is_none_is_refused(seq: object) -> None:
+    with pytest.raises(ValueError, match="seq"):
+        word(PEER, HEARTBEAT, beat(seq=seq))
+
+
+@pytest.mark.parametrize("time", ["1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "nonsense"])
+def test_times_are_not_read_so_that_no_clock_accuses_anybody(time: str) -> None:
+    hearing, taken = ears(PEER)
+    assert hearing.hear(received(beat(seq=1, time=time), HEARTBEAT))
+    assert len(taken) == 1
 
 
 # -- whether anything can be heard

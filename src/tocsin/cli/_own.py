@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tocsin.cli._words import NS, clean, number, part, rows, say, span, whole
+from tocsin.cli._words import NS, clean, counts, number, part, rows, say, span, whole
 
 _FAR_H = 1000
 """A disk that will be full in more hours than this is not about to be."""
@@ -63,7 +63,8 @@ def _peer(row: Mapping[str, Any]) -> str:
     """Say how another watchdog stands, and when it spoke last."""
     words = f"{say(row, 'name')} {say(row, 'state')}"
     heard_s = number(row.get("heard_s_ago"))
-    return f"{words}, heard {span(int(heard_s * NS))} ago" if heard_s is not None else words
+    words += f", heard {span(int(heard_s * NS))} ago" if heard_s is not None else ""
+    return words + (f", {row['ignored']} messages ignored" if counts(row.get("ignored")) else "")
 
 
 def _cost(row: Mapping[str, Any]) -> str:

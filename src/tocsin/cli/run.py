@@ -28,7 +28,7 @@ def command(
     # Nothing was read yet that could be read again; by itself a hangup would be the end.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    from tocsin.runtime.daemon import live  # noqa: PLC0415
+    from tocsin.runtime.live import live  # noqa: PLC0415
     from tocsin.runtime.logs import set_up  # noqa: PLC0415
 
     set_up(log_level)

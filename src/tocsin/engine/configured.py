@@ -1,6 +1,6 @@
 """What a new configuration does to what is known: nodes come, go and move, and alerts with them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tocsin.alerting.lifecycle import Moment, adopt, retire
 from tocsin.chain.nodelife import NodeLife, redial
@@ -20,18 +20,46 @@ from tocsin.model.view import NodeRecord
 
 def configured(state: EngineState, settings: Settings, t_ns: int) -> tuple[EngineState, tuple[Effect, ...]]:
     """Take a new configuration: keep what is still watched, resolve and clear what is not."""
-    old_state = state
-    before = {chain.name: chain.id for chain in state.settings.chains} if state.settings is not None else {}
-    moved = _moved(state.settings, settings)
     moment = Moment(now_ns=t_ns, wall_ns=state.wall_ns)
+    staying = _staying(state.settings, settings)
+    chains, said = _kept_chains(state, settings, staying, moment)
+    alerts, resolved = retire(state.alerts, _own_subjects(settings), moment)
+    after = evolve(
+        state,
+        settings=settings,
+        chains=chains,
+        alerts=alerts,
+        # What waits of a chain that goes, or becomes another one, would be taken for news of it later.
+        inbox=tuple([received for received in state.inbox if received.chain in staying]),
+        config_problems=(),
+        host=host.kept(state.host, settings),
+        peers=peers.kept(state.peers, settings),
+    )
+    after, adopted = _adopted(after, settings, moment)
+    watched = {chain.name: _subjects(settings, chain.name) for chain in settings.chains}
+    after = retired.parted(state, after, watched, _own_subjects(settings), state.orphans)
+    after, changes = numbered(after, (*said, *resolved, *adopted), after.wall_ns)
+    after, told = documents.cleared(after, after.wall_ns)
+    return after, (*changes, *told)
+
+
+def _staying(before: Settings | None, after: Settings) -> frozenset[str]:
+    """Return the names of the chains that stay what they are."""
+    were = {chain.name: chain.id for chain in before.chains} if before is not None else {}
+    return frozenset(chain.name for chain in after.chains if were.get(chain.name) == chain.id)
+
+
+def _kept_chains(
+    state: EngineState, settings: Settings, staying: Collection[str], moment: Moment
+) -> tuple[dict[str, ChainState], list[Alert]]:
+    """Return the chains under a new configuration, and the alerts about what is watched no longer."""
+    moved = _moved(state.settings, settings)
     said: list[Alert] = []
     chains: dict[str, ChainState] = {}
     for chain in settings.chains:
-        old = state.chains.get(chain.name) if before.get(chain.name) == chain.id else None
-        chains[chain.name] = _with_nodes(old or ChainState(started_ns=t_ns), chain, t_ns, moved.get(chain.name, ()))
-    # What waits of a chain that goes, or becomes another one, would be taken for news of it later.
-    stays = {chain.name for chain in settings.chains if before.get(chain.name) == chain.id}
-    inbox = tuple([received for received in state.inbox if received.chain in stays])
+        old = state.chains.get(chain.name) if chain.name in staying else None
+        fresh = old or ChainState(started_ns=moment.now_ns)
+        chains[chain.name] = _with_nodes(fresh, chain, moment.now_ns, moved.get(chain.name, ()))
     for name in sorted(state.chains):
         kept = chains.get(name)
         subjects = _subjects(settings, name) if kept is not None else ()
@@ -40,25 +68,7 @@ def configured(state: EngineState, settings: Settings, t_ns: int) -> tuple[Engin
         if kept is not None:
             observed, _ = retire(kept.observed, subjects, moment)
             chains[name] = evolve(kept, alerts=alerts, observed=evolve(observed, activations={}))
-    alerts, resolved = retire(state.alerts, _own_subjects(settings), moment)
-    said += resolved
-    state = evolve(
-        state,
-        settings=settings,
-        chains=chains,
-        alerts=alerts,
-        inbox=inbox,
-        config_problems=(),
-        host=host.kept(state.host, settings),
-        peers=peers.kept(state.peers, settings),
-    )
-    state, adopted = _adopted(state, settings, moment)
-    said += adopted
-    watched = {chain.name: _subjects(settings, chain.name) for chain in settings.chains}
-    state = retired.parted(old_state, state, watched, _own_subjects(settings), old_state.orphans)
-    state, changes = numbered(state, tuple(said), state.wall_ns)
-    state, told = documents.cleared(state, state.wall_ns)
-    return state, (*changes, *told)
+    return chains, said
 
 
 def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[EngineState, list[Alert]]:

@@ -24,6 +24,10 @@ _PER_S: Final = 2
 """Messages of a peer that are taken at once, and in the long run: a life says a handful of states and a heartbeat a
 second at most. Every event is journalled, so nobody may make us take thousands."""
 
+_LEAP: Final = 2
+_LIVES: Final = 8
+"""The newest lives of a peer whose heartbeats are held against what was heard of them before."""
+
 _AGAIN_S: Final = 30.0
 """After this a refused subscription is tried again."""
 
@@ -46,6 +50,9 @@ class Ears:
         self._subscribed: set[str] = set()
         self._garbled: set[str] = set()
         self._room: dict[str, tuple[int, int]] = {}  # of a peer: since when, and ns worth of messages left
+        self._beats: dict[str, dict[str, tuple[int, int]]] = {}  # of a peer by life: newest `seq`, and when it came
+        self.ignored: dict[str, int] = {}
+        """Of each peer, how many messages on its topics were not taken: nonsense, too many, or heard before."""
         self.refused: tuple[str, ...] = ()
         """One line for each topic that the broker does not give us."""
 
@@ -59,18 +66,27 @@ class Ears:
         return topic in self._peers
 
     def hear(self, received: Received) -> bool:
-        """Take a message on a topic of a peer; False for one that is nothing of a watchdog, or one too many."""
+        """Take a message on a topic of a peer.
+
+        False for one that is nothing of a watchdog, one too many, or a heartbeat that was heard before.
+        """
         peer = self._peers[received.topic]
         if not received.payload:
             return True  # a retained topic that somebody cleared
-        if not self._has_room(peer):
-            return False
+        is_taken = self._has_room(peer) and self._hear(peer, received)
+        if not is_taken:
+            self.ignored[peer] = self.ignored.get(peer, 0) + 1
+        return is_taken
+
+    def _hear(self, peer: str, received: Received) -> bool:
         try:
             said = word(peer, received.topic, received.payload)
         except ValueError as error:
             if peer not in self._garbled:
                 self._garbled.add(peer)
                 log.warning("%s: not understood (%s); further ones of this peer are not told", received.topic, error)
+            return False
+        if said.seq is not None and not self._is_next(peer, said.boot, said.seq):
             return False
         self._emit(
             PeerHeard(
@@ -83,6 +99,19 @@ class Ears:
             )
         )
         return True
+
+    def _is_next(self, peer: str, boot: str, seq: int) -> bool:
+        """Tell whether a heartbeat may be the next one of its life: not an old one again, nor one from far ahead.
+
+        A heartbeat a second is more than any peer sends, so that whoever leapt is believed again a little later.
+        """
+        lives, now_ns = self._beats.setdefault(peer, {}), self._clock.t_ns()
+        before = lives.pop(boot, None)
+        is_next = before is None or before[0] < seq <= before[0] + _LEAP + (now_ns - before[1]) // NS
+        lives[boot] = (seq, now_ns) if before is None or is_next else before
+        while len(lives) > _LIVES:
+            del lives[next(iter(lives))]
+        return is_next
 
     def _has_room(self, peer: str) -> bool:
         """Take one message off what a peer may still say."""

@@ -6,7 +6,6 @@ probers, websockets, ticks, commands ──▶ Core (engine, then disk) ──�
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -15,58 +14,44 @@ from typing import Final
 
 from tocsin import __version__
 from tocsin.clock import NS, EngineClock, SystemClock
-from tocsin.config.load import Loaded, load
-from tocsin.config.registry import registry_of
+from tocsin.config.load import Loaded
 from tocsin.config.reload import changes
-from tocsin.detect import REGISTRY
-from tocsin.engine.codec import FORMAT
 from tocsin.errors import ConfigError, StoreError
 from tocsin.ids import boot_id
 from tocsin.model.effect import Request
 from tocsin.model.event import Booted, Commanded, ConfigRejected, ConfigRevised
-from tocsin.mqtt.peers import Ears
-from tocsin.mqtt.presence import Life, State
-from tocsin.mqtt.publisher import Publisher
-from tocsin.mqtt.transport import MqttTransport
+from tocsin.mqtt.presence import State
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.resolver import Resolver
-from tocsin.runtime import endpoints, report
+from tocsin.runtime import report
 from tocsin.runtime.beacons import BeaconWatch
+from tocsin.runtime.configuration import read_config, tell_warnings
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
-from tocsin.runtime.describe import configured_topics, description, heartbeat
-from tocsin.runtime.descriptors import raise_limit, shortage
 from tocsin.runtime.host import HostWatch
 from tocsin.runtime.incidents import Incidents, about
-from tocsin.runtime.logs import LoopErrors, log_alert
+from tocsin.runtime.logs import log_alert
 from tocsin.runtime.orphans import orphans
-from tocsin.runtime.recovery import Past, recover
+from tocsin.runtime.recovery import Past
+from tocsin.runtime.signals import Signals
 from tocsin.runtime.statusfile import StatusFile
 from tocsin.runtime.supervisor import Supervisor
 from tocsin.runtime.systemd import Notifier
 from tocsin.runtime.tail import REFILLED, Tail
 from tocsin.runtime.ticker import Ticker
 from tocsin.runtime.verbs import Verbs
+from tocsin.runtime.voice import Parts, Voice
 from tocsin.runtime.watch import Watch
 from tocsin.runtime.watched import Means
-from tocsin.store import Exported, Group, Mode, Origin, Store
-from tocsin.wire.envelope import Origin as Speaker
+from tocsin.store import Exported, Mode, Store
 
 log = logging.getLogger(__name__)
-
-GOODBYE_S: Final = 8.0
-"""How long the outbox may drain at the end; TimeoutStopSec of the unit is longer."""
 
 _READY_S: Final = 15.0
 """After this the daemon calls itself started, degraded if need be: a service manager that waits helps nobody."""
 
 _KEEP_S: Final = 1.0
 _TASK_BUDGET_NS: Final = 15 * NS
-
-
-def read_config(path: Path, environ: Mapping[str, str]) -> Loaded:
-    """Load a configuration with the detectors of this version. Raises ConfigError."""
-    return load(path, registry=registry_of(REGISTRY), environ=environ)
 
 
 class Daemon:
@@ -117,8 +102,18 @@ class Daemon:
         self.host = HostWatch(
             clock=self.clock, mono=self._mono, resolver=self.resolver, emit=self.core.take, environ=environ
         )
-        self.publisher = self._new_publisher()
-        self._publishers = 0
+        self.voice = Voice(
+            Parts(
+                supervisor=self.supervisor,
+                core=self.core,
+                store=store,
+                clock=self.clock,
+                mono=self._mono,
+                boot=self._boot,
+                started_wall_ns=self._started_wall_ns,
+            ),
+            loaded,
+        )
         runtime_dir = Path(loaded.tree.watchdog.runtime_dir)
         self._status_file = StatusFile(runtime_dir)
         self.incidents = Incidents(store, Path(loaded.tree.watchdog.state_dir))
@@ -128,7 +123,6 @@ class Daemon:
         self._is_hung_up = False
         self._hung_up_before = hung_up
         self._is_ready = False
-        self._told: State | None = None
         self._noticed = 0
         self._store_mode = Mode.NORMAL
 
@@ -138,7 +132,7 @@ class Daemon:
         """Live until SIGTERM or SIGINT. Raises TaskDied when a part that nothing works without is gone."""
         self.control.claim()
         try:
-            await self._remember_own_topics()
+            await self.voice.remember_own_topics()
             await self._refill_tail()
             self._begin()
             await self.watch.apply(self.loaded.tree)
@@ -166,7 +160,7 @@ class Daemon:
         self.supervisor.spawn("host", lambda: self.host.run(lambda: self.supervisor.beat("host")))
         self.supervisor.spawn("fetch", self.watch.run_fetches)
         self.supervisor.spawn("control", self.control.serve)
-        self._spawn_publisher()
+        self.voice.begin()
         self.store.on_change = self._on_store_change
         self._on_store_change()
 
@@ -200,21 +194,21 @@ class Daemon:
     def _spawn(self, name: str, factory: Callable[[], Awaitable[None]], *, fatal: bool = False) -> None:
         self.supervisor.spawn(name, factory, budget_ns=_TASK_BUDGET_NS, fatal=fatal)
 
-    def _signals(self) -> "_Signals":
-        return _Signals({signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._on_hangup})
+    def _signals(self) -> Signals:
+        return Signals({signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._on_hangup})
 
     def stop(self) -> None:
         """End this life cleanly."""
         log.info("stopping")
         self.notifier.stopping("draining")
-        self._tell_state(State.DRAINING)
+        self.voice.tell(State.DRAINING)
         if "goodbye" not in self.supervisor.names:
             self.supervisor.spawn("goodbye", self._goodbye, finite=True)
 
     async def _goodbye(self) -> None:
         try:
             await self.core.drained()
-            if not await self.publisher.goodbye(GOODBYE_S):
+            if not await self.voice.goodbye():
                 counts = await self.store.counts()
                 log.warning("%s alerts are kept and will be sent after the next start", counts.pending)
         finally:
@@ -239,12 +233,13 @@ class Daemon:
             started_wall_ns=self._started_wall_ns,
             state=self.core.state,
             clock=self.clock,
-            broker=self.publisher.health(),
+            broker=self.voice.health(),
             store=self.store.health(),
             late=self.supervisor.late(self._mono.monotonic_ns()),
             bills=(*self.watch.bills(), *self.beacons.bills()),
             sockets=self.watch.sockets(),
             batches=self.watch.batches(),
+            ignored=self.voice.ignored(),
         )
 
     async def _keep(self) -> None:
@@ -254,7 +249,7 @@ class Daemon:
             document = self.report()
             self._write_status(document)
             self._note_ready(document, since)
-            self._tell_state(self._state(document))
+            self.voice.tell(self._state(document))
             if self.supervisor.healthy(self._mono.monotonic_ns()):
                 self.notifier.alive()
             self.notifier.status(report.line(document))
@@ -276,11 +271,6 @@ class Daemon:
             self.notifier.ready(report.line(dict(document)))
             log.info("ready: %s", report.line(dict(document)))
 
-    def _tell_state(self, state: State) -> None:
-        if state is not self._told:
-            self._told = state
-            self.publisher.set_state(state)
-
     def _state(self, document: Mapping[str, object]) -> State:
         if "goodbye" in self.supervisor.names:
             return State.DRAINING
@@ -288,48 +278,6 @@ class Daemon:
             return State.INIT
         healthy = self.store.health().mode is Mode.NORMAL and not self.core.state.config_problems
         return State.READY if healthy and document["level"] != "unknown" else State.DEGRADED
-
-    # -- the broker
-
-    def _new_publisher(self) -> Publisher:
-        tree, settings = self.loaded.tree, self.loaded.settings
-        where = endpoints.broker(tree.watchdog, tree.mqtt) if tree.mqtt is not None else None
-        publisher = Publisher(
-            life=Life(
-                origin=Speaker(site=settings.site, watchdog=settings.watchdog),
-                boot=self._boot,
-                started_wall_ns=self._started_wall_ns,
-                version=__version__,
-                environment=settings.environment,
-                config_hash=settings.config_hash,
-            ),
-            transport=MqttTransport(where) if where is not None else None,
-            outbox=self.store,
-            clock=self._mono,
-            broker=where.url if where is not None else "",
-            beat=lambda: heartbeat(self.core.state, self.store.health()),
-            ears=Ears(self.clock, self.core.take, keepalive_s=where.keepalive_s) if where is not None else None,
-        )
-        self._introduce(publisher)
-        return publisher
-
-    def _introduce(self, publisher: Publisher) -> None:
-        settings = self.loaded.settings
-        publisher.set_config_hash(settings.config_hash)
-        publisher.set_description(description(settings))
-        publisher.configure(configured_topics(settings))
-        publisher.listen_to(settings.peers)
-
-    async def _remember_own_topics(self) -> None:
-        wall = self.clock.wall_ns()
-        await self.store.commit(
-            Group(t_ns=self.clock.t_ns(), wall_ns=wall, effect_no=0, retained=self.publisher.own_rows)
-        )
-
-    def _spawn_publisher(self) -> None:
-        self._publishers += 1
-        publisher = self.publisher
-        self.supervisor.spawn(f"publish #{self._publishers}", publisher.run, finite=True)
 
     # -- what a person asks for
 
@@ -357,7 +305,7 @@ class Daemon:
                 log.error("reload by %s refused: %s", by, "; ".join(problems))
                 self.core.take(ConfigRejected(t_ns=self.clock.t_ns(), problems=problems))
             else:
-                _warn(self.loaded)
+                tell_warnings(self.loaded)
                 log.info("reload by %s: configuration %s is in force", by, self.loaded.settings.config_hash)
             return problems
 
@@ -371,21 +319,14 @@ class Daemon:
             return difference.refused
         self.loaded, self._loaded_wall_ns = fresh, self.clock.wall_ns()
         # The publisher first: what the core clears is then no leftover of an unknown configuration.
-        self._introduce(self.publisher)
+        self.voice.introduce(fresh)
         self.core.take(ConfigRevised(t_ns=self.clock.t_ns(), settings=fresh.settings))
         await self.watch.apply(fresh.tree)
         await self.beacons.apply(fresh.tree)
         self.host.apply(fresh.settings.host, fresh.tree)
         if difference.broker_changed:
-            await self._replace_publisher()
+            await self.voice.replace(fresh)
         return ()
-
-    async def _replace_publisher(self) -> None:
-        await self.publisher.goodbye(GOODBYE_S)
-        await self.supervisor.end(f"publish #{self._publishers}")
-        self.publisher = self._new_publisher()
-        self._told = None
-        self._spawn_publisher()
 
     async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
         """Let the core note that a person has seen an alert; False when no open alert has this fingerprint."""
@@ -430,52 +371,3 @@ class Daemon:
     def events(self, last: int, *, follow: bool) -> AsyncGenerator[bytes, None]:
         """Yield the newest events of the stream, and with `follow` all that come."""
         return self.tail.read(last, follow=follow)
-
-
-class _Signals:
-    """Handlers for as long as the block lasts."""
-
-    def __init__(self, handlers: Mapping[signal.Signals, Callable[[], None]]) -> None:
-        self._handlers = handlers
-
-    def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number, handler in self._handlers.items():
-            loop.add_signal_handler(number, handler)
-
-    def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        for number in self._handlers:
-            loop.remove_signal_handler(number)
-        loop.add_signal_handler(signal.SIGHUP, _leave)
-
-
-def _leave() -> None:
-    """Who is about to end reads no configuration again, and must not be killed by a hangup either."""
-
-
-def _warn(loaded: Loaded) -> None:
-    """Say what is odd about a configuration, and what this process lacks for it."""
-    for warning in (*loaded.warnings, shortage(loaded.tree, raise_limit())):
-        if warning:
-            log.warning("%s", warning)
-
-
-async def live(path: Path, environ: Mapping[str, str] | None = None) -> None:
-    """Run the daemon with the configuration at `path` until it is told to stop.
-
-    Raises ConfigError, StoreError, SchemaTooNew or ControlError when it cannot start; each says what to do.
-    """
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(LoopErrors())
-    hung_up = asyncio.Event()
-    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
-    environ = os.environ if environ is None else environ
-    loaded = read_config(path, environ)
-    _warn(loaded)
-    journal = endpoints.limits(loaded.tree.journal)
-    origin = Origin(code=__version__, codec=FORMAT, config_hash=loaded.settings.config_hash)
-    state_dir = Path(loaded.tree.watchdog.state_dir)
-    async with await Store.open(state_dir, clock=SystemClock(), limits=journal, origin=origin) as store:
-        past = await recover(store)
-        await Daemon(path, loaded, store, past, environ=environ, hung_up=hung_up.is_set).run()

@@ -1,7 +1,8 @@
 """The whole status: what the core knows, and what only the runtime knows about configuration, broker and disk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
+from types import MappingProxyType
 from typing import Any
 
 from tocsin import __version__
@@ -36,6 +37,7 @@ def document(
     bills: Iterable[tuple[str, str, Bill]] = (),
     sockets: Iterable[tuple[str, str, HeadStats]] = (),
     batches: Iterable[tuple[str, str, BatchLimit]] = (),
+    ignored: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, object]:
     """Return the status document, schema 1. `late` names critical tasks that make no progress: all else is then old."""
     core = status(state, clock.t_ns())
@@ -45,6 +47,7 @@ def document(
     return {
         **core,
         "chains": _with_abilities(core["chains"], state, heard, batches),
+        "peers": [{**row, "ignored": ignored.get(str(row["name"]), 0)} for row in core["peers"]],  # type: ignore[attr-defined]
         "schema": 1,
         "level": "unknown" if late else overall(levels),
         "watchdog": _watchdog(loaded, state, started_wall_ns),

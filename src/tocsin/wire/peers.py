@@ -19,11 +19,16 @@ _MOST_PERIOD_S = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A heartbeat (no `state`) or a status. `period_s` is None where the message does not tell it."""
+    """A heartbeat (no `state`) or a status. `period_s` and `seq` are None where the message does not tell them.
+
+    Its times are not read: nothing is concluded from another host's clock.
+    """
 
     boot: str
     state: str = ""
     period_s: int | None = None
+    seq: int | None = None
+    """Counts the heartbeats of a life."""
 
 
 def topics_of(peer: str) -> tuple[str, str]:
@@ -50,7 +55,9 @@ def word(peer: str, topic: str, payload: bytes) -> Word:
     boot = data.get("boot_id")
     if not isinstance(boot, str) or not _BOOT.fullmatch(boot):
         raise ValueError("no boot_id")
-    return Word(boot=boot, state=_state(data)) if kind == "status" else Word(boot=boot, period_s=_period_s(data))
+    if kind == "status":
+        return Word(boot=boot, state=_state(data))
+    return Word(boot=boot, period_s=_period_s(data), seq=_seq(data))
 
 
 def _state(data: dict[str, object]) -> str:
@@ -67,3 +74,12 @@ def _period_s(data: dict[str, object]) -> int | None:
     if type(period_s) is not int or not 1 <= period_s <= _MOST_PERIOD_S:
         raise ValueError("no period_s")
     return period_s
+
+
+def _seq(data: dict[str, object]) -> int | None:
+    seq = data.get("seq")
+    if seq is None:
+        return None
+    if type(seq) is not int or not 1 <= seq < 1 << 63:
+        raise ValueError("no seq")
+    return seq

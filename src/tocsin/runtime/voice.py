@@ -1,0 +1,119 @@
+"""How the daemon speaks to the broker: a publisher for as long as its broker is configured, then another one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tocsin import __version__
+from tocsin.clock import EngineClock, SystemClock
+from tocsin.config.load import Loaded
+from tocsin.mqtt.health import Health
+from tocsin.mqtt.peers import Ears
+from tocsin.mqtt.presence import Life, State
+from tocsin.mqtt.publisher import Publisher
+from tocsin.mqtt.transport import MqttTransport
+from tocsin.runtime import endpoints
+from tocsin.runtime.core import Core
+from tocsin.runtime.describe import configured_topics, description, heartbeat
+from tocsin.runtime.supervisor import Supervisor
+from tocsin.store import Group, Store
+from tocsin.wire.envelope import Origin
+
+GOODBYE_S: Final = 8.0
+"""How long the outbox may drain at the end; TimeoutStopSec of the unit is longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the voice speaks for, and what it works with."""
+
+    supervisor: Supervisor
+    core: Core
+    store: Store
+    clock: EngineClock
+    mono: SystemClock
+    boot: str
+    started_wall_ns: int
+
+
+class Voice:
+    """Owns the publisher and its task."""
+
+    def __init__(self, parts: Parts, loaded: Loaded) -> None:
+        self._parts = parts
+        self._ears: Ears | None = None
+        self._publisher = self._new(loaded)
+        self._count = 0
+        self._told: State | None = None
+
+    async def remember_own_topics(self) -> None:
+        """Note on disk which retained topics are the daemon's own, before anything is said on them."""
+        store, clock = self._parts.store, self._parts.clock
+        rows = self._publisher.own_rows
+        await store.commit(Group(t_ns=clock.t_ns(), wall_ns=clock.wall_ns(), effect_no=0, retained=rows))
+
+    def begin(self) -> None:
+        """Start to speak."""
+        self._count += 1
+        self._parts.supervisor.spawn(f"publish #{self._count}", self._publisher.run, finite=True)
+
+    def tell(self, state: State) -> None:
+        """Say in which state the daemon is, if that is news."""
+        if state is not self._told:
+            self._told = state
+            self._publisher.set_state(state)
+
+    def introduce(self, loaded: Loaded) -> None:
+        """Say what is watched under a configuration, and listen to its peers."""
+        _introduce(self._publisher, loaded)
+
+    async def replace(self, loaded: Loaded) -> None:
+        """Take leave of one broker and turn to another."""
+        await self.goodbye()
+        await self._parts.supervisor.end(f"publish #{self._count}")
+        self._publisher = self._new(loaded)
+        self._told = None
+        self.begin()
+
+    async def goodbye(self) -> bool:
+        """Send what waits and take leave; False when something is left."""
+        return await self._publisher.goodbye(GOODBYE_S)
+
+    def health(self) -> Health:
+        """Return how the connection is."""
+        return self._publisher.health()
+
+    def ignored(self) -> Mapping[str, int]:
+        """Return how many messages on the topics of each peer were not taken."""
+        return self._ears.ignored if self._ears is not None else {}
+
+    def _new(self, loaded: Loaded) -> Publisher:
+        tree, settings, parts = loaded.tree, loaded.settings, self._parts
+        where = endpoints.broker(tree.watchdog, tree.mqtt) if tree.mqtt is not None else None
+        self._ears = Ears(parts.clock, parts.core.take, keepalive_s=where.keepalive_s) if where is not None else None
+        publisher = Publisher(
+            life=Life(
+                origin=Origin(site=settings.site, watchdog=settings.watchdog),
+                boot=parts.boot,
+                started_wall_ns=parts.started_wall_ns,
+                version=__version__,
+                environment=settings.environment,
+                config_hash=settings.config_hash,
+            ),
+            transport=MqttTransport(where) if where is not None else None,
+            outbox=parts.store,
+            clock=parts.mono,
+            broker=where.url if where is not None else "",
+            beat=lambda: heartbeat(parts.core.state, parts.store.health()),
+            ears=self._ears,
+        )
+        _introduce(publisher, loaded)
+        return publisher
+
+
+def _introduce(publisher: Publisher, loaded: Loaded) -> None:
+    settings = loaded.settings
+    publisher.set_config_hash(settings.config_hash)
+    publisher.set_description(description(settings))
+    publisher.configure(configured_topics(settings))
+    publisher.listen_to(settings.peers)
