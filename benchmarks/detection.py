@@ -1,9 +1,9 @@
 """How fast faults are detected, how often alarms are false, and whether liars can have honest nodes accused.
 
-Every figure comes from the real engine with the shipped configuration of the Ethereum profile (12 s slots), each node
-polled every 2 s, all polls of them. Latencies are from the fault to the alert, over trials with a phase and a seed of
-their own. False alarms are counted over days of simulated pools, a process a core; with --node-months 60 that takes
-about an hour of CPU. The model and its limits: docs/explanation/detection.md.
+Every figure comes from the real engine with the shipped configuration of the Ethereum profile (12 s slots), with all
+polls. Latencies are from the fault to the alert, over trials with a phase and a seed of their own. False alarms are
+counted over days of simulated pools, a process a core; with --node-months 60 that takes two hours of CPU. What it is at
+is told on standard error. The model and its limits: docs/explanation/detection.md.
 """
 
 import argparse
@@ -57,8 +57,13 @@ def spread(work: Callable[[T], R], jobs: Sequence[T], processes: int) -> Iterato
         yield from workers.map(work, jobs)
 
 
+def _at(what: str) -> None:
+    print(what, file=sys.stderr)
+
+
 def latencies(kind: Kind, trials: int, processes: int) -> dict[str, Any]:
     """Return what came of so many trials, seeds 0 and up."""
+    _at(f"{trials} trials: {kind.name}")
     found: list[Found] = list(spread(partial(trial, kind), range(trials), processes))
     times = [one.after_ns for one in found if one.after_ns is not None]
     polls = [one.polls for one in found if one.polls is not None]
@@ -75,6 +80,7 @@ def latencies(kind: Kind, trials: int, processes: int) -> dict[str, Any]:
 
 def deaths_of_watchers(death: Death, trials: int, processes: int) -> dict[str, Any]:
     """Return when so many deaths of a watchdog were told by another one; `silent` is one of which no will is sent."""
+    _at(f"{trials} deaths of a watchdog: {death}")
     found = list(spread(partial(watcher_death, death), range(trials), processes))
     times = [one.after_ns for one in found if one.after_ns is not None]
     return {
@@ -97,6 +103,7 @@ def attacks(seeds: int, processes: int) -> tuple[int, list[Attacked]]:
         for liar in liars_of(pool)
         for name in ATTACKS
     ]
+    _at(f"{len(jobs)} attacks")
     done = list(spread(_attack, jobs, processes))
     return len(done), [one for one in done if one.evicted or one.unsupported]
 
@@ -176,11 +183,18 @@ def measure(*, trials: int, node_months: float, attack_seeds: int, processes: in
 def main() -> None:
     """Print the figures; with --json the last line is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--trials", type=int, default=400, help="of each kind of fault")
-    parser.add_argument("--node-months", type=float, default=2.0, help="simulated, own and providers' nodes together")
-    parser.add_argument("--attack-seeds", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--trials", type=int, default=400, help="of each kind of fault (default %(default)s)")
+    parser.add_argument(
+        "--node-months",
+        type=float,
+        default=2.0,
+        help="simulated, own and providers' nodes together (default %(default)s)",
+    )
+    parser.add_argument("--attack-seeds", type=int, default=1, help="of every attack (default %(default)s)")
+    parser.add_argument(
+        "--processes", type=int, default=len(os.sched_getaffinity(0)), help="at a time (default: one a core)"
+    )
     arguments = parser.parse_args()
     result = measure(
         trials=arguments.trials,

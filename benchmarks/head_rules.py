@@ -115,8 +115,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the JSON line only")
     parser.add_argument("--markdown", action="store_true", help="print the tables of the documentation instead")
-    parser.add_argument("--pools", type=int, default=COUNT)
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--pools", type=int, default=COUNT, help="random pools (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the random pools (default %(default)s)")
     options = parser.parse_args()
     if options.markdown:
         print(hand_table(), end="\n\n")

@@ -1,7 +1,10 @@
 """Every alert links to the page of its detector, which names the limits that the detector really has."""
 
+import ast
 import dataclasses
+import inspect
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +12,9 @@ from typing import Any
 import pytest
 from tests.support.messages import ALERT, ORIGIN, changed
 
-from tocsin.detect import REGISTRY
+from tocsin.detect import REGISTRY, failures
 from tocsin.model.alert import Over, Under
+from tocsin.model.trust import Trust
 from tocsin.wire.envelope import alert_data
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +54,19 @@ def numbers(params: Any) -> Iterator[str]:
             yield str(value)
 
 
+def severities(detector: str) -> set[str]:
+    """Return the severities for which the detector gives limits, in its own module or the one that makes it."""
+    here = sys.modules[REGISTRY[detector].run.__module__]
+    source = inspect.getsource(failures if hasattr(here, "failing") else here)
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    made = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Limits"]
+    return {word.arg for call in made for word in call.keywords if word.arg} & {"info", "warning", "critical"}
+
+
+def is_earned(detector: str) -> bool:
+    return getattr(REGISTRY[detector], "starts", Trust.ENFORCE) is Trust.OBSERVE
+
+
 def says(text: str, number: str) -> bool:
     spellings = re.escape(number) + "".join(f"|{word}" for word in WORDS.get(number, ()))
     return re.search(rf"(?<![\w.])({spellings})(?!\.?\w)", text, re.IGNORECASE) is not None
@@ -57,7 +74,19 @@ def says(text: str, number: str) -> bool:
 
 def test_every_detector_has_its_page_and_a_line_in_the_index() -> None:
     assert sorted(PAGES) == sorted(REGISTRY)
-    assert re.findall(r"^\* \[(\S+)\]\(\1\.md\): \S", INDEX, re.MULTILINE) == sorted(REGISTRY)
+    assert re.findall(r"^\| \[(\S+)\]\(\1\.md\) \| [^|]+ \| [^|]+ \|$", INDEX, re.MULTILINE) == sorted(REGISTRY)
+
+
+@pytest.mark.parametrize("detector", REGISTRY)
+def test_the_index_says_how_bad_an_alert_can_be_and_whether_it_is_believed_at_first(detector: str) -> None:
+    listed = re.search(rf"^\| \[{re.escape(detector)}\].*?\| (.+?) \|", INDEX, re.MULTILINE)
+    assert listed is not None
+    assert set(listed[1].split(", ")) == severities(detector) | ({"*earned*"} if is_earned(detector) else set())
+
+
+@pytest.mark.parametrize("detector", REGISTRY)
+def test_a_page_says_whether_the_check_has_to_earn_its_trust(detector: str) -> None:
+    assert ("A check that has to earn its trust" in PAGES[detector]) is is_earned(detector)
 
 
 @pytest.mark.parametrize("detector", REGISTRY)
