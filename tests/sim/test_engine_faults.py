@@ -353,3 +353,28 @@ def test_a_head_that_nobody_will_ever_reach_holds_the_agreed_one_no_longer_than_
     pool.rounds(60)
     assert {alert.detector for alert in pool.alerts if alert.severity is Severity.CRITICAL} == {"chain.reorg"}
     assert all_resolved(pool)
+
+
+def final_far_ahead(node: SimNode, request: bytes) -> bytes:
+    """Call a block final that is a million blocks above the head."""
+    answers = orjson.loads(node.answer(request))
+    for call, answer in zip(orjson.loads(request), answers, strict=True):
+        if call["params"][:1] == ["finalized"] and answer["result"]:
+            answer["result"] = rehashed(answer["result"], number=hex(int(answer["result"]["number"], 16) + 10**6))
+    return orjson.dumps(answers)
+
+
+@pytest.mark.parametrize("providers", ["a", "ab"])
+def test_what_is_above_all_heads_is_not_final_whoever_says_so(providers: str) -> None:
+    pool = Pool(settings_for(providers), spec=ChainSpec(history=200))
+    for name in pool.nodes:
+        pool.answers[name] = final_far_ahead
+    pool.rounds(8)
+    state = pool.state.chains["sim"]
+    assert state.head.block is not None
+    assert state.finalized.block is None
+    for name in pool.nodes:
+        pool.answers[name] = healthy
+    pool.rounds(12)
+    assert pool.state.chains["sim"].finalized.block is not None
+    assert all_resolved(pool)
