@@ -78,6 +78,18 @@ async def test_sigterm_drains_says_goodbye_and_ends_well(
     assert not (daemon.runtime_dir / "status.json").exists()
 
 
+async def test_being_told_to_end_again_and_again_is_no_accident(daemon: Watchdog) -> None:
+    daemon.start()
+    await daemon.ready()
+    while daemon.exit_code is None:
+        daemon.signal(signal.SIGTERM)
+        await asyncio.sleep(0.002)
+    # Once all is done nobody listens for signals any more, and one more of them ends what has nothing left to do.
+    assert await daemon.ended() in (0, -signal.SIGTERM)
+    assert "ERROR" not in daemon.log()
+    assert daemon.log().count(": stopping\n") == 1
+
+
 async def test_what_is_decided_up_to_the_end_is_delivered_before_it(
     daemon: Watchdog, heard: Subscriber, nodes: FaultProxy
 ) -> None:

@@ -198,12 +198,13 @@ class Daemon:
         return Signals({signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._on_hangup})
 
     def stop(self) -> None:
-        """End this life cleanly."""
+        """End this life cleanly. Whoever says so again changes nothing."""
+        if self.supervisor.is_ending or "goodbye" in self.supervisor.names:
+            return
         log.info("stopping")
         self.notifier.stopping("draining")
         self.voice.tell(State.DRAINING)
-        if "goodbye" not in self.supervisor.names:
-            self.supervisor.spawn("goodbye", self._goodbye, finite=True)
+        self.supervisor.spawn("goodbye", self._goodbye, finite=True)
 
     async def _goodbye(self) -> None:
         try:

@@ -129,6 +129,11 @@ class Supervisor:
         """The tasks that are owned now, oldest first."""
         return tuple(self._tasks)
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was told to stop, so that nothing can begin any more."""
+        return self._stop.is_set() or self._stopping
+
     def stop(self) -> None:
         """Let `run` end all tasks, the youngest first, and return."""
         self._stop.set()
