@@ -373,6 +373,10 @@ def test_one_group_is_loaded_with_a_warning(tmp_path: Path) -> None:
             '[[provider]]\nname = "eth.alchemy.example"\nbudget = "500k/day"\nprices = { eth_getBlockByNumber = 20 }\n',
             "provider.0.budget: 500k/day is less than the about 900000 units that polling the nodes",
         ),
+        (
+            '[[chain.beacon]]\nname = "b"\nurl = "http://10.9.9.9:5052"\nbudget = "100k/day"\n',
+            "chain.0.beacon.0.budget: 100k/day is less than the about 108000 requests that polling takes",
+        ),
         ('[detector."node.lag"]\nclear = { under = 4 }\n', "clear: clears above the limit that fires"),
         ('[detector."node.lag"]\ncritical = { over = 2 }\n', "critical: critical begins below warning"),
         (

@@ -11,7 +11,7 @@ from tocsin.config.locate import Path
 from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import public_key
 from tocsin.config.secrets import ConfiguredSecret, ConfiguredUrl, Sources, readable_by_others
-from tocsin.config.tree import Asked, Mqtt, Node, Provider, Tree
+from tocsin.config.tree import Asked, Beacon, Mqtt, Node, Provider, Tree
 from tocsin.config.values import budget_text
 from tocsin.engine.cadence import at_rest, evenly, sparsest_ns
 from tocsin.engine.common import asked_per_round
@@ -165,6 +165,8 @@ def warn_of_pools(settings: Settings, tree: Tree, document: Document, problems: 
             )
         for at, node in enumerate(tree.chains[index].nodes):
             _warn_of_node(chain, node, chain.nodes[at], (*path, "node", at), document, problems)
+        for at, beacon in enumerate(tree.chains[index].beacons):
+            _warn_of_beacon(chain, beacon, (*path, "beacon", at, "budget"), document, problems)
         _warn_of_twins(tree.chains[index].nodes, path, document, problems)
         for name, params in chain.detectors.items():
             _warn_of_limits(params, (*path, "detector", name), document, problems)
@@ -213,6 +215,13 @@ def _warn_of_node(
             problems.warn(
                 document.place(path), path, f"has no {tag}, which vote_by names: own nodes without it share a vote"
             )
+
+
+def _warn_of_beacon(chain: ChainSettings, beacon: Beacon, path: Path, document: Document, problems: Problems) -> None:
+    needed = _of_beacon(chain)
+    if beacon.budget is not None and beacon.budget < needed:
+        message = f"{budget_text(beacon.budget)} is less than the about {needed} requests that polling takes"
+        problems.warn(document.place(path), path, f"{message}: it will be asked more rarely")
 
 
 def _warn_of_twins(nodes: tuple[Node, ...], path: Path, document: Document, problems: Problems) -> None:
