@@ -220,6 +220,7 @@ async def test_alerts_wait_for_a_broker_that_is_down_also_over_a_restart(
     status = await daemon.until_status(lambda now: now["alerts"] and now["broker"]["outbox"] == 1, "the alert is kept")
     assert status["broker"]["state"] == "down"
     assert "connection refused" in status["broker"]["detail"]
+    await eventually(lambda: "connection refused" in daemon.log(), "the log says so, too")
     assert await daemon.stop() == 0
     daemon.start()
     await daemon.watching()

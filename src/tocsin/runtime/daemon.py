@@ -25,6 +25,7 @@ from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.resolver import Resolver
 from tocsin.runtime import report
 from tocsin.runtime.beacons import BeaconWatch
+from tocsin.runtime.brokerlog import BrokerLog
 from tocsin.runtime.configuration import read_config, tell_warnings
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
@@ -123,6 +124,7 @@ class Daemon:
         self._is_hung_up = False
         self._hung_up_before = hung_up
         self._is_ready = False
+        self._broker_log = BrokerLog()
         self._noticed = 0
         self._store_mode = Mode.NORMAL
 
@@ -249,6 +251,7 @@ class Daemon:
         while True:
             document = self.report()
             self._write_status(document)
+            self._broker_log.look(report.broker_trouble(self.voice.health()), report.waiting(self.store.health()))
             self._note_ready(document, since)
             self.voice.tell(self._state(document))
             if self.supervisor.healthy(self._mono.monotonic_ns()):

@@ -42,7 +42,7 @@ def document(
     """Return the status document, schema 1. `late` names critical tasks that make no progress: all else is then old."""
     core = status(state, clock.t_ns())
     heard = list(sockets)
-    trouble = [*_broker_trouble(broker), *_store_trouble(store)]
+    trouble = [*broker_trouble(broker), *_store_trouble(store)]
     levels = [str(core["level"]), "warning" if trouble else "ok"]
     return {
         **core,
@@ -137,17 +137,22 @@ def _config(loaded: Loaded, state: EngineState, loaded_wall_ns: int) -> dict[str
 def _broker(broker: BrokerHealth, store: StoreHealth) -> dict[str, object]:
     return {
         "state": "refused" if broker.refused else _LINKS[broker.link],
-        "detail": "; ".join(_broker_trouble(broker)) or broker.broker,
-        "outbox": store.counts.pending + store.counts.unsaved,
+        "detail": "; ".join(broker_trouble(broker)) or broker.broker,
+        "outbox": waiting(store),
         "since_wall_ns": broker.since_wall_ns,
         "counts": asdict(broker.tally),
     }
 
 
+def waiting(store: StoreHealth) -> int:
+    """Return how many messages of the stream wait for the broker."""
+    return store.counts.pending + store.counts.unsaved
+
+
 _LINKS = {link: "connected" if link is Link.CONNECTED else "none" if link is Link.NONE else "down" for link in Link}
 
 
-def _broker_trouble(broker: BrokerHealth) -> list[str]:
+def broker_trouble(broker: BrokerHealth) -> list[str]:
     """Return what is wrong with the broker, each with what to do."""
     found = list(broker.refused)
     if broker.rival:
