@@ -195,9 +195,9 @@ def _above(tree: HeaderTree, header: Header) -> Header | None:
     above = tree.headers.get(header.parent_hash)
     if above is None or above.number + 1 != header.number:
         return None
-    if above.verification is _MATCH or header.verification is not _MATCH or not tree.verifies:
+    if above.verification is _MATCH or header.verification is not _MATCH:
         return above
-    return above if above.hash in tree.corroborated else None
+    return None if tree.verifies and above.hash not in tree.corroborated else above
 
 
 def relation(tree: HeaderTree, head: Point, reference: Point) -> Relation:
@@ -247,7 +247,8 @@ def missing(tree: HeaderTree, heads: Iterable[Point]) -> tuple[Missing, ...]:
     One step of the back-fill: insert what came and ask again. Highest head first; every hash once. A gap of more than
     64 blocks asks for nothing, and its heads stay unlinked.
     """
-    points = sorted({_by_height(head): head for head in heads}.values(), key=_by_height)
+    found = {_by_height(head): head for head in heads}
+    points = [found[key] for key in sorted(found)]
     wanted: dict[str, BlockRef] = {}
     for one, other in combinations(points, 2):
         met = _meet(tree, one, other)

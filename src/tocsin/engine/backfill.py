@@ -51,7 +51,8 @@ def plan(
     state: ChainState, chain: ChainSettings, now_ns: int, request: int
 ) -> tuple[Mapping[str, Sought], tuple[Fetch, ...]]:
     """Return what is sought from now on and the fetches of this tick."""
-    points: list[Point] = list(common.points(state, chain).values())
+    # What many nodes show in the same bytes is one object, and need be compared once.
+    points: list[Point] = list({id(block): block for block in common.points(state, chain).values()}.values())
     joined = (state.head.block,) if common.is_fast(chain) else (state.head.block, state.unjoined)
     points += [block for block in joined if block is not None]
     if not points or all(point.hash == points[0].hash for point in points):

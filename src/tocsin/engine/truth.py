@@ -13,7 +13,7 @@ from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState
 from tocsin.engine.voting import voters
 from tocsin.model.alert import Grade
-from tocsin.model.block import BlockRef, Breach, Header
+from tocsin.model.block import BlockRef, Breach, Header, Verification
 from tocsin.model.event import Ticked
 from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings, Settings
@@ -93,7 +93,7 @@ def _claims(
             known = tree.headers.get(shown)
             if shown in tree.contested or (known is not None and known.number != current.number):
                 claims[name] = BlockRef(number=current.number, hash=shown)
-        elif head is not None and is_disputed(tree, head):
+        elif head is not None and head.verification is not Verification.MATCH and is_disputed(tree, head):
             claims[name] = head
     return claims
 
