@@ -133,12 +133,24 @@ def conflict(node: str) -> Conflict:
 
 @pytest.mark.parametrize(("who", "said"), [(("b", "c"), "b, c"), (("",), "agreed head"), (("", "b"), "b")])
 def test_finalized_blocks_that_contradict_each_other_are_critical_and_latched(who: tuple[str, ...], said: str) -> None:
-    found = view(conflicts=tuple(conflict(node) for node in who))
+    conflicts = tuple(conflict(node) for node in who)
+    found = view(conflicts=conflicts, revoked=conflicts)
     finding = only(chain_finality_violation(found, FinalityViolationParams()))
     assert reached(finding) == {"critical"}
     assert finding.limits.latched
+    assert finding.grade is found.finalized.grade
     assert said in finding.summary
     assert len(finding.evidence["conflicts"]) == len(who)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_what_one_group_says_against_a_finalized_block_warns_and_is_not_latched(groups: int) -> None:
+    revoked = (conflict("b"),) if groups == 1 else ()  # the only group of a pool bears out what it says itself
+    found = view(conflicts=(conflict("b"),), revoked=revoked, finalized=agreed(groups=groups))
+    finding = only(chain_finality_violation(found, FinalityViolationParams()))
+    assert (reached(finding), finding.grade) == ({"warning"}, Grade.UNCORROBORATED)
+    assert not finding.limits.latched
+    assert finding.value == 1
 
 
 def test_finality_that_holds_is_at_rest() -> None:

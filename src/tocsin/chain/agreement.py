@@ -164,7 +164,7 @@ def agree_finalized(
     poll = count(tree, votes, groups, raised=circumstances.raised)
     tip = quorum(poll)
     held = previous.block
-    revoked = tip is not None and held is not None and _contradicts(tree, tip, held)
+    revoked = tip is not None and held is not None and contradicts(tree, tip, held)
     rises = tip is not None and not revoked and (held is None or tip.number > held.number)
     block = ref(tip) if tip is not None and rises else held
     conflicts = _conflicts(tree, votes, block)
@@ -312,7 +312,8 @@ def _supports(poll: Poll, vote: Point, block: BlockRef) -> bool:
     return isinstance(relation(poll.tree, vote, block), Level | Ahead)
 
 
-def _contradicts(tree: HeaderTree, one: Point, other: Point) -> bool:
+def contradicts(tree: HeaderTree, one: Point, other: Point) -> bool:
+    """Tell whether two blocks cannot be of one chain; two that are not linked may be, unless at one height."""
     if one.number == other.number:
         return one.hash != other.hash
     return isinstance(relation(tree, one, other), Forked)
@@ -325,7 +326,7 @@ def _conflicts(tree: HeaderTree, votes: Mapping[str, Point], agreed: BlockRef | 
     found = []
     for node in sorted(votes):
         point = votes[node]
-        contrary = next((block for block in against if _contradicts(tree, point, block)), None)
+        contrary = next((block for block in against if contradicts(tree, point, block)), None)
         if contrary is not None:
             found.append(Conflict(node=node, block=ref(point), against=contrary))
     return tuple(found)

@@ -22,6 +22,7 @@ def chain_lines(document: Mapping[str, Any], shift_ns: int, *, colour: bool) -> 
         level = paint(level_of(row), colour=colour)
         parts = [say(row, "name"), level, height, aged, finalized, _grade(row), votes]
         yield "  ".join(part for part in parts if part)
+        yield from _finality_lines(row)
         yield from table([_NODE_HEAD, *(_node_cells(node) for node in rows(row, "nodes"))])
         yield from _ability_lines(row)
         if beacons := rows(row, "beacons"):
@@ -29,6 +30,13 @@ def chain_lines(document: Mapping[str, Any], shift_ns: int, *, colour: bool) -> 
         yield from _trial_lines(row)
         yield from _surplus_lines(row)
         yield ""
+
+
+def _finality_lines(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield why the finalized block is less than a quorum's, where that is not said of the head as well."""
+    why = row.get("finalized_explanation")
+    if why and why != row.get("explanation"):
+        yield f"  finalized: {clean(str(why))}"
 
 
 def _trial_lines(row: Mapping[str, Any]) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """What people tell the daemon to do: acknowledge an alert, take a node out of judgement."""
 
 from tocsin.alerting.lifecycle import Moment, acknowledge
-from tocsin.engine import documents, maintenance, selfwatch
+from tocsin.detect import chain_finality_violation
+from tocsin.engine import documents, finality, maintenance, selfwatch
 from tocsin.engine.state import EngineState
 from tocsin.engine.stream import numbered
 from tocsin.model.alert import Alert
@@ -58,7 +59,10 @@ def _acknowledged(state: EngineState, event: Commanded) -> Outcome:
         chain = state.chains[name]
         alerts, more = acknowledge(chain.alerts, key, event.by, moment)
         if more:
-            state = evolve(state, chains={**state.chains, name: evolve(chain, alerts=alerts)})
+            chain = evolve(chain, alerts=alerts)
+            if more[0].detector == chain_finality_violation.ID:
+                chain = finality.released(chain)
+            state = evolve(state, chains={**state.chains, name: chain})
             said = (*said, *more)
     state, effects = numbered(state, said, event.wall_ns)
     return state, effects

@@ -57,6 +57,43 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Nodes asked for their block at a height that was final, since the new finalized block is linked to nothing."""
+
+    held: BlockRef
+    """What was final."""
+    claim: BlockRef
+    """What is to stand on it."""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """Request to node, while the answer is awaited."""
+    asked_ns: int = 0
+    turns: tuple[str, ...] = ()
+    """Who was asked at this try."""
+    tries: int = 0
+    shown: Mapping[str, str] = field(default_factory=dict)
+    """Node to its block hash at the height of `held`."""
+    is_open: bool = False
+    """Whether all were asked, and no two groups told alike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finality:
+    """How far what is final is borne out (see `tocsin.engine.finality`)."""
+
+    rooted: BlockRef | None = None
+    """The newest finalized block that is known to stand on all that were agreed before."""
+    question: Question | None = None
+    next_ns: int = 0
+    """Until then no further question is put."""
+    revoked: tuple[Conflict, ...] = ()
+    """A violation that is borne out, until it is acknowledged."""
+    raised: bool = False
+    """Whether the quorum was raised when finalized blocks were counted last."""
+    is_stale: bool = False
+    """Whether headers or answers have come since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
     """A header that a node was asked for once more, by its hash: by which request, after which poll, how often."""
 
@@ -130,6 +167,7 @@ class ChainState:
     finalized: Agreement = NOTHING_AGREED
     finals: Mapping[str, BlockRef] = field(default_factory=dict)
     """Each sound node's finalized block, as it was last counted."""
+    finality: Finality = field(default_factory=Finality)
     reorg: Reorg | None = None
     unjoined: BlockRef | None = None
     """The head agreed before, until headers tell whether the present one descends from it."""

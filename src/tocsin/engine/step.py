@@ -9,7 +9,7 @@ from tocsin.alerting.lifecycle import Moment, advance, resumed, revived
 from tocsin.chain.nodelife import redial
 from tocsin.clock import NS
 from tocsin.detect import SELF_DETECTORS
-from tocsin.engine import documents, host, pace, peers, retired, selfwatch
+from tocsin.engine import documents, finality, host, pace, peers, retired, selfwatch
 from tocsin.engine.commanded import commanded
 from tocsin.engine.configured import configured
 from tocsin.engine.labels import self_labels
@@ -157,6 +157,7 @@ def _anew(chain: ChainState, t_ns: int) -> ChainState:
         round=None,
         settled=None,
         ages_ns=(),
+        finality=finality.anew(chain.finality),
     )
 
 

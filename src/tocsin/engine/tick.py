@@ -11,7 +11,7 @@ from tocsin.alerting.lifecycle import Moment
 from tocsin.chain.gaps import noted, p99
 from tocsin.chain.tree import BACKFILL, HeaderTree, Point, insert, is_bridgeable, is_doubted, pruned, relation, settled
 from tocsin.detect import CHAIN_DETECTORS
-from tocsin.engine import backfill, beacons, capabilities, common, doubt, fees, maintenance, tags, truth
+from tocsin.engine import backfill, beacons, capabilities, common, doubt, fees, finality, maintenance, tags, truth
 from tocsin.engine.fold import fetched, fold
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.lives import live
@@ -107,6 +107,8 @@ def _asked(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -
     last = asked[-1].request if asked else request
     state, compared = common.plan(state, chain, now_ns, last)
     asked = (*asked, *compared)
+    state, traced = finality.plan(state, chain, now_ns, asked[-1].request if asked else request)
+    asked = (*asked, *traced)
     if now_ns < state.survey_due_ns:
         return state, asked
     surveys, due_ns, trials = capabilities.plan(state, chain, now_ns, asked[-1].request if asked else request)
@@ -120,7 +122,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
     headers: list[Header] = []
     believed = doubt.is_believed(state)
     surveys, current = state.surveys, state.round
-    layer = state.beacons
+    layer, final = state.beacons, state.finality
     for event in sorted(news, key=_canonical):
         if isinstance(event, BeaconPolled):
             layer = beacons.take(layer, event)
@@ -132,6 +134,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
             if number_of(event.call) is not None:
                 nodes[event.node] = fetched(record, event)
                 current, found = common.take(current, event, chain)
+                final = finality.take(final, event, chain)
                 headers += found
                 continue
             if hash_of(event.call) is None:
@@ -160,6 +163,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
         survey_due_ns=state.survey_due_ns if surveys is state.surveys else 0,
         tree=tree,
         round=current,
+        finality=final if tree is state.tree or final.is_stale else evolve(final, is_stale=True),
         awaited=tuple(sorted(awaited)),
     )
     return truth.judge_headers(folded, fresh, chain)
@@ -272,6 +276,7 @@ def _node_views(
                 seen=record,
                 relation=placed,
                 voting=is_sound(record, chain, state.started_ns) and may_vote(state, name),
+                muted="" if may_vote(state, name) else state.lives[name].state.value,
                 severed=isinstance(placed, Unlinked) and _is_severed(state, common.point(state, chain, name), placed),
                 withheld=name in state.unlinked and name not in waiting,
                 ruled_out=state.ruled_out.get(name, ""),
@@ -307,6 +312,7 @@ def _view(
         lead=state.lead,
         lone=state.lone,
         conflicts=state.conflicts,
+        revoked=state.finality.revoked,
         head_breaches=state.breaches.get(block.hash, ()) if block is not None and state.breaches else (),
         fee_median=state.fee_median,
         beacons=layer,

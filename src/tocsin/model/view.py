@@ -134,6 +134,8 @@ class NodeView:
     relation: Relation
     voting: bool
     """Whether the head is fresh and sound enough to be a vote."""
+    muted: str = ""
+    """The state that takes its vote from the node, such as `corrupt`; empty in all others."""
     severed: bool = False
     """Whether the head is unlinked although both branches are known as far down as a back-fill goes."""
     withheld: bool = False
@@ -229,6 +231,8 @@ class ChainView:
     """The same of the highest head that is linked above the agreed one, whoever shows it."""
     conflicts: tuple[Conflict, ...] = ()
     """Finalized blocks that contradict each other; without a node: the agreed head has left the finalized block."""
+    revoked: tuple[Conflict, ...] = ()
+    """Those of a violation that not one group alone stands for, until it is acknowledged."""
     head_breaches: tuple[Breach, ...] = ()
     """Rules of the chain that the agreed head itself breaks."""
     fee_median: int | None = None

@@ -209,6 +209,10 @@ class SimStream:
         """Return the block with this hash, of any branch."""
         return self._by_hash.get(block_hash)
 
+    def at(self, number: int, line: str = MAIN) -> Shown | None:
+        """Return the block at this height of a branch, as far as it is remembered."""
+        return next((shown for shown in reversed(self.lines[line].blocks) if shown.block.number == number), None)
+
     def descends(self, block_hash: str, ancestor: str, *, within: int = 128) -> bool:
         """Say whether a block is another one or descends from it, as far as so many blocks tell."""
         wanted = self._by_hash.get(ancestor)

@@ -21,9 +21,9 @@ from tocsin.engine.step import step
 from tocsin.model.alert import Alert
 from tocsin.model.effect import AlertChanged, Fetch, Pace
 from tocsin.model.event import Booted, ConfigRevised, Event, Fetched, Polled, Ticked
-from tocsin.model.observation import Fault, FaultKind, Part, hash_of
+from tocsin.model.observation import Fault, FaultKind, Part, hash_of, number_of
 from tocsin.model.settings import Settings
-from tocsin.testing.simstream import SimStream, StreamNode, StreamSpec
+from tocsin.testing.simstream import Shown, SimStream, StreamedNode, StreamNode, StreamSpec
 
 CHAIN: Final = "ethereum"
 _START_NS: Final = 10**15
@@ -166,10 +166,9 @@ class Watch:
 
     def _answered(self) -> Iterator[Fetched]:
         for effect in self._sought:
-            wanted = hash_of(effect.call)
             part, node = None, self.stream.nodes[effect.node]
-            if wanted is not None and not node.down and not node.hung:
-                found = self.stream.by_hash(wanted)
+            if not node.down and not node.hung:
+                found = self._block(effect, node)
                 part = Part(call=effect.call, result=found.latest.result) if found is not None else None
             yield Fetched(
                 t_ns=self.now_ns + _FETCH_NS,
@@ -181,6 +180,13 @@ class Watch:
                 fault=None if part is not None else _GONE,
             )
         self._sought.clear()
+
+    def _block(self, effect: Fetch, node: StreamedNode) -> Shown | None:
+        """Return the block that is asked for, by its hash or as the node has it at a height."""
+        wanted, number = hash_of(effect.call), number_of(effect.call)
+        if wanted is not None:
+            return self.stream.by_hash(wanted)
+        return self.stream.at(number, node.line) if number is not None else None
 
 
 def subject_of(alert: Alert) -> str:
