@@ -6,7 +6,7 @@ from dataclasses import replace
 import orjson
 import pytest
 from tests.support.chains import header
-from tests.support.views import HEAD, NOW, SLOT, agreed, at, limits, reached, seen, self_view, silent, view
+from tests.support.views import HEAD, NOW, SLOT, agreed, at, limits, never, reached, seen, self_view, silent, view
 
 from tocsin.clock import MS, NS
 from tocsin.detect.chain_halt import HaltParams, chain_halt
@@ -144,7 +144,8 @@ def test_one_node_that_answers_is_enough_to_see() -> None:
         (Grade.UNCORROBORATED, 3, 3, 0),
         (Grade.UNCORROBORATED, 0, 1, 0),
         (Grade.SPLIT, 1, 3, 0),
-        (Grade.BLIND, 0, 3, 0),
+        (Grade.BLIND, 0, 3, 1),
+        (Grade.BLIND, 0, 1, 1),
     ],
 )
 def test_a_quorum_is_lost_when_groups_are_missing_and_those_left_are_too_few(
@@ -154,11 +155,40 @@ def test_a_quorum_is_lost_when_groups_are_missing_and_those_left_are_too_few(
     found = list(pool_quorum_lost(view(at("a", silent()), head=head), QuorumLostParams()))
     assert len(found) == count
     for finding in found:
-        assert limits(finding) == {"warning": (1, 1)}
-        assert finding.limits.warning is not None
-        assert finding.limits.warning.for_ns == 3 * SLOT // 2
+        level = "critical" if grade is Grade.BLIND else "warning"
+        assert limits(finding) == {level: (1, 1)}
+        limit = finding.limits.critical or finding.limits.warning
+        assert limit is not None
+        assert limit.for_ns == 3 * SLOT // 2
         assert finding.value == groups - voting
-        assert finding.evidence["not_voting"] == ["a"]
+        if grade is not Grade.BLIND:
+            assert finding.evidence["not_voting"] == ["a"]
+
+
+def test_a_pool_whose_nodes_answer_and_do_not_vote_tells_why_of_each() -> None:
+    nodes = (
+        at("alien", seen(chain_id=5)),
+        at("bad", seen(corrupt=HEAD)),
+        at("gone", silent(kind=FaultKind.DNS)),
+        replace(at("held"), muted="wrong_chain"),
+        at("half"),
+        at("mute", never()),
+    )
+    finding = only(pool_quorum_lost(view(*nodes, head=agreed(Grade.BLIND, voting_groups=0)), QuorumLostParams()))
+    assert finding.evidence["why"] == {
+        "alien": "on chain 5 instead of 1",
+        "bad": "its newest header does not hash to its hash",
+        "gone": "silent: dns",
+        "held": "in state wrong_chain",
+        "half": "no majority of its group shows the same",
+        "mute": "silent",
+    }
+    assert "although alien, bad, held, half answer" in finding.summary
+
+
+def test_a_pool_of_which_nobody_answers_is_blind_and_has_lost_no_quorum() -> None:
+    nodes = [at(name, silent(3)) for name in "abc"]
+    assert not list(pool_quorum_lost(view(*nodes, head=agreed(Grade.BLIND)), QuorumLostParams()))
 
 
 @pytest.mark.parametrize(("stood", "watched", "found"), [(6, 9, 1), (5, 9, 0), (9, 5, 0), (9, 6, 1)])
