@@ -47,38 +47,53 @@ def lead(slots: float, *, rose: float | None = 0.5, number: int = 1003) -> Lead:
 
 def led(grade: Grade = Grade.QUORUM, **changes: object) -> ChainView:
     ahead = at("d", seen(head=header(1003)), Ahead(3))
-    return view(ahead, head=agreed(grade, since_ns=NOW - 10 * SLOT), **changes)
+    phantom = at("p", seen(head=header(9003)), Unlinked(8003))
+    return view(ahead, phantom, head=agreed(grade, since_ns=NOW - 10 * SLOT), **changes)
 
 
 @pytest.mark.parametrize(("slots", "severities"), [(2.4, set()), (2.5, {"critical"}), (40, {"critical"})])
 def test_two_groups_that_go_on_while_the_majority_stands_are_critical(slots: float, severities: set[str]) -> None:
-    finding = only(pool_majority_stalled(led(lead=lead(slots), lone=lead(slots)), MajorityStalledParams()))
+    finding = only(pool_majority_stalled(led(lead=lead(slots), lone={"d": lead(slots)}), MajorityStalledParams()))
     assert reached(finding) == severities
     assert finding.grade is Grade.QUORUM
-    assert "d" in finding.summary
+    assert "1000, d went on by 3 blocks" in finding.summary
+    assert (finding.evidence["ahead"], finding.evidence["alone"]) == (["d"], False)
 
 
 @pytest.mark.parametrize(("slots", "severities"), [(2.4, set()), (2.5, {"warning"}), (400, {"warning"})])
 def test_one_node_that_goes_on_alone_is_a_warning_and_uncorroborated(slots: float, severities: set[str]) -> None:
-    finding = only(pool_majority_stalled(led(lone=lead(slots)), MajorityStalledParams()))
+    finding = only(
+        pool_majority_stalled(
+            led(lone={"d": lead(slots), "e": lead(500, rose=5, number=1050)}), MajorityStalledParams()
+        )
+    )
     assert reached(finding) == severities
     assert finding.grade is Grade.UNCORROBORATED
+    assert "1000, d alone went on by 3 blocks" in finding.summary, "e is higher, and stands still"
+    assert (finding.evidence["heads"], finding.evidence["alone"]) == ({"d": 1003}, True)
+
+
+def test_nodes_that_go_on_apart_from_each_other_are_all_named_and_called_no_pair() -> None:
+    found = led(lone={"d": lead(3), "e": lead(9, number=1001)})
+    finding = only(pool_majority_stalled(found, MajorityStalledParams()))
+    assert "d, e, no two groups together, went on by 3 blocks" in finding.summary
+    assert finding.value == 18, "since the first of them"
 
 
 @pytest.mark.parametrize("rose", [None, 4.1])
 def test_a_lead_that_does_not_move_is_no_stalled_majority(rose: float | None) -> None:
     still = lead(9, rose=rose)
-    assert not list(pool_majority_stalled(led(lead=still, lone=still), MajorityStalledParams()))
+    assert not list(pool_majority_stalled(led(lead=still, lone={"d": still}), MajorityStalledParams()))
 
 
 @pytest.mark.parametrize("grade", [Grade.SPLIT, Grade.BLIND, Grade.UNCORROBORATED])
 def test_without_an_agreement_nobody_is_the_majority(grade: Grade) -> None:
-    assert not list(pool_majority_stalled(led(grade, lead=lead(9), lone=lead(9)), MajorityStalledParams()))
+    assert not list(pool_majority_stalled(led(grade, lead=lead(9), lone={"d": lead(9)}), MajorityStalledParams()))
 
 
 def test_a_chain_that_two_groups_see_going_on_has_not_halted() -> None:
     old = agreed(since_ns=NOW - 50 * SLOT)
-    assert list(chain_halt(view(head=old, lone=lead(9)), HaltParams())), "one alone may lie"
+    assert list(chain_halt(view(head=old, lone={"d": lead(9)}), HaltParams())), "one alone may lie"
     assert list(chain_halt(view(head=old, lead=lead(9, rose=5)), HaltParams())), "who led stands still as well"
     assert not list(chain_halt(view(head=old, lead=lead(9)), HaltParams()))
 

@@ -5,7 +5,7 @@ on; one node alone may have made its blocks up, since headers carry no proof of 
 uncorroborated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tocsin.detect.base import ChainDetector, blocks, is_moving, known_until_ns, seconds
@@ -30,23 +30,34 @@ class MajorityStalledParams:
 def pool_majority_stalled(view: ChainView, params: MajorityStalledParams) -> Iterator[Finding]:
     """Yield a finding while others lead; `value` in half block times since they do.
 
-    As far as it is known that those who do not lead stand still: some may be asked rarely, to save a budget.
+    Counted as ahead are nodes alone whose head descends from the agreed one and may be what it says; and time as far as
+    it is known that those who do not lead stand still: some may be asked rarely, to save a budget.
     """
     if view.head.block is None or view.head.grade not in _AGREED:
         return
-    if is_moving(view, view.lead) and view.lead is not None:
-        yield _finding(view, view.lead, Limits(critical=params.critical, clear=params.clear), view.head.grade)
-    elif is_moving(view, view.lone) and view.lone is not None:
+    lead = view.lead
+    alone = {name: lone for name, lone in view.lone.items() if is_moving(view, lone)}
+    if lead is not None and is_moving(view, lead):
+        limits = Limits(critical=params.critical, clear=params.clear)
+        yield _finding(view, lead, _heights(alone), limits, view.head.grade)
+    elif alone:
+        # Whoever has been ahead for longest; a node that joins in begins nothing anew.
+        first = min(alone.values(), key=lambda lone: (lone.since_ns, -lone.block.number, lone.block.hash))
         limits = Limits(warning=params.alone_warning, clear=params.clear)
-        yield _finding(view, view.lone, limits, Grade.UNCORROBORATED)
+        yield _finding(view, first, _heights(alone), limits, Grade.UNCORROBORATED)
 
 
-def _finding(view: ChainView, lead: Lead, limits: Limits, grade: Grade) -> Finding:
+def _heights(leads: Mapping[str, Lead]) -> dict[str, int]:
+    return {name: lead.block.number for name, lead in sorted(leads.items())}
+
+
+def _finding(view: ChainView, lead: Lead, ahead: Mapping[str, int], limits: Limits, grade: Grade) -> Finding:
     agreed = view.head.block
     number = agreed.number if agreed is not None else 0
     known_ns = min((known_until_ns(view, node) for node in view.nodes if _may_stand(node, number)), default=view.now_ns)
-    ahead = [node.settings.name for node in view.nodes if node.seen.head and node.seen.head.number > number]
-    ahead_by = blocks(lead.block.number - number)
+    is_lone = grade is Grade.UNCORROBORATED
+    ahead_by = blocks((max(ahead.values()) if is_lone else lead.block.number) - number)
+    how = "" if not is_lone else " alone" if len(ahead) == 1 else ", no two groups together,"
     return Finding(
         detector=ID,
         labels=view.labels,
@@ -54,11 +65,16 @@ def _finding(view: ChainView, lead: Lead, limits: Limits, grade: Grade) -> Findi
         unit="half block times",
         limits=limits,
         sample=view.tick,
-        summary=f"most nodes of {view.settings.name} stand still at block {number}, {', '.join(ahead)} went on "
+        summary=f"most nodes of {view.settings.name} stand still at block {number}, {', '.join(ahead)}{how} went on "
         f"by {ahead_by} in {seconds(view.now_ns - lead.since_ns)}",
         grade=grade,
         block=lead.block,
-        evidence={"ahead": ahead, "fresh": {"number": lead.block.number, "hash": lead.block.hash}},
+        evidence={
+            "ahead": list(ahead),
+            "heads": dict(ahead),
+            "alone": is_lone,
+            "fresh": {"number": lead.block.number, "hash": lead.block.hash},
+        },
     )
 
 

@@ -184,7 +184,8 @@ class ChainState:
     """Nodes against whom a tie was broken, and by what."""
     fresh: BlockRef | None = None
     lead: Lead | None = None
-    lone: Lead | None = None
+    lone: Mapping[str, Lead] = field(default_factory=dict)
+    """The same of each voter by itself."""
     conflicts: tuple[Conflict, ...] = ()
     breaches: Mapping[str, tuple[Breach, ...]] = field(default_factory=dict)
     """Rules that headers of the tree break, by hash."""

@@ -11,7 +11,19 @@ from tocsin.alerting.lifecycle import Moment
 from tocsin.chain.gaps import noted, p99
 from tocsin.chain.tree import BACKFILL, HeaderTree, Point, insert, is_bridgeable, is_doubted, pruned, relation, settled
 from tocsin.detect import CHAIN_DETECTORS
-from tocsin.engine import backfill, beacons, capabilities, common, doubt, fees, finality, maintenance, tags, truth
+from tocsin.engine import (
+    backfill,
+    beacons,
+    capabilities,
+    common,
+    doubt,
+    fees,
+    finality,
+    leads,
+    maintenance,
+    tags,
+    truth,
+)
 from tocsin.engine.fold import fetched, fold
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.lives import live
@@ -81,7 +93,7 @@ def tick(
     is_settled = not has_news and not folded.unlinked and folded.head.block is not None
     agreed = folded if is_settled else _timed(folded, truth.agreed(folded, settings, chain, event), chain)
     placed, relations = _place(agreed, chain, event.t_ns)
-    placed = _followed(placed, relations, chain, event.t_ns) if has_news else placed
+    placed = _followed(placed, relations, chain, event) if has_news else placed
     view = _view(placed, relations, settings, chain, event)
     findings = tuple(_run(view, chain))
     subjects = _subjects(view, unplaced(placed, chain, event.t_ns))
@@ -321,9 +333,9 @@ def _view(
     )
 
 
-def _followed(state: ChainState, relations: Mapping[str, Relation], chain: ChainSettings, now_ns: int) -> ChainState:
+def _followed(state: ChainState, relations: Mapping[str, Relation], chain: ChainSettings, event: Ticked) -> ChainState:
     """Note what moves at the head: blocks above it, and its base fee."""
-    return fees.note(truth.follow_leads(state, relations, chain, now_ns), now_ns)
+    return fees.note(leads.follow(state, relations, chain, event), event.t_ns)
 
 
 def _broken(state: ChainState) -> dict[str, tuple[Breach, ...]]:

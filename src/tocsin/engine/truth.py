@@ -17,7 +17,7 @@ from tocsin.model.block import BlockRef, Breach, Header, Verification
 from tocsin.model.event import Ticked
 from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings, Settings
-from tocsin.model.view import Ahead, Forked, Lead, NodeRecord, Relation, Reorg, Unlinked
+from tocsin.model.view import Forked, NodeRecord, Reorg, Unlinked
 
 LINK_POLLS = 5
 """How many polls the back-fill gets before a head that does not link counts as a contradiction."""
@@ -259,29 +259,6 @@ def _reorged(
     number = state.reorg.number + 1 if state.reorg is not None else 1
     reorg = Reorg(depth=depth, ancestor=ancestor, old=old, new=new, at_ns=now_ns, number=number)
     return evolve(state, reorg=reorg, unjoined=None)
-
-
-def follow_leads(state: ChainState, relations: Mapping[str, Relation], chain: ChainSettings, now_ns: int) -> ChainState:
-    """Note how long blocks above the agreed head have come while that one stands still."""
-    voting = voters(state, chain) if any(isinstance(found, Ahead) for found in relations.values()) else ()
-    tops = [
-        head.ref
-        for name in voting
-        if isinstance(relations[name], Ahead) and (head := state.nodes[name].head) is not None
-    ]
-    top = max(tops, key=lambda block: (block.number, block.hash), default=None)
-    lead = _led(state.lead, state.fresh, state, now_ns)
-    lone = _led(state.lone, top, state, now_ns)
-    return state if lead is state.lead and lone is state.lone else evolve(state, lead=lead, lone=lone)
-
-
-def _led(before: Lead | None, block: BlockRef | None, state: ChainState, now_ns: int) -> Lead | None:
-    if block is None or state.head.block is None:
-        return None
-    stands_since = max(state.head.since_ns or 0, state.started_ns)
-    if before is None or before.since_ns < stands_since:
-        return Lead(block=block, since_ns=now_ns, rose_ns=None)
-    return evolve(before, block=block, rose_ns=now_ns) if block.number > before.block.number else before
 
 
 def judge_headers(state: ChainState, came: Iterable[Header], chain: ChainSettings) -> ChainState:

@@ -1,6 +1,7 @@
 """What detectors look at: one chain at one tick. Built by the engine, never stored."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tocsin.model.alert import Grade, Labels
 from tocsin.model.beacon import BeaconView, SlotClock
@@ -227,8 +228,8 @@ class ChainView:
     """The deepest descendant of the agreed head that at least two groups have; None where the agreed head is that."""
     lead: Lead | None = None
     """How `fresh` moves while the agreed head stands still."""
-    lone: Lead | None = None
-    """The same of the highest head that is linked above the agreed one, whoever shows it."""
+    lone: Mapping[str, Lead] = field(default_factory=dict)
+    """The same of each voter whose head descends from the agreed one, and may be what it says; by name."""
     conflicts: tuple[Conflict, ...] = ()
     """Finalized blocks that contradict each other; without a node: the agreed head has left the finalized block."""
     revoked: tuple[Conflict, ...] = ()
