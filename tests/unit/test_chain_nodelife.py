@@ -139,6 +139,41 @@ def test_each_relapse_doubles_probation_up_to_the_cap_for_a_day() -> None:
     assert probation_ns(life, t_ns + 86_401 * NS, PARAMS) == 60 * NS
 
 
+def recovered(life: NodeLife, t_ns: int) -> tuple[NodeLife, int]:
+    """The life after a probation that was passed, and when that was."""
+    while life.state is not NodeState.HEALTHY:
+        life, t_ns = advance(life, {}, OK, t_ns, PARAMS), t_ns + POLL
+    return life, t_ns
+
+
+def test_a_node_that_falls_again_within_a_day_after_its_probation_has_relapsed() -> None:
+    life, t_ns, durations = fallen("node.lag"), 200 * NS, []
+    for _ in range(7):
+        life, t_ns = recovered(life, t_ns)
+        t_ns += 3600 * NS
+        life = fallen("node.lag", life, t_ns)
+        durations.append(probation_ns(life, t_ns, PARAMS) // NS)
+        assert life.relapses[-1] == t_ns
+        life = fallen("node.fork", life, t_ns + NS)
+        assert life.relapses[-1] == t_ns, "from bad to worse is no relapse"
+    assert durations == [120, 240, 480, 960, 1800, 1800, 1800]
+
+
+@pytest.mark.parametrize(("well_s", "relapses"), [(86_399, 1), (86_400, 0)])
+def test_a_node_that_stayed_well_for_a_day_falls_as_if_for_the_first_time(well_s: int, relapses: int) -> None:
+    life, _ = recovered(fallen("node.lag"), 200 * NS)
+    assert life.let_go_ns is not None
+    again = fallen("node.lag", life, life.let_go_ns + well_s * NS)
+    assert len(again.relapses) == relapses
+
+
+def test_a_first_fall_is_no_relapse_and_a_redial_does_not_wipe_out_that_one_would_be() -> None:
+    assert fallen("node.lag").relapses == ()
+    life, t_ns = recovered(fallen("node.lag"), 200 * NS)
+    again = fallen("node.lag", redial(life, "moved", t_ns), t_ns + NS)
+    assert again.relapses == (t_ns + NS,)
+
+
 def test_a_relapse_counts_for_a_day_whenever_it_was() -> None:
     day, late = 86_400 * NS, 30 * 86_400 * NS
     life = replace(NodeLife(), state=NodeState.PROBATION, relapses=(late - day, late - day + 1, late))

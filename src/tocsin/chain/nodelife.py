@@ -105,7 +105,8 @@ class Checks:
 class LifeParams:
     """What it takes to be trusted (again). Times in engine nanoseconds.
 
-    A relapse is a fall out of PROBATION; each within `relapse_window_ns` doubles the time, up to `probation_cap_ns`.
+    A relapse is a fall out of PROBATION, or one within `relapse_window_ns` after it was passed. Each doubles the time,
+    up to `probation_cap_ns`, and is forgotten after `relapse_window_ns`.
     """
 
     verify_polls: int = 2
@@ -136,7 +137,9 @@ class NodeLife:
     """Good polls in a row, in VERIFYING and PROBATION."""
     clean_since_ns: int | None = None
     relapses: tuple[int, ...] = ()
-    """When it fell out of PROBATION, oldest first."""
+    """When it fell again, oldest first."""
+    let_go_ns: int | None = None
+    """When it passed PROBATION last."""
 
 
 def advance(
@@ -222,11 +225,19 @@ _REMEMBERED = 8
 def _fallen(life: NodeLife, flags: tuple[tuple[str, str], ...], t_ns: int, params: LifeParams) -> NodeLife:
     worst, reason = flags[0]
     state = STATE_OF_FLAG.get(worst, NodeState.DEGRADED)
-    if life.state is NodeState.PROBATION:
+    if _relapses(life, t_ns, params):
         recent = tuple(at for at in life.relapses if t_ns - at < params.relapse_window_ns)
         life = replace(life, relapses=(*recent, t_ns)[-_REMEMBERED:])
     life = life if life.flags == flags else replace(life, flags=flags)
     return life if life.state is state else _move(life, state, f"{worst}: {reason}", t_ns)
+
+
+def _relapses(life: NodeLife, t_ns: int, params: LifeParams) -> bool:
+    """Tell whether a fall now is a relapse: what is bad already falls no further."""
+    if life.state is NodeState.PROBATION:
+        return True
+    stood = life.state in (NodeState.HEALTHY, NodeState.VERIFYING)
+    return stood and life.let_go_ns is not None and t_ns - life.let_go_ns < params.relapse_window_ns
 
 
 def _counted(life: NodeLife, t_ns: int, *, polled_ok: bool | None) -> NodeLife:
@@ -243,7 +254,7 @@ def _proven(life: NodeLife, t_ns: int, params: LifeParams, checks: Checks) -> No
         return _verified(life, t_ns, params, checks)
     lasted = life.clean_since_ns is not None and t_ns - life.clean_since_ns >= probation_ns(life, t_ns, params)
     passed = life.clean >= params.probation_polls and lasted
-    return _move(life, NodeState.HEALTHY, "probation passed", t_ns) if passed else life
+    return _move(replace(life, let_go_ns=t_ns), NodeState.HEALTHY, "probation passed", t_ns) if passed else life
 
 
 def _verified(life: NodeLife, t_ns: int, params: LifeParams, checks: Checks) -> NodeLife:
