@@ -6,7 +6,7 @@ import orjson
 import pytest
 from tests.support.pool import Pool, settings_for
 
-from tocsin.engine.quantity import number_of
+from tocsin.engine.quantity import network_of
 from tocsin.model.event import Polled
 from tocsin.model.observation import NETWORK
 from tocsin.testing import SimNode
@@ -69,4 +69,4 @@ def test_where_no_network_is_configured_every_one_is_right() -> None:
     ("said", "number"), [("1", 1), ("0x539", 1337), (56, 56), (True, None), ("-1", None), (2**64, None), ("0x", None)]
 )
 def test_a_number_is_read_in_all_its_forms(said: object, number: int | None) -> None:
-    assert number_of(said) == number
+    assert network_of(said) == number

@@ -129,6 +129,14 @@ def test_finality_scales_with_the_profile_and_is_not_judged_without_it() -> None
     assert not list(chain_finality_stall(final(900, slots=None), FinalityStallParams()))
 
 
+def test_finality_that_a_violation_has_frozen_does_not_stall() -> None:
+    frozen = view(
+        finalized=agreed(Grade.SPLIT, block=header(500).ref), settings={"finality_slots": 95}, revoked=(conflict("b"),)
+    )
+    assert not list(chain_finality_stall(frozen, FinalityStallParams()))
+    assert list(chain_finality_stall(replace(frozen, revoked=()), FinalityStallParams()))
+
+
 def test_finality_is_not_judged_while_nothing_is_known_of_the_head() -> None:
     for head in (agreed(Grade.BLIND), agreed(Grade.SPLIT), agreed(Grade.BLIND, block=None)):
         assert not list(chain_finality_stall(final(500, head=head), FinalityStallParams()))

@@ -28,6 +28,8 @@ def chain_finality_stall(view: ChainView, params: FinalityStallParams) -> Iterat
     usual, head, final = view.settings.finality_slots, view.head.block, view.finalized.block
     if usual is None or head is None or final is None or view.head.grade in _UNSEEN:
         return
+    if view.revoked and view.finalized.grade is Grade.SPLIT:
+        return  # frozen by a violation, which says all there is to say
     behind, limit = head.number - final.number, usual * params.warning_percent // 100
     if behind < limit:
         return

@@ -56,7 +56,7 @@ def take(state: Round | None, event: Fetched, chain: ChainSettings) -> tuple[Rou
     return evolve(state, asked=left, kept={**state.kept, event.node: header.hash}), [header]
 
 
-def settled(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
+def concluded(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
     """Return the chain with the round counted that is complete, or that has waited for a poll."""
     current = state.round
     if current is None or (current.asked and now_ns - current.began_ns < chain.poll_ns):

@@ -31,7 +31,7 @@ def is_believed(state: ChainState) -> bool:
     return level(state.trust, ID) is not Trust.OBSERVE
 
 
-def settled(before: NodeRecord, after: NodeRecord, *, believed: bool) -> NodeRecord:
+def weighed(before: NodeRecord, after: NodeRecord, *, believed: bool) -> NodeRecord:
     """Return the record after a poll as this chain's trust in header hashes has it.
 
     Where the check is only observed the header counts as one that cannot be verified; what was found stays noted.

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from tocsin.chain.header import Absent, Malformed, decode_header, real_hash
 from tocsin.engine import vitals
-from tocsin.engine.quantity import json_of, number_of, quantity_of
+from tocsin.engine.quantity import json_of, network_of, quantity_of
 from tocsin.ids import digest
 from tocsin.model.block import Header, Verification
 from tocsin.model.event import Fetched, Polled
@@ -195,7 +195,7 @@ def _extras(parts: dict[str, Part], chain: ChainSettings) -> dict[str, object]:
         if isinstance(header, Header) and header.verification is not Verification.MISMATCH:
             changes[field] = header.hash if call == GENESIS else header.ref
     part = parts.get(NETWORK)
-    network_id = number_of(json_of(part.result)) if part is not None else None
+    network_id = network_of(json_of(part.result)) if part is not None else None
     if network_id is not None:
         changes["network_id"] = network_id
     part = parts.get(SYNCING)

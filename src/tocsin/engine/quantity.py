@@ -23,8 +23,8 @@ def quantity_of(value: object) -> int | None:
     return int(value, 16) if isinstance(value, str) and _QUANTITY.fullmatch(value) else None
 
 
-def number_of(value: object) -> int | None:
-    """Return a number below 2^64 from a decimal text, a hex quantity or a plain number, as clients differ in it."""
+def network_of(value: object) -> int | None:
+    """Return a network's id, below 2^64, from a decimal text, hex quantity or plain number: clients differ."""
     if type(value) is int:
         return value if 0 <= value < 1 << 64 else None
     if isinstance(value, str) and _DECIMAL.fullmatch(value):

@@ -16,7 +16,7 @@ from tocsin.engine.labels import self_labels
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.stream import numbered
 from tocsin.engine.tick import tick
-from tocsin.model.alert import Finding, Grade, Subject
+from tocsin.model.alert import Finding, Grade, Labels, Subject
 from tocsin.model.effect import Effect, StateChanged
 from tocsin.model.event import (
     BeaconPolled,
@@ -34,7 +34,7 @@ from tocsin.model.event import (
     Woken,
 )
 from tocsin.model.evolve import evolve
-from tocsin.model.settings import ChainSettings
+from tocsin.model.settings import ChainSettings, Settings
 from tocsin.model.view import SelfView
 
 INBOX_CAP = 10_000
@@ -201,8 +201,23 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
     )
     if settings is None:
         return Step(state=state)
-    others = peers.views(state, settings, event.t_ns)
-    view = SelfView(
+    view = _self_view(state, settings, event, gap_ns)
+    findings = tuple(
+        [
+            finding
+            for detector in SELF_DETECTORS
+            for finding in detector.run(view, settings.detectors.get(detector.id) or _DEFAULTS[detector.id])
+        ]
+    )
+    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns)
+    alerts, said = advance(state.alerts, findings, _self_subjects(state, settings, view), moment)
+    state, effects = numbered(evolve(state, alerts=alerts), said, event.wall_ns)
+    state, told = retired.forgotten(state) if state.retired else (state, ())
+    return Step(state=state, findings=findings, effects=(*effects, *told))
+
+
+def _self_view(state: EngineState, settings: Settings, event: Ticked, gap_ns: int) -> SelfView:
+    return SelfView(
         labels=self_labels(settings),
         tick=state.tick,
         now_ns=event.t_ns,
@@ -214,25 +229,18 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
         host=host.view(state, settings),
         ages=host.ages(state, settings),
         missed_ticks=max(0, gap_ns // selfwatch.TICK_NS - 1),
-        peers=others,
+        peers=peers.views(state, settings, event.t_ns),
     )
-    findings = tuple(
-        [
-            finding
-            for detector in SELF_DETECTORS
-            for finding in detector.run(view, settings.detectors.get(detector.id) or _DEFAULTS[detector.id])
-        ]
-    )
-    subjects = {
+
+
+def _self_subjects(state: EngineState, settings: Settings, view: SelfView) -> dict[Labels, Subject]:
+    """Return how well the watchdog itself, its host, its chains and its peers are observed."""
+    return {
         view.labels: Subject(sample=state.tick),
         **host.subjects(state, settings),
         **selfwatch.seen_subjects(state),
-        **peers.subjects(state, others, event.t_ns),
+        **peers.subjects(state, view.peers, view.now_ns),
     }
-    alerts, said = advance(state.alerts, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
-    state, effects = numbered(evolve(state, alerts=alerts), said, event.wall_ns)
-    state, told = retired.forgotten(state) if state.retired else (state, ())
-    return Step(state=state, findings=findings, effects=(*effects, *told))
 
 
 def _booted(state: EngineState, event: Booted) -> EngineState:

@@ -159,7 +159,7 @@ def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], ch
         if event.t_ns >= state.started_ns:
             awaited.discard(event.node)
         after = tags.note(record, fold(record, event, chain), event)
-        nodes[event.node] = after = doubt.settled(record, after, believed=believed)
+        nodes[event.node] = after = doubt.weighed(record, after, believed=believed)
         if after.head is not None and after.head is not record.head:
             headers.append(after.head)
     tree = _grown(state, nodes, headers, chain)

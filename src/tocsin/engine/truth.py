@@ -49,7 +49,7 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
     """Return the chain after a count of heads and finalized blocks."""
     now_ns = event.t_ns
     sound = voters(state, chain)
-    state = common.settled(state, chain, now_ns)
+    state = common.concluded(state, chain, now_ns)
     votes = common.votes(state, chain, sound)
     waiting = unplaced(state, chain, now_ns)
     overdue = {name for name in state.unlinked if name in votes and name not in waiting}
