@@ -1,8 +1,4 @@
-"""One evaluation tick of one chain: fold what came, agree, look, judge, and say what changed.
-
-Events are folded in canonical order (node, kind, number), so that the order in which answers arrived within a tick
-leaves no trace in what is decided.
-"""
+"""One evaluation tick of one chain: take what came, agree, look, judge, and say what changed."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +15,11 @@ from tocsin.engine import (
     doubt,
     fees,
     finality,
+    intake,
     leads,
     maintenance,
-    tags,
     truth,
 )
-from tocsin.engine.fold import fetched, fold
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.lives import live
 from tocsin.engine.pool import groups_of
@@ -37,7 +32,6 @@ from tocsin.model.block import Breach, Header, Verification
 from tocsin.model.effect import Fetch
 from tocsin.model.event import BeaconPolled, Fetched, Polled, Ticked
 from tocsin.model.evolve import evolve
-from tocsin.model.observation import hash_of, number_of
 from tocsin.model.settings import ChainSettings, Settings
 from tocsin.model.view import (
     Agreement,
@@ -112,78 +106,40 @@ def tick(
 
 
 def _asked(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
-    """Return the chain with all that nodes are asked outside their polls: links, doubts, what they can do."""
-    sought, links = backfill.plan(state, chain, now_ns, request)
-    state, again = doubt.plan(evolve(state, sought=sought), chain, links[-1].request if links else request)
-    asked = (*links, *again)
-    last = asked[-1].request if asked else request
-    state, compared = common.plan(state, chain, now_ns, last)
-    asked = (*asked, *compared)
-    state, traced = finality.plan(state, chain, now_ns, asked[-1].request if asked else request)
-    asked = (*asked, *traced)
-    if now_ns < state.survey_due_ns:
-        return state, asked
-    surveys, due_ns, trials = capabilities.plan(state, chain, now_ns, asked[-1].request if asked else request)
-    return evolve(state, surveys=surveys, survey_due_ns=due_ns), (*asked, *trials)
+    """Return all that nodes are asked outside their polls (links, doubts, what was final, what they can do)."""
+    asked: list[Fetch] = []
+
+    def last() -> int:
+        return asked[-1].request if asked else request
+
+    sought, links = backfill.plan(state, chain, now_ns, last())
+    asked += links
+    state, again = doubt.plan(evolve(state, sought=sought), chain, last())
+    asked += again
+    state, compared = common.plan(state, chain, now_ns, last())
+    asked += compared
+    state, traced = finality.plan(state, chain, now_ns, last())
+    asked += traced
+    if now_ns >= state.survey_due_ns:
+        surveys, due_ns, trials = capabilities.plan(state, chain, now_ns, last())
+        state = evolve(state, surveys=surveys, survey_due_ns=due_ns)
+        asked += trials
+    return state, tuple(asked)
 
 
 def _fold(state: ChainState, news: Sequence[Polled | BeaconPolled | Fetched], chain: ChainSettings) -> ChainState:
     if not news:
         return evolve(state, tick=state.tick + 1)
-    nodes, sought, awaited = dict(state.nodes), state.sought, set(state.awaited)
-    headers: list[Header] = []
-    believed = doubt.is_believed(state)
-    surveys, current = state.surveys, state.round
-    layer, final = state.beacons, state.finality
-    for event in sorted(news, key=_canonical):
-        if isinstance(event, BeaconPolled):
-            layer = beacons.take(layer, event)
-            continue
-        record = nodes.get(event.node)
-        if record is None:
-            continue
-        if isinstance(event, Fetched):
-            if number_of(event.call) is not None:
-                nodes[event.node] = fetched(record, event)
-                current, found = common.take(current, event, chain)
-                final = finality.take(final, event, chain)
-                headers += found
-                continue
-            if hash_of(event.call) is None:
-                surveys, nodes[event.node] = capabilities.take(surveys, record, event)
-                continue
-            nodes[event.node] = fetched(record, event)
-            sought, found = backfill.take(sought, event, chain, state.tree)
-            headers += found
-            continue
-        if event.t_ns >= state.started_ns:
-            awaited.discard(event.node)
-        after = tags.note(record, fold(record, event, chain), event)
-        nodes[event.node] = after = doubt.weighed(record, after, believed=believed)
-        if after.head is not None and after.head is not record.head:
-            headers.append(after.head)
-    tree = _grown(state, nodes, headers, chain)
+    after, headers = intake.taken(state, news, chain)
+    tree = _grown(after, headers, chain)
     # What was known of a hash before may have been somebody's claim: judged is what the tree holds anew.
     fresh = [header for header in headers if tree.headers.get(header.hash) is not state.tree.headers.get(header.hash)]
-    folded = evolve(
-        state,
-        tick=state.tick + 1,
-        nodes=nodes,
-        beacons=layer,
-        sought=sought,
-        surveys=surveys,
-        survey_due_ns=state.survey_due_ns if surveys is state.surveys else 0,
-        tree=tree,
-        round=current,
-        finality=final if tree is state.tree or final.is_stale else evolve(final, is_stale=True),
-        awaited=tuple(sorted(awaited)),
-    )
+    final = after.finality if tree is state.tree else evolve(after.finality, is_stale=True)
+    folded = evolve(after, tick=state.tick + 1, tree=tree, finality=final)
     return truth.judge_headers(folded, fresh, chain)
 
 
-def _grown(
-    state: ChainState, nodes: Mapping[str, NodeRecord], headers: Sequence[Header], chain: ChainSettings
-) -> HeaderTree:
+def _grown(state: ChainState, headers: Sequence[Header], chain: ChainSettings) -> HeaderTree:
     """Return the tree with what came; of what cannot be verified, as two groups say it is."""
     tree = state.tree
     if tree.verifies != chain.hashes_as_ethereum:
@@ -191,7 +147,7 @@ def _grown(
     tree = insert(tree, *headers) if headers else tree
     if not tree.contested and all(header.verification is Verification.MATCH for header in headers):
         return tree
-    return settled(tree, _words(evolve(state, nodes=nodes), chain))
+    return settled(tree, _words(state, chain))
 
 
 def _words(state: ChainState, chain: ChainSettings) -> list[list[tuple[Header, ...]]]:
@@ -203,11 +159,6 @@ def _words(state: ChainState, chain: ChainSettings) -> list[list[tuple[Header, .
     return [
         [heard[name].unproven if name in heard else () for name in group.nodes] for group in groups_of(chain).groups
     ]
-
-
-def _canonical(event: Polled | BeaconPolled | Fetched) -> tuple[str, int, int, int]:
-    number = (1, event.request) if isinstance(event, Fetched) else (0, event.poll)
-    return (event.node, *number, event.t_ns)
 
 
 def _is_warm(state: ChainState, chain: ChainSettings, now_ns: int) -> bool:
