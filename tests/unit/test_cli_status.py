@@ -121,6 +121,7 @@ def test_the_page_shows_chains_nodes_and_alerts_with_ages_at_the_time_of_reading
         ({"grade": "majority", "explanation": "x", "assumption": "y"}, "majority (x; y)  "),
         ({"tree": {"headers": 2048, "forgotten": 70}}, "70 headers dropped unseen"),
         ({"tree": {"headers": 300, "forgotten": 0}}, "quorum  "),
+        ({"finalized_explanation": "revoked: seen"}, "finalized: revoked: seen"),
     ],
 )
 def test_a_grade_says_what_it_rests_on(change: dict[str, object], said: str) -> None:
