@@ -199,6 +199,21 @@ def test_a_fast_chain_that_revokes_finality_is_told_of_within_a_minute() -> None
     assert (VIOLATION, "sim", "critical") in pool.fired()
 
 
+def test_what_was_revoked_is_called_split_while_the_new_chain_is_still_lower() -> None:
+    """A chain that lost its finality begins lower: nobody stands for the block that was final."""
+    pool = linked("abc")
+    held = final(pool)
+    pool.chain.rollback(34)
+    seen = []
+    for _ in range(60):
+        pool.round()
+        if chain_of(pool).finality.revoked:
+            seen.append((chain_of(pool).finalized.grade, final(pool).number >= held.number))
+    assert len(seen) > 40
+    assert set(seen) == {(Grade.SPLIT, True)}
+    assert (VIOLATION, "sim", "critical") in pool.fired()
+
+
 # -- who acknowledges lets it go
 
 

@@ -70,13 +70,19 @@ def counted(
 
 
 def _frozen(state: ChainState, found: FinalizedDecision, held: Agreement, block: BlockRef | None) -> ChainState:
-    """Return the chain that stays at what was final, but for what is counted on top of that block."""
+    """Return the chain that stays at what was final, unless groups go on on top of that block."""
     counted = found.agreement
-    if counted.block is None or block is None or not _is_on(state.tree, counted.block, block):
+    if not _stands(state, counted, block):
         since_ns, votes = (counted.since_ns, counted.votes) if counted.block == block else (held.since_ns, 0)
         counted = evolve(counted, block=block, since_ns=since_ns, votes=votes, grade=Grade.SPLIT, explanation=REVOKED)
     finality = evolve(state.finality, rooted=counted.block)
     return evolve(state, finalized=counted, conflicts=found.conflicts, finality=finality)
+
+
+def _stands(state: ChainState, counted: Agreement, block: BlockRef | None) -> bool:
+    if counted.block is None or block is None or counted.votes < min(QUORUM_GROUPS, counted.groups):
+        return False
+    return _is_on(state.tree, counted.block, block)
 
 
 def released(state: ChainState) -> ChainState:
