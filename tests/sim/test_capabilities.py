@@ -12,7 +12,7 @@ from tocsin.engine.codec import decode_state, encode_state
 from tocsin.engine.status import status
 from tocsin.model.effect import Fetch, StateChanged
 from tocsin.model.event import Event, Fetched, Polled
-from tocsin.model.observation import Fault, FaultKind, Part, RpcError, RpcErrorKind, hash_of
+from tocsin.model.observation import Fault, FaultKind, Part, RpcError, RpcErrorKind, hash_of, number_of
 from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL, Ability, asked
 from tocsin.model.traits import Capabilities, Reach
 from tocsin.mqtt.models import Node
@@ -44,7 +44,7 @@ class Trials(Pool):
         before = len(self.pending)
         super().take(event)
         for effect in self.pending[before:]:
-            if hash_of(effect.call) is None:
+            if hash_of(effect.call) is None and number_of(effect.call) is None:
                 self.trials[effect.node] += 1
 
     def run(self, seconds: float) -> None:

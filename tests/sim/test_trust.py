@@ -494,7 +494,7 @@ def test_when_nobody_answers_or_all_are_of_another_chain_it_is_no_check_that_is_
     for name in pool.nodes:
         pool.answers[name] = lambda node, request: node.answer(request).replace(b'"0x539"', b'"0x1"')
     pool.rounds(5)
-    assert {detector for detector, _, _ in pool.fired()} == {"node.wrong_chain"}
+    assert {detector for detector, _, _ in pool.fired()} == {"node.wrong_chain", "pool.quorum_lost"}
     for name in pool.nodes:
         pool.answers[name] = fails()
     pool.rounds(30)

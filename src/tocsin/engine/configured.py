@@ -138,7 +138,6 @@ def _with_nodes(state: ChainState, chain: ChainSettings, t_ns: int, moved: Seque
         maintenance={name: window for name, window in state.maintenance.items() if name in everyone},
         doubts={name: doubt for name, doubt in state.doubts.items() if name in names and name not in moved},
         trust=trust.configured(state.trust, chain),
-        finality=evolve(state.finality, is_stale=True),  # groups may be others now
         beacons={one.node.name: state.beacons.get(one.node.name, BeaconRecord()) for one in chain.beacons},
         lives={
             name: life

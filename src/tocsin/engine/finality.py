@@ -144,6 +144,8 @@ def _rooted(state: ChainState, groups: Groups, tip: BlockRef | None) -> tuple[Fi
     if question is None or (question.claim != tip and question.tries == TRIES and not question.asked):
         said = {} if question is None else question.shown
         question = Question(held=base, claim=tip, shown=said, is_open=question is not None)
+    elif not question.tries and question.claim != tip:
+        question = evolve(question, claim=tip)  # nobody was asked yet
     return evolve(known, rooted=base, question=question), ()
 
 
