@@ -267,9 +267,10 @@ def _next(state: ChainState, chain: ChainSettings, question: Question) -> list[s
 
 def _may_know(record: NodeRecord | None, question: Question) -> bool:
     """Tell whether a node answers, and calls a block at least as high as the new one final: what is below is so too."""
-    if record is None or record.missed or record.finalized is None:
+    if record is None or record.missed:
         return False
-    return record.finalized.number >= question.claim.number
+    final = _final(record)
+    return final is not None and final.number >= question.claim.number
 
 
 def take(finality: Finality, event: Fetched, chain: ChainSettings) -> Finality:
