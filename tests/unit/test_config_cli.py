@@ -68,6 +68,13 @@ def test_check_in_json_has_the_same_content(file: Path, capsys: pytest.CaptureFi
     assert bad["errors"][0].startswith("tocsin.toml:2: TOML: ")
 
 
+def test_check_counts_beacon_nodes_and_what_they_are_asked(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(MINIMAL + '[[chain.beacon]]\nname = "lh"\nurl = "http://127.0.0.1:5052"\n')
+    assert run(["config", "check"]) == 0
+    out = capsys.readouterr().out
+    assert out == f"ok: 1 chain, 2 nodes, 1 beacon node, 2 groups, {len(REGISTRY)} detectors; about 295k calls a day\n"
+
+
 def test_check_warns_on_standard_error_and_still_succeeds(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text(MINIMAL + 'provider = "self"\n')
     assert run(["config", "check"]) == 0

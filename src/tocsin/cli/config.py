@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 """Version of what --json prints."""
+_COUNTED = ("chains", "nodes", "beacons", "groups", "detectors")
 
 MISTAKE = 3
 
@@ -115,22 +116,30 @@ def _load_or_exit(path: str) -> "Loaded":
 
 def _counts(loaded: "Loaded") -> dict[str, int]:
     from tocsin.chain.groups import group_nodes  # noqa: PLC0415 - see tocsin.cli.main
-    from tocsin.config.checks import calls_per_day  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.config.checks import beacon_requests_per_day, calls_per_day  # noqa: PLC0415 - see tocsin.cli.main
 
     chains = loaded.settings.chains
     return {
         "chains": len(chains),
         "nodes": sum(len(chain.nodes) for chain in chains),
+        "beacons": sum(len(chain.beacons) for chain in chains),
         "groups": sum(len(group_nodes(chain.nodes, chain.vote_by).groups) for chain in chains),
         "detectors": len({*loaded.settings.detectors, *(name for chain in chains for name in chain.detectors)}),
-        "calls_per_day": sum(calls_per_day(chain, node) for chain in chains for node in chain.nodes),
+        "calls_per_day": sum(
+            sum(calls_per_day(chain, node) for node in chain.nodes)
+            + len(chain.beacons) * beacon_requests_per_day(chain)
+            for chain in chains
+        ),
     }
 
 
+def _word(key: str, count: int) -> str:
+    plural = "beacon nodes" if key == "beacons" else key
+    return plural if count != 1 else plural[:-1]
+
+
 def _sentence(counts: dict[str, int]) -> str:
-    words = [
-        f"{counts[key]} {key if counts[key] != 1 else key[:-1]}" for key in ("chains", "nodes", "groups", "detectors")
-    ]
+    words = [f"{counts[key]} {_word(key, counts[key])}" for key in _COUNTED if counts[key] or key != "beacons"]
     return f"{', '.join(words)}; about {_rounded(counts['calls_per_day'])} calls a day"
 
 

@@ -46,8 +46,8 @@ def units_per_day(chain: ChainSettings, node: NodeSettings, prices: Mapping[str,
     return polls * (chain_id + block * (1 + asked_per_round(chain, node.name))) + slots * (2 * block + syncing)
 
 
-def _of_beacon(chain: ChainSettings) -> int:
-    """Return the requests that a beacon node gets a day: two a poll, two a slot, and a payload for each new head."""
+def beacon_requests_per_day(chain: ChainSettings) -> int:
+    """Estimate the requests that a beacon node gets a day: two a poll, two a slot, and the payload of each new head."""
     polls = evenly(chain.name, chain.poll_ns).per(DAY_NS)
     return 2 * polls + 3 * min(polls, DAY_NS // chain.block_time_ns)
 
@@ -184,7 +184,10 @@ def _warn_of_purse(provider: Provider, settings: Settings, path: Path, document:
         for node in chain.nodes
         if node.provider == provider.name
     ) + sum(
-        _of_beacon(chain) for chain in settings.chains for one in chain.beacons if one.node.provider == provider.name
+        beacon_requests_per_day(chain)
+        for chain in settings.chains
+        for one in chain.beacons
+        if one.node.provider == provider.name
     )
     if provider.budget < needed:
         problems.warn(
@@ -218,7 +221,7 @@ def _warn_of_node(
 
 
 def _warn_of_beacon(chain: ChainSettings, beacon: Beacon, path: Path, document: Document, problems: Problems) -> None:
-    needed = _of_beacon(chain)
+    needed = beacon_requests_per_day(chain)
     if beacon.budget is not None and beacon.budget < needed:
         message = f"{budget_text(beacon.budget)} is less than the about {needed} requests that polling takes"
         problems.warn(document.place(path), path, f"{message}: it will be asked more rarely")

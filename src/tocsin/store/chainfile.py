@@ -137,7 +137,7 @@ class FrameReader:
         start = self.offset
         line = self._file.readline(MAX_HEADER)
         if not line.startswith(_OPENING[: len(line)]):
-            raise self.corrupt(start, f"no {FORMAT} section begins here")
+            raise self.corrupt(start, f"no {FORMAT} section begins here, as one does in a recording")
         if not line.endswith(b"\n"):
             raise self._torn(start) if len(line) < MAX_HEADER else self.corrupt(start, "endless header")
         self.offset += len(line)
