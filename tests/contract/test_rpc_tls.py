@@ -137,6 +137,13 @@ async def test_a_certificate_that_does_not_hold_is_a_tls_fault(
     assert "secretpath" not in fault.detail
 
 
+async def test_a_port_without_tls_is_called_that(certs: Certs) -> None:
+    async with serving() as node, session_to(node, ca=certs["ca"][1]) as session:
+        fault = (await session.ask(CALLS)).fault
+    assert fault.kind is FaultKind.TLS
+    assert "speaks no TLS" in fault.detail
+
+
 async def test_missing_and_encrypted_files_are_faults_and_never_a_question_at_the_terminal(certs: Certs) -> None:
     async with serving(tls=server_context(certs)) as node:
         async with session_to(node, ca="/nonexistent/ca.pem") as session:

@@ -63,11 +63,15 @@ def beacon_lag(view: ChainView, params: BeaconLagParams) -> Iterator[Finding]:
                 clear=params.clear,
             ),
             sample=beacon.seen.polls,
-            summary=f"beacon node {node.name} is {behind} slots ({seconds(behind * slot_ns)}) behind the chain",
+            summary=f"beacon node {node.name} is {_slots(behind)} ({seconds(behind * slot_ns)}) behind the chain",
             grade=view.head.grade,
             block=view.head.block,
             evidence={**beacon_evidence(beacon), "reference_slot": reference},
         )
+
+
+def _slots(count: int) -> str:
+    return "1 slot" if count == 1 else f"{count} slots"
 
 
 def _has_head(beacon: BeaconView) -> bool:

@@ -39,7 +39,7 @@ def host_cert(view: SelfView, params: CertParams) -> Iterator[Finding]:
         left_s = sample.not_after_s - view.wall_ns // NS
         days = left_s // _DAY_S
         if days < params.clear_days and (days < _most(params) or not sample.distrust):
-            yield _ending(view, params, record, days)
+            yield _ending(view, params, record, left_s)
         elif sample.distrust:
             limits = Limits(warning=params.distrusted)
             said = f"the certificate of {sample.endpoint} cannot be trusted: {sample.distrust}"
@@ -50,14 +50,21 @@ def _most(params: CertParams) -> int:
     return max(params.warning_days or 0, params.critical_days or 0) + 1
 
 
-def _ending(view: SelfView, params: CertParams, record: CertificateRecord, days: int) -> Finding:
-    ended = f"ended {-days} days ago" if days < 0 else f"ends in {days} days"
+def when(left_s: int) -> str:
+    """Say when a certificate ends, or ended, that has so many seconds left."""
+    days = abs(left_s) // _DAY_S
+    span = "less than a day" if days == 0 else "1 day" if days == 1 else f"{days} days"
+    return f"ends in {span}" if left_s >= 0 else f"ended {span} ago"
+
+
+def _ending(view: SelfView, params: CertParams, record: CertificateRecord, left_s: int) -> Finding:
+    days = left_s // _DAY_S
     limits = Limits(
         warning=_within(params.warning_days, params.clear_days),
         critical=_within(params.critical_days, params.clear_days),
         clear=Under(under=1),
     )
-    said = f"the certificate of {record.sample.endpoint} {ended}"
+    said = f"the certificate of {record.sample.endpoint} {when(left_s)}"
     return _finding(view, record, params.clear_days - days, f"days short of {params.clear_days}", limits, said)
 
 

@@ -14,6 +14,8 @@ from tocsin.model.host import ClockRecord
 from tocsin.model.view import SelfView
 
 ID = "host.clock"
+_MINUTE_NS = 60 * NS
+_DAY_NS = 86_400 * NS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,12 @@ def clock_evidence(clock: ClockRecord) -> dict[str, object]:
 
 def off(offset_ns: int) -> str:
     """Say where our clock is against the right time."""
-    return f"{abs(offset_ns) // MS} ms {'behind' if offset_ns > 0 else 'ahead'}"
+    span_ns = abs(offset_ns)
+    if span_ns < _MINUTE_NS:
+        span = f"{span_ns // MS} ms"
+    else:
+        span = f"{span_ns // NS} s" if span_ns < 2 * _DAY_NS else f"{span_ns // _DAY_NS} days"
+    return f"{span} {'behind' if offset_ns > 0 else 'ahead'}"
 
 
 def host_clock(view: SelfView, params: ClockParams) -> Iterator[Finding]:

@@ -69,7 +69,9 @@ def _fault(kind: FaultKind, detail: str, status: int | None = None) -> Fault:
 def _tls(error: Exception) -> Fault:
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
     said = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or type(cause).__name__
-    return _fault(FaultKind.TLS, f"TLS failed: {said}")
+    # What OpenSSL calls a wrong version is most often no TLS at all.
+    what = "the port speaks no TLS, perhaps plain http or ws" if said == "WRONG_VERSION_NUMBER" else said
+    return _fault(FaultKind.TLS, f"TLS failed: {what}")
 
 
 def _dns(error: Exception) -> Fault:

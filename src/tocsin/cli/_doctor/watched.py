@@ -9,7 +9,7 @@ from tocsin.cli._doctor.result import Result, fail, ok, skip, warn
 from tocsin.clock import MS, NS, EngineClock, SystemClock
 from tocsin.config.load import Loaded
 from tocsin.config.resolve import tls_endpoints
-from tocsin.detect.host_cert import CertParams
+from tocsin.detect.host_cert import CertParams, when
 from tocsin.detect.host_clock import off
 from tocsin.detect.host_disk import DiskParams
 from tocsin.detect.self_clock_skew import ClockSkewParams, skew_by_heads
@@ -108,8 +108,8 @@ def _certificate(one: CertificateSample, now_s: int, params: CertParams) -> Resu
     subject = f"certificate of {one.endpoint}"
     if one.problem or one.not_after_s is None:
         return warn(subject, one.problem, "it could not be looked at")
-    days = (one.not_after_s - now_s) // _DAY_S
-    said = f"valid for {days} more days" if days >= 0 else f"it ended {-days} days ago"
+    left_s = one.not_after_s - now_s
+    days, said = left_s // _DAY_S, f"it {when(left_s)}"
     if days <= (params.critical_days if params.critical_days is not None else -1):
         return fail(subject, said, "renew it, or ask its owner to")
     if one.distrust:
