@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -137,9 +138,22 @@ async def test_a_certificate_that_does_not_hold_is_a_tls_fault(
     assert "secretpath" not in fault.detail
 
 
+class _Plain(asyncio.Protocol):
+    """A port that speaks plain HTTP and answers at the first byte that it does not understand."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, _: bytes) -> None:
+        self._transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")  # type: ignore[attr-defined]
+
+
 async def test_a_port_without_tls_is_called_that(certs: Certs) -> None:
-    async with serving() as node, session_to(node, ca=certs["ca"][1]) as session:
-        fault = (await session.ask(CALLS)).fault
+    server = await asyncio.get_running_loop().create_server(_Plain, "127.0.0.1", 0)
+    async with server:
+        where = SimpleNamespace(port=server.sockets[0].getsockname()[1])
+        async with session_to(where, ca=certs["ca"][1]) as session:
+            fault = (await session.ask(CALLS)).fault
     assert fault.kind is FaultKind.TLS
     assert "speaks no TLS" in fault.detail
 

@@ -147,7 +147,7 @@ async def test_a_certificate_that_ends_soon_or_is_not_trusted_is_said(tmp_path: 
         unknown = await watched.examine(loaded(tmp_path, url=url), os.environ)
     told = [next(one for one in found if one.subject == f"certificate of {url}") for found in (known, unknown)]
     assert [one.level for one in told] == [Level.FAIL, Level.FAIL]
-    assert all(one.said.startswith("valid for ") for one in told)  # a day or two: soon is told before distrust
+    assert all(one.said.startswith("it ends in ") for one in told)  # a day or two: soon is told before distrust
 
 
 async def test_time_servers_and_disks_of_the_configuration_are_looked_at_as_the_daemon_does(tmp_path: Path) -> None:
