@@ -99,6 +99,12 @@ def test_junk_in_any_field_never_breaks_the_pages_and_never_reaches_the_terminal
         assert code == _words.EXITS[line.split()[0].lower()]
 
 
+def test_without_a_broker_alerts_are_kept_and_not_about_to_be_sent() -> None:
+    document = status_document(now_wall_ns=NOW)
+    document["broker"] = {"state": "none", "outbox": 2, "detail": ""}
+    assert "\nbroker    none configured  2 kept\n" in _report.text(judged(document), now_wall_ns=NOW)
+
+
 def test_the_page_shows_chains_nodes_and_alerts_with_ages_at_the_time_of_reading() -> None:
     page = _report.text(judged(status_document(now_wall_ns=NOW, age_s=4)), now_wall_ns=NOW)
     assert page.splitlines()[0].startswith("CRITICAL  ams/host-a  prod  up ")

@@ -19,7 +19,10 @@ def own_lines(document: Mapping[str, Any]) -> Iterator[str]:
         problems = config.get("problems")
         yield from (f"          {clean(line)}" for line in (problems if isinstance(problems, list) else []))
     broker = part(document, "broker")
-    yield f"broker    {say(broker, 'state')}  {say(broker, 'outbox')} to send  {say(broker, 'detail')}"
+    if broker.get("state") == "none":
+        yield f"broker    none configured  {say(broker, 'outbox')} kept"
+    else:
+        yield f"broker    {say(broker, 'state')}  {say(broker, 'outbox')} to send  {say(broker, 'detail')}"
     store = part(document, "store")
     if store.get("state") != "ok":
         yield f"store     {say(store, 'state')}  {say(store, 'detail')}"
