@@ -11,7 +11,9 @@ from tests.support.pool import healthy, settings_for
 from tests.support.ticking import Ticking, fails
 
 from tocsin.clock import NS
+from tocsin.detect import CHAIN_DETECTORS
 from tocsin.detect.node_lag import LagParams
+from tocsin.engine import tick as ticks
 from tocsin.engine.codec import encode_event, encode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
@@ -22,7 +24,11 @@ from tocsin.runtime.core import Core
 from tocsin.runtime.orphans import orphans
 from tocsin.runtime.recovery import Past, recover
 from tocsin.store import Group, Record, RetainedRow, Snapshot, Store
-from tocsin.testing import ManualClock
+from tocsin.testing import ManualClock, SimNode
+
+
+def other_chain(node: SimNode, request: bytes) -> bytes:
+    return node.answer(request).replace(b'"0x539"', b'"0x1"')
 
 
 async def opened(folder: Path) -> Store:
@@ -284,3 +290,28 @@ def test_every_orphan_that_can_be_read_can_be_adopted() -> None:
     state = step(EngineState(), Booted(t_ns=1, wall_ns=1, boot="b", version="t", orphans=(orphan, orphan))).state
     done = step(state, ConfigRevised(t_ns=1, settings=replace(settings_for(("a",)), environment="other")))
     assert [effect.alert.reason for effect in done.effects] == ["unconfigured"]  # type: ignore[union-attr]
+
+
+async def test_what_only_this_version_finds_in_the_past_is_told_though_its_effects_left_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version before knew one detector less and crashed: replayed, its past has an alert that nobody heard of."""
+    pool = Ticking(settings_for(("a", "b", "c")), keep_events=True)
+    pool.rounds(8)
+    pool.answers["n0"], pool.answers["n1"] = fails(FaultKind.REFUSED), other_chain
+    pool.rounds(14)
+    fired = [(alert.detector, alert.reason) for alert in pool.alerts]
+    assert ("node.unreachable", "fired") in fired
+    assert fired[0] == ("node.wrong_chain", "fired")
+    with monkeypatch.context() as older:
+        older.setattr(ticks, "CHAIN_DETECTORS", [one for one in CHAIN_DETECTORS if one.id != "node.unreachable"])
+        before = await lived(tmp_path, pool.events)
+    past = await past_of(tmp_path)
+    assert past.seq == past.state.seq == before.seq, "the numbers of what never left are used for what comes"
+    pool.state, pool.alerts = past.state, []
+    pool.take(Booted(t_ns=pool.now, wall_ns=5, boot="b", version="t", seq=past.seq, orphans=(*orphans(past.orphans),)))
+    pool.take(ConfigRevised(t_ns=pool.now, settings=pool.settings))
+    pool.rounds(14)
+    said = [(alert.detector, alert.reason, alert.activation) for alert in pool.alerts]
+    assert ("node.unreachable", "fired", 1) in said
+    assert "node.wrong_chain" not in {detector for detector, *_ in said}, "it was told before, and still holds"

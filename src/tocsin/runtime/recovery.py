@@ -5,15 +5,18 @@ second time.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
 
+from tocsin.alerting.lifecycle import Alerts
 from tocsin.engine.codec import decode_event, decode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
 from tocsin.errors import CorruptRecord
 from tocsin.model.alert import AlertState
+from tocsin.model.evolve import evolve
 from tocsin.runtime.orphans import OPEN
 from tocsin.store import Recovered, Store
 from tocsin.wire import topics
@@ -51,6 +54,8 @@ async def recover(store: Store) -> Past:
             before = found.snapshot_event_no if found.snapshot is not None else 0
     said = await _published(store)
     published = max((one.seq for one in said), default=0)
+    if 0 < found.last_seq < state.seq:
+        state = _as_told(state, {one.fingerprint: one for one in said}, seq=max(found.last_seq, published))
     return Past(
         state=state,
         event_no=found.last_event_no,
@@ -74,6 +79,34 @@ async def _replayed(found: Recovered) -> EngineState:
     return state
 
 
+def _as_told(state: EngineState, said: Mapping[str, "_Published"], *, seq: int) -> EngineState:
+    """Return the state without open alerts that nobody was told of; what still holds of them fires anew.
+
+    More numbers than were ever committed mean that other code than ours lived through these events: it decided less,
+    and what we decide of them now does not leave any more.
+    """
+    log.warning("this version of tocsin finds more in what came before the start than the one that ran then")
+    return evolve(
+        state,
+        seq=seq,
+        alerts=_told(state.alerts, said),
+        chains={name: evolve(chain, alerts=_told(chain.alerts, said)) for name, chain in state.chains.items()},
+    )
+
+
+def _told(alerts: Alerts, said: Mapping[str, "_Published"]) -> Alerts:
+    untold = {
+        key
+        for key, tracked in alerts.tracked.items()
+        if tracked.state in OPEN and not (key in said and said[key].is_open_at(tracked.activation))
+    }
+    activations = {key: said[key].activation for key in untold if key in said}
+    return Alerts(
+        tracked={key: tracked for key, tracked in alerts.tracked.items() if key not in untold},
+        activations={key: count for key, count in alerts.activations.items() if key not in untold} | activations,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Published:
     """An alert as subscribers know it."""
@@ -84,6 +117,10 @@ class _Published:
     activation: int
     count: int
     is_open: bool
+
+    def is_open_at(self, activation: int) -> bool:
+        """Tell whether subscribers know of this activation, and not of its end."""
+        return self.is_open and self.activation >= activation
 
     def is_news_to(self, state: EngineState) -> bool:
         """Tell whether more of this alert was published than the state remembers."""
