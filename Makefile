@@ -21,7 +21,7 @@ PYTEST_ARGS ?=
 DEMO_ARGS ?=
 
 PYTHON_CODE := src tests benchmarks
-SOURCES := $(shell find src configs -type f -not -name '*.pyc' 2>/dev/null)
+SOURCES := $(shell find src configs docs/detectors -type f -not -name '*.pyc' 2>/dev/null)
 BENCHMARKS := $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -17,6 +17,7 @@ from tests.support.daemon import FINGERPRINT, daemon, status_document
 from tocsin import __version__
 from tocsin.cli import _client, _fast, _where, ack, main
 from tocsin.clock import NS, SystemClock
+from tocsin.detect import REGISTRY
 from tocsin.errors import ConfigError, ControlError, UsageError
 from tocsin.runtime import control, statusfile
 from tocsin.wire import alertline
@@ -406,6 +407,23 @@ def test_every_command_is_listed_and_says_what_it_does() -> None:
     assert done.returncode == 0
     for name in main.COMMANDS:
         assert f"\n  {name} " in done.stdout
+
+
+def test_every_alert_is_explained_by_the_program_alone(folder: Path) -> None:
+    listed = json.loads(tocsin("explain", "--json", folder=folder).stdout)["alerts"]
+    assert listed == sorted(REGISTRY)
+    for name in ("node.lag", "chain.finality_violation"):
+        page = tocsin("explain", name, folder=folder).stdout
+        assert page.startswith(f"# {name}\n")
+        assert "](" not in page
+        assert json.loads(tocsin("explain", name, "--json", folder=folder).stdout)["page"].startswith(f"# {name}\n")
+
+
+def test_what_no_alert_is_called_is_said_with_the_nearest_name() -> None:
+    done = tocsin("explain", "node.leg")
+    assert (done.returncode, done.stdout) == (main.MISTAKE, "")
+    assert done.stderr == "tocsin: no alert is called 'node.leg'; did you mean node.lag?\n"
+    assert "tocsin explain lists them" in tocsin("explain", "../../etc/passwd").stderr
 
 
 def test_the_version_is_the_packages() -> None:

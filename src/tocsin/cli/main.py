@@ -23,6 +23,7 @@ COMMANDS = {
     "reload": "Let the daemon read its configuration.",
     "status": "Show what the daemon sees.",
     "check": "One line for Nagios and its kin.",
+    "explain": "Say what an alert means and what to do.",
     "ack": "Acknowledge an alert.",
     "maintenance": "Take a node out of judgement while you work on it.",
     "events": "Show the stream of alerts.",
