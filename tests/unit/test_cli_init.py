@@ -187,7 +187,8 @@ def test_what_it_says_to_type_next_is_this_very_program_and_runs(tmp_path: Path)
     for words in typed:
         if words[0] == program and "run" not in words:
             done = subprocess.run(words, capture_output=True, text=True, check=False)
-            assert done.returncode == {"config": 0, "doctor": 1, "status": 3}[words[1]], done.stderr
+            # A node and a broker may happen to answer on this host.
+            assert done.returncode in {"config": {0}, "doctor": {0, 1}, "status": {3}}[words[1]], done.stderr
 
 
 def column(step: str) -> int:

@@ -140,6 +140,7 @@ def test_a_fresh_process_says_the_same_in_other_surroundings(recorded: Path, tmp
     expected = hashlib.sha256(b"".join(line + b"\n" for line in spoken(EVENTS))).hexdigest()
     for seed, zone, lang in (("1", "Pacific/Kiritimati", "C"), ("4242", "America/St_Johns", "tr_TR.UTF-8")):
         env = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": lang, "LANG": lang}
+        env["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
         done = subprocess.run(
             [sys.executable, "-c", script, str(recorded / "whole.tocsin")],
             cwd=tmp_path,
