@@ -445,6 +445,27 @@ async def test_of_two_daemons_with_one_name_the_younger_leaves_the_retained_topi
             await listener.until("status", boot_id=young.boot)
 
 
+async def test_the_retained_topics_are_taken_over_at_the_goodbye_and_not_after_a_silence(broker: Mosquitto) -> None:
+    """Three of these periods would be three hours."""
+    outboxes = MemoryOutbox(), MemoryOutbox()
+    young = dataclasses.replace(LIFE, boot="younger00000", started_wall_ns=LIFE.started_wall_ns + 10**9)
+    rare = dataclasses.replace(FAST, heartbeat_s=3600)
+    younger = publisher_for(broker.settings(), outboxes[1], life=young, timers=rare)
+    older = publisher_for(broker.settings(), outboxes[0], timers=dataclasses.replace(FAST, heartbeat_s=1))
+    outboxes[0].put(f"{ROOT}node/ethereum/geth", b"older")
+    async with running(younger):
+        await eventually(lambda: younger.health().link is Link.CONNECTED)
+        async with running(older):
+            await eventually(lambda: younger.health().rival == LIFE.boot)
+            await eventually(lambda: older.health().rival == young.boot)
+            outboxes[1].put(f"{ROOT}node/ethereum/geth", b"younger")
+            assert await older.goodbye(5)
+        await eventually(lambda: not younger.health().rival)
+        async with listening(broker) as listener:
+            await listener.until_any(lambda one: one.topic.endswith("geth") and one.payload == b"younger")
+            await listener.until("status", boot_id=young.boot)
+
+
 async def test_a_daemon_that_gives_way_at_the_first_word_of_another_says_once_that_it_is_there(
     broker: Mosquitto,
 ) -> None:

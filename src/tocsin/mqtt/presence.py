@@ -57,6 +57,8 @@ class Stale:
     """Our `status` says what is not so: a late will, a leftover, or nonsense (`garbage`)."""
 
     garbage: bool = False
+    parted: str = ""
+    """The boot id of another life that says goodbye there. A will says less: who sent it may be back in a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +117,7 @@ def judge(life: Life, received: Received) -> Stale | Rival | None:
     if boot == life.boot:
         return Stale() if state == State.LOST else None
     if received.retained or (is_status and state in _OVER):
-        return Stale() if is_status else None
+        return Stale(parted=boot if state == State.DISCONNECTED else "") if is_status else None
     return Rival(boot=boot, older=(started, boot) < life.age_rank)
 
 

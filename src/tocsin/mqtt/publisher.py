@@ -305,9 +305,11 @@ class Publisher:
             self._tally.garbage += not self._ears.hear(received)
             return
         match presence.judge(self._life, received):
-            case Stale(garbage=garbage):
+            case Stale(garbage=garbage, parted=parted):
                 self._tally.garbage += garbage
                 self._tally.corrections += 1
+                if self._rivalry.has_parted(parted):
+                    self._take_over()
                 self._news.set()
             case Rival() as rival:
                 self._rivalry.heard(rival, _now())
@@ -317,12 +319,16 @@ class Publisher:
                 pass
 
     def _settle_rivalry(self) -> None:
-        """Note when a rival fell silent: what it left on our topics is not ours, so say everything again."""
+        """Note when a rival fell silent."""
         if self._rivalry.has_ended(_now()):
-            self._pump.yielding = False
-            self._pump.repeat_retained()
-            self._description_due = True
-            self._news.set()
+            self._take_over()
+
+    def _take_over(self) -> None:
+        """Say everything again: what a rival that is gone left on our topics is not ours."""
+        self._pump.yielding = False
+        self._pump.repeat_retained()
+        self._description_due = True
+        self._news.set()
 
     def _note(self, link: Link, error: str) -> None:
         self._contact.note(link, error, self._clock.wall_ns())

@@ -32,7 +32,11 @@ class Rivalry:
 
     def has_ended(self, now: float) -> bool:
         """Say, once, that it fell silent: from then on there is nobody to yield to."""
-        if not self._boot or self.boot(now):
+        return not self.boot(now) and self.has_parted(self._boot)
+
+    def has_parted(self, boot: str) -> bool:
+        """Say, once, that the one with this boot id is gone: it fell silent, or has said goodbye."""
+        if not self._boot or boot != self._boot:
             return False
-        self._boot, self.yielding = "", False
+        self._boot, self._until, self.yielding = "", 0.0, False
         return True
