@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from tests.support.manager import Manager
 from tests.support.pool import healthy, settings_for
 from tests.support.ticking import Ticking, fails
 
@@ -22,13 +23,21 @@ from tocsin.model.event import Booted, ConfigRejected, ConfigRevised, Event, Tic
 from tocsin.model.observation import FaultKind
 from tocsin.runtime.core import Core
 from tocsin.runtime.orphans import orphans
-from tocsin.runtime.recovery import Past, recover
+from tocsin.runtime.recovery import TELL_NS, Past, recover
 from tocsin.store import Group, Record, RetainedRow, Snapshot, Store
 from tocsin.testing import ManualClock, SimNode
 
 
 def other_chain(node: SimNode, request: bytes) -> bytes:
     return node.answer(request).replace(b'"0x539"', b'"0x1"')
+
+
+class Slow(ManualClock):
+    """Each look at it takes long."""
+
+    def monotonic_ns(self) -> int:
+        self.advance(ns=TELL_NS // 20)
+        return super().monotonic_ns()
 
 
 async def opened(folder: Path) -> Store:
@@ -98,6 +107,22 @@ async def test_a_life_goes_on_from_where_the_last_one_was(tmp_path: Path, snapsh
     assert encode_state(past.state) == encode_state(state)
     assert (past.seq, past.orphans) == (state.seq, ())
     assert past.t_ns == state.t_ns
+
+
+async def test_the_service_manager_is_told_of_a_replay_again_and_again_and_waits_for_it(tmp_path: Path) -> None:
+    events = outage()
+    await lived(tmp_path / "state", events)
+    manager = Manager(str(tmp_path / "notify"))
+    try:
+        async with await opened(tmp_path / "state") as store:
+            await recover(store, Slow(), manager.notifier().starting)
+        said = manager.waiting()
+    finally:
+        manager.close()
+    assert len(said) > 2
+    assert {one["EXTEND_TIMEOUT_USEC"] for one in said} == {str(60 * 10**6)}
+    assert said[0]["STATUS"] == f"replaying what came before the start: 0 of {len(events)} events"
+    assert said[1]["STATUS"] != said[0]["STATUS"]
 
 
 async def test_a_fresh_folder_has_no_past(tmp_path: Path) -> None:

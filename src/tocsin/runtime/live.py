@@ -14,6 +14,7 @@ from tocsin.runtime.configuration import read_config, tell_warnings
 from tocsin.runtime.daemon import Daemon
 from tocsin.runtime.logs import LoopErrors
 from tocsin.runtime.recovery import recover
+from tocsin.runtime.systemd import Notifier
 from tocsin.store import Origin, Store
 
 
@@ -32,6 +33,7 @@ async def live(path: Path, environ: Mapping[str, str] | None = None) -> None:
     journal = endpoints.limits(loaded.tree.journal)
     origin = Origin(code=__version__, codec=FORMAT, config_hash=loaded.settings.config_hash)
     state_dir = Path(loaded.tree.watchdog.state_dir)
-    async with await Store.open(state_dir, clock=SystemClock(), limits=journal, origin=origin) as store:
-        past = await recover(store)
+    clock = SystemClock()
+    async with await Store.open(state_dir, clock=clock, limits=journal, origin=origin) as store:
+        past = await recover(store, clock, Notifier.from_environ(environ, clock).starting)
         await Daemon(path, loaded, store, past, environ=environ, hung_up=hung_up.is_set).run()

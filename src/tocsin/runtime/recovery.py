@@ -5,12 +5,13 @@ second time.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import orjson
 
 from tocsin.alerting.lifecycle import Alerts
+from tocsin.clock import NS, Clock, SystemClock
 from tocsin.engine.codec import decode_event, decode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
@@ -22,6 +23,9 @@ from tocsin.store import Recovered, Store
 from tocsin.wire import topics
 
 log = logging.getLogger(__name__)
+
+TELL_NS = 5 * NS
+"""Twelve times within what each word asks of a service manager (`runtime.systemd.EXTEND_S`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +43,21 @@ class Past:
     """Fingerprint and last published message of alerts of which the state remembers less than subscribers do."""
 
 
-async def recover(store: Store) -> Past:
-    """Return the past of a store. A snapshot that cannot be read gives way to the one before it."""
+Progress = Callable[[str], None]
+
+
+async def recover(store: Store, clock: Clock | None = None, tell: Progress = lambda _: None) -> Past:
+    """Return the past of a store. A snapshot that cannot be read gives way to the one before it.
+
+    To replay minutes of a large pool takes long on a slow disk: `tell` is given a line about it every few seconds of
+    `clock`, and at the start.
+    """
+    clock = clock or SystemClock()
     before: int | None = None
     while True:
         found = await store.recover(before=before)
         try:
-            state = await _replayed(found)
+            state = await _replayed(found, clock, tell)
             break
         except CorruptRecord as error:
             if found.snapshot is None and before == 0:
@@ -67,9 +79,15 @@ async def recover(store: Store) -> Past:
     )
 
 
-async def _replayed(found: Recovered) -> EngineState:
+async def _replayed(found: Recovered, clock: Clock, tell: Progress) -> EngineState:
     state = decode_state(found.snapshot) if found.snapshot is not None else EngineState()
+    done, told_ns = 0, None
     async for entry in found.tail:
+        now_ns = clock.monotonic_ns()
+        if told_ns is None or now_ns - told_ns >= TELL_NS:
+            told_ns = now_ns
+            tell(f"replaying what came before the start: {done} of {found.tail_events} events")
+        done += 1
         event = decode_event(entry.data, entry.bodies)
         try:
             state = step(state, event).state

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 PATIENCE_S: Final = 1.0
 """A message that changes the unit's state waits this long for room in the manager's queue; others don't wait."""
 
+EXTEND_S: Final = 60
+"""So long a start may take from each word about it on. `runtime.recovery` says one every few seconds."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Notifier:
@@ -35,6 +38,10 @@ class Notifier:
     def ready(self, status: str) -> None:
         """Start-up (or a reload) is complete."""
         self._send({"READY": "1", "STATUS": status}, patient=True)
+
+    def starting(self, status: str) -> None:
+        """Start-up goes on: the manager waits for `EXTEND_S` more, whatever its TimeoutStartSec."""
+        self._send({"EXTEND_TIMEOUT_USEC": str(EXTEND_S * 10**6), "STATUS": status}, patient=True)
 
     def reloading(self, status: str) -> None:
         """Say that a reload begins; `ready` ends it.
