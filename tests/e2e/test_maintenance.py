@@ -29,7 +29,7 @@ async def test_maintenance_from_the_shell_ends_alerts_and_vote_and_is_replayed(
     await daemon.ready()
     await strike(nodes, "a")
     await heard.until_fired("node.wrong_chain", "a")
-    begin = ("maintenance", "node", "sim/a", "--for", "2h", "--reason", "disk swap")
+    begin = ("maintenance", "node", "sim/a", "--for", "2h", "--why", "disk swap")
     assert "maintenance for 2h" in await said(daemon, *begin)
     over = await heard.until_resolved("node.wrong_chain", "a")
     assert over.data["reason"] == "maintenance"

@@ -296,6 +296,19 @@ def test_a_falseticker_moves_nothing_and_a_draw_says_nothing() -> None:
     assert told["clock"]["state"] == "unknown"
 
 
+def test_after_a_jump_of_the_clock_its_offset_is_unknown_until_servers_are_asked_again() -> None:
+    host = Host()
+    host.sample(3, clocks=clocks(2, 3, 4), every_ns=64 * NS)
+    told = status(host.state, host.t_ns)["host"]
+    assert isinstance(told, dict)
+    assert told["clock"]["state"] == "known"
+    host.wall_ns += 3600 * NS
+    host.tick()
+    told = status(host.state, host.t_ns)["host"]
+    assert isinstance(told, dict)
+    assert (told["clock"]["state"], told["clock"]["offset_ms"]) == ("unknown", None)
+
+
 def test_what_the_way_may_add_is_no_skew() -> None:
     host = Host()
     far = tuple(replace(one, distance_ns=700 * MS) for one in clocks(650, 650, 650))

@@ -117,6 +117,12 @@ def test_the_page_shows_chains_nodes_and_alerts_with_ages_at_the_time_of_reading
     assert f"(ack {FINGERPRINT[:12]})" in page
 
 
+def test_a_node_on_another_branch_is_called_so_where_others_are_behind() -> None:
+    document = status_document(now_wall_ns=NOW)
+    document["chains"][0]["nodes"][1] |= {"forked": True, "behind": None, "behind_s": None}
+    assert "another branch" in _report.text(judged(document), now_wall_ns=NOW)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -46,6 +46,19 @@ def test_without_an_agreed_head_nothing_is_known() -> None:
     assert level(pool) == "unknown"
 
 
+def test_a_node_on_another_branch_is_shown_as_that_and_not_as_level() -> None:
+    pool = healthy_pool()
+    pool.chain.fork("bad")
+    pool.nodes["n1"].view.branch = "bad"
+    pool.rounds(20)
+    chains = status(pool.state, pool.now)["chains"]
+    assert isinstance(chains, list)
+    rows = {row["name"]: row for row in chains[0]["nodes"]}
+    assert rows["n1"]["head"] == rows["n0"]["head"]
+    assert (rows["n1"]["forked"], rows["n1"]["behind"]) == (True, None)
+    assert (rows["n0"]["forked"], rows["n0"]["behind"]) == (False, 0)
+
+
 def test_a_split_is_critical_from_the_first_moment() -> None:
     pool = healthy_pool(("a", "b"))
     pool.chain.fork("bad")

@@ -89,6 +89,7 @@ _NODE_HEAD = ("node", "state", "head", "behind", "latency", "polls", "reasons")
 def _node_cells(node: Mapping[str, Any]) -> tuple[str, ...]:
     behind, behind_s = node.get("behind"), number(node.get("behind_s"))
     lag = "-" if behind is None else clean(str(behind)) + (f" ({behind_s:g} s)" if behind and behind_s else "")
+    lag = "another branch" if node.get("forked") is True else lag
     latency = number(node.get("latency_ms"))
     reasons = node.get("reasons")
     return (

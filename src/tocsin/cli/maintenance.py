@@ -29,7 +29,7 @@ def node(
     for_: Annotated[
         str, typer.Option("--for", metavar="SPAN", help="For how long, such as 30m or 2h; 30d at most.")
     ] = "",
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="For those who see it.")] = "",
+    reason: Annotated[str, typer.Option("--why", "--reason", metavar="TEXT", help="For those who see it.")] = "",
     end: Annotated[bool, typer.Option("--end", help="It is over: verify the node and judge it again.")] = False,
     as_json: AsJson = False,
     config: ConfigFile = None,

@@ -84,13 +84,17 @@ def _level(tracked: Tracked) -> str:
 
 def _node(chain: ChainState, settings: ChainSettings, name: str, t_ns: int) -> dict[str, object]:
     record = chain.nodes[name]
-    behind = lag_blocks(chain.head, record)
+    # Height says nothing of a node on another branch: it may be as high as the others, and is behind nobody.
+    forked = record.forked_since_ns is not None
+    behind = None if forked else lag_blocks(chain.head, record)
     return {
         "name": name,
         **standing.life(chain, settings, name, t_ns),
         "head": record.head.number if record.head is not None else None,
         "behind": behind,
         "behind_s": None if behind is None else seconds(behind * settings.block_time_ns),
+        "forked": forked,
+        "forked_s": None if record.forked_since_ns is None else seconds(t_ns - record.forked_since_ns),
         "latency_ms": None if record.latency_ns is None else record.latency_ns // 10**4 / 100,
         "polls": record.polls,
         **traitdocs.row(record, t_ns),

@@ -34,6 +34,7 @@ from tocsin.model.event import (
     Woken,
 )
 from tocsin.model.evolve import evolve
+from tocsin.model.host import ClockRecord
 from tocsin.model.settings import ChainSettings, Settings
 from tocsin.model.view import SelfView
 
@@ -124,7 +125,8 @@ def _awake(state: EngineState, event: Ticked) -> EngineState:
         name: _anew(chain, event.t_ns) if event.t_ns - chain.started_ns >= CALM_NS else chain
         for name, chain in state.chains.items()
     }
-    return evolve(state, wall_ahead_ns=ahead, chains=chains)
+    # By how much the clock was wrong before tells nothing of how wrong it is now.
+    return evolve(state, wall_ahead_ns=ahead, chains=chains, host=evolve(state.host, clock=ClockRecord()))
 
 
 def _unwatched_ns(state: ChainState, chain: ChainSettings, t_ns: int) -> int:
