@@ -313,6 +313,25 @@ async def test_the_prober_asks_all_at_first_then_what_changes_and_all_again_afte
     assert {poll.fault for poll in heard} == {None}
 
 
+async def test_finality_that_did_not_come_is_asked_for_again_within_the_slot_but_not_for_ever() -> None:
+    node, clock, resolver = made(), engine_clock(), Resolver(SystemClock())
+    async with serve_beacons(node) as listeners:
+        session = BeaconSession(endpoint(listeners[node.name].url), clock=clock, resolver=resolver)
+        plan = PollPlan(chain="sim", node="b", poll_ns=50 * MS, slot_ns=10**15)
+        prober = BeaconProber(plan, session, clock=clock, lag=LoopLag(clock))
+        node.broken = {wire.PATHS[beacon.FINALITY]: (500, b"{}")}
+        refused = [await prober.poll() for _ in range(6)]
+        prober = BeaconProber(plan, session, clock=clock, lag=LoopLag(clock))
+        lost = await prober.poll()
+        node.broken = {}
+        found = await prober.poll()
+        await session.close()
+        await resolver.close()
+    assert [beacon.FINALITY in by_call(poll.parts) for poll in refused] == [True] * 3 + [False] * 3
+    assert by_call(lost.parts)[beacon.FINALITY].result is None
+    assert by_call(found.parts)[beacon.FINALITY].result is not None
+
+
 async def test_what_nothing_expects_is_a_fault_of_ours_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async with asking(made()) as session:
         failed = [(await session.ask((beacon.HEAD, "no such call"))).fault for _ in range(3)]

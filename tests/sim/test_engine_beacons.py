@@ -11,6 +11,7 @@ from tocsin.engine.codec import decode_event, decode_state, encode_event, encode
 from tocsin.engine.state import EngineState
 from tocsin.engine.status import status
 from tocsin.engine.step import step
+from tocsin.model import beacon
 from tocsin.model.effect import StateChanged
 from tocsin.model.event import BeaconPolled, Booted, ConfigRevised
 from tocsin.model.observation import BudgetUse, Fault, FaultKind
@@ -257,6 +258,28 @@ def test_an_execution_client_with_another_finalized_block_is_critical() -> None:
         made.round()
         levels_seen |= levels(made)
     assert ("beacon.mismatch", "critical") in levels_seen
+
+
+class Reticent(BeaconPool):
+    """Its first beacon node answers its head, and says nothing of what is final any more."""
+
+    reticent = False
+
+    def polled(self, name: str) -> BeaconPolled:
+        event = super().polled(name)
+        if not self.reticent or name != "b0":
+            return event
+        return replace(event, parts=tuple(part for part in event.parts if part.call != beacon.FINALITY))
+
+
+def test_what_a_beacon_node_called_final_before_it_went_silent_about_it_is_no_evidence() -> None:
+    settings = with_beacons(("a", "b", "c"), ("a", "b", "c"), execution=("n0", "n1", "n2"), slot_s=2)
+    made = Reticent(settings, spec=ChainSpec(history=300, slot_ns=2 * NS))
+    made.rounds(12)
+    made.reticent = True
+    made.rounds(120)
+    assert made.said() == []
+    assert made.state.chains["sim"].beacons["b0"].finals, "what it said is known still"
 
 
 def test_a_head_from_the_future_is_told() -> None:

@@ -30,6 +30,9 @@ from tocsin.wire import beacon as wire
 T = TypeVar("T")
 
 _REFUSALS = (FaultKind.RATE_LIMITED, FaultKind.BUDGET)
+_NEWS_SLOTS = 4
+"""Finality is asked for once a slot; what was not said again for so many slots is of before."""
+
 _LOOK_BACK = 64
 """How many blocks an execution client may be ahead of its beacon node and still be compared with it."""
 
@@ -60,6 +63,7 @@ def fold(record: BeaconRecord, event: BeaconPolled) -> BeaconRecord:
         if (found := beacon.root_of(call)) is not None and (block := wire.payload(part)) is not None
     }
     advanced = record.head is None or slot > record.head.slot
+    final = wire.values(parts.get(beacon.FINALITY))
     return evolve(
         record,
         polls=record.polls + 1,
@@ -72,7 +76,8 @@ def fold(record: BeaconRecord, event: BeaconPolled) -> BeaconRecord:
         latency_ns=event.t_ns - event.started_ns,
         head=BeaconHead(slot=slot, root=root, payload=payloads.get(root) or _known_payload(record, root)),
         head_since_ns=event.t_ns if advanced else record.head_since_ns,
-        finals=_finals(record.finals, wire.values(parts.get(beacon.FINALITY)), payloads),
+        finals=_finals(record.finals, final, payloads),
+        finals_ns=event.t_ns if wire.number(final, "data.finalized.epoch") is not None else record.finals_ns,
         bodies=tuple([(call, digest(part.result)) for call, part in parts.items() if part.result is not None]),
         **_sync(wire.values(parts.get(beacon.SYNC)), head),
         **_identity(parts),
@@ -203,7 +208,7 @@ def _view(state: ChainState, settings: Settings, chain: ChainSettings, one: Beac
         labels=node_labels(settings, chain, one.node),
         seen=seen,
         answering=answering,
-        pairing=_pairing(state, driven, seen, one.execution or "") if answering and driven is not None else None,
+        pairing=_pairing(state, chain, driven, seen, one.execution or "") if answering and driven is not None else None,
     )
 
 
@@ -219,8 +224,13 @@ def _identified(one: BeaconView, chain: ChainSettings, genesis_root: str | None)
     return evolve(one, wrong_chain=wrong, sound=one.answering and not doubtful)
 
 
-def _pairing(state: ChainState, driven: NodeRecord, seen: BeaconRecord, name: str) -> Pairing | None:
-    """Hold an execution client against its beacon node; None while it does not answer."""
+def _pairing(
+    state: ChainState, chain: ChainSettings, driven: NodeRecord, seen: BeaconRecord, name: str
+) -> Pairing | None:
+    """Hold an execution client against its beacon node; None while it does not answer.
+
+    What a beacon node called final before it went silent about that is no evidence of how far it is now.
+    """
     fresh = driven.last_answer_ns is not None and driven.last_answer_ns >= state.started_ns
     if driven.missed or not fresh or driven.head is None or seen.head is None:
         return None
@@ -228,6 +238,8 @@ def _pairing(state: ChainState, driven: NodeRecord, seen: BeaconRecord, name: st
     if seen.head.payload is not None:
         behind, forked = _apart(state.tree, driven.head, seen.head.payload)
     final_behind, final_forked = _finals_apart(driven.finalized, seen.finals)
+    if seen.finals_ns is None or (seen.last_answer_ns or 0) - seen.finals_ns > _NEWS_SLOTS * chain.pace_ns:
+        final_behind = None
     return Pairing(node=name, behind=behind, forked=forked, final_behind=final_behind, final_forked=final_forked)
 
 

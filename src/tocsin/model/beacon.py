@@ -71,6 +71,8 @@ class BeaconRecord:
     """When it last showed a higher slot than before."""
     finals: tuple[Checkpoint, ...] = ()
     """Its newest finalized checkpoints, by rising epoch."""
+    finals_ns: int | None = None
+    """When it last said what is final, whether that was news or not."""
     syncing: bool | None = None
     optimistic: bool | None = None
     """Whether its head is not validated by an execution client (yet)."""

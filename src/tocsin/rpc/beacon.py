@@ -37,6 +37,9 @@ _ROOTS_KEPT: Final = 16
 _TRIES: Final = 3
 """How often a payload is asked for before the node is taken not to have it."""
 
+_AGAIN: Final = 2
+"""How often finality is asked for again within a slot when no answer came."""
+
 _OFF_LOOP: Final = 256 * 1024
 """Bytes from which reading JSON would hold up the event loop by more than a millisecond."""
 
@@ -252,6 +255,7 @@ class BeaconProber:
         self._cadence = evenly(plan.chain, plan.poll_ns)
         self._jitter_ns = plan.jitter_ns(seed)
         self._slot: int | None = None
+        self._again = 0
         self._asked_ns: int | None = None
         self._is_new = True
 
@@ -281,7 +285,11 @@ class BeaconProber:
             EVERY + (PER_SLOT if slot != self._slot or self._is_new else ()) + (ONCE if self._is_new else ())
         )
         if answer.fault is None:
-            self._slot = slot
+            # What was final before is no news of it: after a defect it is asked again, and once a slot as long as it
+            # is not answered at all.
+            again = _lacks_finality(answer.parts) and self._again < _AGAIN
+            self._again = self._again + 1 if again else 0
+            self._slot = self._slot if again else slot
         # Whatever failed, another node may answer under the address next time.
         self._is_new = answer.fault is not None
         self.polls += 1
@@ -296,6 +304,10 @@ class BeaconProber:
             stalled=self._lag.spoils(answer.started_ns, answer.ended_ns, self._session.endpoint.timeout_ns),
             budget=self._session.budget_use(),
         )
+
+
+def _lacks_finality(parts: Iterable[Part]) -> bool:
+    return any(part.call == beacon.FINALITY and part.result is None for part in parts)
 
 
 def _values(outcome: Part | Fault | None) -> wire.Values:
