@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tocsin.detect.base import ChainDetector
-from tocsin.detect.failures import FailureParams, failing, words
+from tocsin.detect.failures import FailureParams, failing, said_of
 from tocsin.model.alert import Finding
 from tocsin.model.view import ChainView
 
@@ -21,9 +21,8 @@ def beacon_unreachable(view: ChainView, params: BeaconUnreachableParams) -> Iter
     for beacon in view.beacons:
         if not beacon.seen.failures:
             continue
-        node, fault = beacon.settings.node, beacon.seen.fault
-        said = f"gives no usable answer ({words(fault)})" if fault else "answers again"
-        summary = f"beacon node {node.name} {said}"
+        node = beacon.settings.node
+        summary = f"beacon node {node.name} {said_of(beacon.seen.fault)}"
         yield failing(view, beacon, params, detector=ID, own=node.own, summary=summary)
 
 

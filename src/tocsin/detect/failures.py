@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from tocsin.model.alert import Finding, Limits, Over, Under
-from tocsin.model.beacon import BeaconView
-from tocsin.model.observation import Fault
-from tocsin.model.view import ChainView, NodeView
+from tocsin.model.beacon import BeaconRecord, BeaconView
+from tocsin.model.observation import Fault, FaultKind
+from tocsin.model.view import ChainView, NodeRecord, NodeView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,15 +19,28 @@ class FailureParams:
     clear: Under = Under(under=1)
 
 
-def words(fault: Fault) -> str:
-    """Say what went wrong."""
-    return f"{fault.kind}: {fault.detail}"
+_SURE = 2
+"""Refusals in a row: one may be a gateway's word for a node that is down."""
+
+
+def is_throttled(seen: NodeRecord | BeaconRecord) -> bool:
+    """Tell whether who failed before now refuses: somebody answers, so it is not down (`node.rate_limited` tells)."""
+    return seen.fault is not None and seen.fault.kind is FaultKind.RATE_LIMITED and seen.refusals >= _SURE
+
+
+def said_of(fault: Fault | None) -> str:
+    """Say what came of the newest question."""
+    if fault is None:
+        return "answers again"
+    if fault.kind is FaultKind.RATE_LIMITED:
+        return f"gave no usable answer, and refuses to be asked now ({fault.detail})"
+    return f"gives no usable answer ({fault.kind}: {fault.detail})"
 
 
 def failing(
     view: ChainView, node: NodeView | BeaconView, params: FailureParams, *, detector: str, own: bool, summary: str
 ) -> Finding:
-    """Return the finding about a node with failures; `value` in leaky failures."""
+    """Return the finding about a node with failures; `value` in leaky failures, 0 for one that refuses by now."""
     seen = node.seen
     evidence: dict[str, object] = {"failures": seen.failures, "answers": seen.answers}
     if seen.fault is not None:
@@ -35,7 +48,7 @@ def failing(
     return Finding(
         detector=detector,
         labels=node.labels,
-        value=seen.failures,
+        value=0 if is_throttled(seen) else seen.failures,
         unit="failures",
         limits=Limits(
             warning=params.warning if own else None, info=None if own else params.provider_info, clear=params.clear
