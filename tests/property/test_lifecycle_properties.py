@@ -3,7 +3,9 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.alerting.lifecycle import Alerts, Moment, advance, retire
+from tocsin.alerting.lifecycle import advance
+from tocsin.alerting.tracked import Alerts, Moment
+from tocsin.alerting.withdrawal import retire
 from tocsin.model.alert import AlertState, Finding, Grade, Labels, Limits, Over, Subject, Under
 
 SECOND = 10**9

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.pool import settings_for
 from tests.support.views import HEAD, at, seen, view
 
-from tocsin.alerting.lifecycle import Moment
+from tocsin.alerting.tracked import Moment
 from tocsin.detect.base import ChainDetector
 from tocsin.engine import trust
 from tocsin.engine.codec import encode_state

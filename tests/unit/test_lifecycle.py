@@ -1,7 +1,9 @@
 from collections.abc import Iterable
 
 from tocsin.alerting.inhibition import CAP_NS, SOURCES
-from tocsin.alerting.lifecycle import Alerts, Moment, acknowledge, advance, retire
+from tocsin.alerting.lifecycle import acknowledge, advance
+from tocsin.alerting.tracked import Alerts, Moment
+from tocsin.alerting.withdrawal import retire
 from tocsin.detect import REGISTRY
 from tocsin.ids import fingerprint
 from tocsin.model.alert import Alert, AlertState, Finding, Grade, Labels, Limits, Over, Severity, Subject, Under

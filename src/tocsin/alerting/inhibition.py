@@ -7,9 +7,12 @@ finding that says of itself that it is `unmuted`: a budget of ours that is short
 why a node refuses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from tocsin.model.alert import Labels
+from tocsin.alerting.streaks import reached
+from tocsin.alerting.tracked import Moment, Tracked
+from tocsin.model.alert import AlertState, Labels
 
 CAP_NS = 3600 * 10**9
 """No inhibition lasts longer than an hour: by then the target is news of its own."""
@@ -47,3 +50,20 @@ alert, and tags that step back with them are no second news."""
 def covers(source: Labels, target: Labels) -> bool:
     """Tell whether the target has every label of the source."""
     return all(pair in target for pair in source)
+
+
+def muted(current: Tracked, others: Iterable[Tracked], moment: Moment) -> Tracked:
+    """Note since when a source on the listed table mutes this pending alert."""
+    sources = () if current.finding.unmuted else SOURCES.get(current.finding.detector, ())
+    is_muted = any(
+        other.finding.detector in sources and covers(other.finding.labels, current.finding.labels) for other in others
+    )
+    if not is_muted:
+        return replace(current, muted_since_ns=None) if current.muted_since_ns is not None else current
+    return current if current.muted_since_ns is not None else replace(current, muted_since_ns=moment.now_ns)
+
+
+def is_held_back(current: Tracked, now_ns: int) -> bool:
+    """Return whether an alert would fire but for a source that mutes it: what it says is so all the same."""
+    is_muted = current.state is AlertState.PENDING and current.muted_since_ns is not None
+    return is_muted and reached(current, now_ns) is not None

@@ -1,6 +1,7 @@
 """What people tell the daemon to do: acknowledge an alert, take a node out of judgement."""
 
-from tocsin.alerting.lifecycle import Moment, acknowledge
+from tocsin.alerting.lifecycle import acknowledge
+from tocsin.alerting.tracked import Moment
 from tocsin.detect import chain_finality_violation
 from tocsin.engine import documents, finality, maintenance, selfwatch
 from tocsin.engine.state import EngineState

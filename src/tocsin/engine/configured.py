@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from tocsin.alerting.lifecycle import Moment, adopt, retire
+from tocsin.alerting.takeover import adopt
+from tocsin.alerting.tracked import Moment
+from tocsin.alerting.withdrawal import retire
 from tocsin.chain.nodelife import NodeLife, redial
 from tocsin.detect import REGISTRY
 from tocsin.engine import documents, host, maintenance, peers, retired, selfwatch, trust

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from tocsin.alerting.lifecycle import Tracked, is_held_back
+from tocsin.alerting.inhibition import is_held_back
+from tocsin.alerting.tracked import Tracked
 from tocsin.chain import nodelife
 from tocsin.chain.nodelife import IllegalTransition, LifeParams, NodeLife, NodeState
 from tocsin.engine.state import ChainState

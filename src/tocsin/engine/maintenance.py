@@ -9,7 +9,8 @@ cheaper for it.
 
 from collections.abc import Collection, Mapping
 
-from tocsin.alerting.lifecycle import Alerts, Moment, withdraw
+from tocsin.alerting.tracked import Alerts, Moment
+from tocsin.alerting.withdrawal import withdraw
 from tocsin.chain import nodelife
 from tocsin.chain.nodelife import NodeLife
 from tocsin.clock import NS

@@ -7,7 +7,7 @@ comes late, or a clock that jumps, moves it no further than any other.
 
 from collections.abc import Iterable
 
-from tocsin.alerting.lifecycle import Alerts
+from tocsin.alerting.tracked import Alerts
 from tocsin.chain.tree import relation
 from tocsin.clock import NS
 from tocsin.engine.cadence import is_by_slot

@@ -1,6 +1,6 @@
 """What the watchdog has to say of itself that lies in its chains: suspected detectors, and states no rule allows."""
 
-from tocsin.alerting.lifecycle import Tracked
+from tocsin.alerting.tracked import Tracked
 from tocsin.clock import NS
 from tocsin.detect import CHAIN_DETECTORS, self_detector_suspect, self_illegal_transition
 from tocsin.engine.labels import chain_labels, self_labels

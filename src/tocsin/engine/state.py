@@ -7,7 +7,7 @@ was restored from a snapshot decides like the one that wrote it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tocsin.alerting.lifecycle import Alerts
+from tocsin.alerting.tracked import Alerts
 from tocsin.chain.gaps import Gaps
 from tocsin.chain.nodelife import NodeLife
 from tocsin.chain.tree import HeaderTree

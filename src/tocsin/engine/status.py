@@ -5,7 +5,7 @@ Pure: what the core knows. What only the runtime knows (broker, store, configura
 
 from collections.abc import Iterable
 
-from tocsin.alerting.lifecycle import Tracked
+from tocsin.alerting.tracked import Tracked
 from tocsin.engine import beacondocs, hostdocs, peers, standing, traitdocs
 from tocsin.engine.documents import lag_blocks
 from tocsin.engine.pool import groups_of

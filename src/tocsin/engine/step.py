@@ -5,7 +5,9 @@ What cannot apply (a node that is configured no longer, a tick of an unknown cha
 
 from dataclasses import dataclass
 
-from tocsin.alerting.lifecycle import Moment, advance, resumed, revived
+from tocsin.alerting.lifecycle import advance
+from tocsin.alerting.takeover import resumed, revived
+from tocsin.alerting.tracked import Moment
 from tocsin.chain.nodelife import redial
 from tocsin.clock import NS
 from tocsin.detect import SELF_DETECTORS

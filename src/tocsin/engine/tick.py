@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tocsin.alerting.lifecycle import Moment
+from tocsin.alerting.tracked import Moment
 from tocsin.chain.gaps import noted, p99
 from tocsin.chain.tree import BACKFILL, HeaderTree, Point, insert, is_bridgeable, is_doubted, pruned, relation, settled
 from tocsin.detect import CHAIN_DETECTORS

@@ -24,7 +24,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from tocsin.alerting.inhibition import EVEN_OBSERVED
-from tocsin.alerting.lifecycle import Alerts, Moment, Tracked, advance, withdraw
+from tocsin.alerting.lifecycle import advance
+from tocsin.alerting.tracked import Alerts, Moment, Tracked
+from tocsin.alerting.withdrawal import withdraw
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.detect.base import ChainDetector
 from tocsin.engine import beacons

@@ -1,0 +1,44 @@
+"""What is published of an alert when it changes."""
+
+from dataclasses import replace
+
+from tocsin.alerting.streaks import limit_of
+from tocsin.alerting.tracked import Moment, Tracked
+from tocsin.model.alert import Alert, AlertState, Severity
+
+
+def say(key: str, current: Tracked, moment: Moment, *, state: AlertState, reason: str) -> tuple[Tracked, Alert]:
+    """Return an alert in a state that it may have had before, and the message about it."""
+    after = replace(current, state=state, count=current.count + 1)
+    finding = current.finding
+    severity = current.severity or Severity.INFO
+    limit = limit_of(finding.limits, severity) or (finding.limits.critical if finding.limits.at_most else None)
+    alert = Alert(
+        fingerprint=key,
+        activation=current.activation,
+        detector=finding.detector,
+        severity=severity,
+        state=state,
+        labels=finding.labels,
+        summary=finding.summary,
+        value=finding.value,
+        limit=limit.over if limit is not None else None,
+        unit=finding.unit,
+        grade=finding.grade,
+        block=finding.block,
+        evidence=finding.evidence,
+        started_wall_ns=current.started_wall_ns,
+        updated_wall_ns=moment.wall_ns,
+        resolved_wall_ns=moment.wall_ns if state is AlertState.RESOLVED else None,
+        count=after.count,
+        reason=reason,
+        acked_by=current.acked_by,
+        previous=None if reason == "fired" else current.state,
+    )
+    return after, alert
+
+
+def resolve(key: str, current: Tracked, moment: Moment, reason: str) -> tuple[None, Alert]:
+    """Return the message that an alert is over; nothing is left of it to track."""
+    _, alert = say(key, current, moment, state=AlertState.RESOLVED, reason=reason)
+    return None, alert
