@@ -181,3 +181,18 @@ async def test_everything_of_the_outbox_survives_a_restart(opened: Opener) -> No
         pending, counts, retained = await store.pending(9), await store.counts(), await store.retained_all()
     async with await opened() as store:
         assert (await store.pending(9), await store.counts(), await store.retained_all()) == (pending, counts, retained)
+
+
+async def test_the_last_number_of_the_stream_is_known_whatever_became_of_its_row(
+    opened: Opener, clock: ManualClock
+) -> None:
+    async with await opened() as store:
+        assert store.health().last_seq == 0
+        await alerts(store, row(1), row(2))
+        assert store.health().last_seq == 2
+        await store.mark_sent([1, 2])
+        clock.advance(s=8 * DAY_S)
+        await store.prune()
+        assert (await store.counts()).sent == 0
+    async with await opened() as store:
+        assert store.health().last_seq == 2

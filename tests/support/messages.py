@@ -58,6 +58,7 @@ LIFE = presence.Life(
 )
 BEAT = {
     "event_seq": 41,
+    "last_seq": 41,
     "heads": {"ethereum": {"head": {"number": BLOCK.number, "hash": BLOCK.hash}, "grade": "quorum"}},
     "loop_lag_ms": 1,
     "outbox": 0,

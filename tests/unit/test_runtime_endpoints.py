@@ -230,6 +230,7 @@ def test_the_heartbeat_counts_what_waits_on_disk_and_in_memory() -> None:
         gap=None,
         saturated=False,
         counts=counts,
+        last_seq=16,
         event_no=1,
         effect_no=1,
         segment=1,
@@ -238,4 +239,10 @@ def test_the_heartbeat_counts_what_waits_on_disk_and_in_memory() -> None:
         seal_error="",
     )
     state = EngineState(seq=17, loop_lag_ns=2_500_000)
-    assert heartbeat(state, health) == {"event_seq": 17, "heads": {}, "loop_lag_ms": 2, "outbox": 7}
+    assert heartbeat(state, health) == {
+        "event_seq": 17,
+        "last_seq": 16,
+        "heads": {},
+        "loop_lag_ms": 2,
+        "outbox": 7,
+    }

@@ -31,6 +31,7 @@ SOUND = StoreHealth(
     gap=None,
     saturated=False,
     counts=Counts(pending=3, pending_bytes=10, critical=0, unsaved=2, sent=0),
+    last_seq=7,
     event_no=1,
     effect_no=1,
     segment=1,

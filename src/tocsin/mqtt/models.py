@@ -163,7 +163,10 @@ class Heartbeat(_Strict):
     boot_id: Boot
     started: Time
     period_s: Annotated[int, Field(ge=1, description="The next one comes after so many seconds.")]
-    event_seq: Annotated[Counter, Field(description="The last `seq` of the stream.")]
+    event_seq: Annotated[Counter, Field(description="The last `seq` of the stream that was decided.")]
+    last_seq: Annotated[
+        Counter, Field(description="The last `seq` that was handed over to be sent: who has less soon after lost it.")
+    ]
     heads: dict[Name, BeatOfChain]
     loop_lag_ms: Counter
     outbox: Annotated[Counter, Field(description="Messages of the stream that wait.")]

@@ -368,6 +368,7 @@ class Core:
             gap=self.position.gap,
             saturated=self.tables.outbox.saturated,
             counts=self.unsaved.counts(counts) if self.unsaved else counts,
+            last_seq=max(self.tables.outbox.last_seq, self.unsaved.last_seq),
             event_no=self.position.event_no,
             effect_no=self.position.effect_no,
             segment=self.tables.journal.live,

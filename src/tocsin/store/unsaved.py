@@ -111,6 +111,11 @@ class Unsaved:
         merged = [*saved.values(), *mine]
         return sorted(merged, key=lambda item: (item.lane, item.row.seq))[:limit]
 
+    @property
+    def last_seq(self) -> int:
+        """The highest `seq` that is only here; 0 when none is."""
+        return max(self._rows, default=0)
+
     def counts(self, saved: Counts) -> Counts:
         """Add what is only here."""
         waiting = [row for seq, row in self._rows.items() if seq not in self._sent]

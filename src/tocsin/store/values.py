@@ -260,6 +260,8 @@ class Health:
     saturated: bool
     """The outbox is at its bound and drops what is least severe."""
     counts: Counts
+    last_seq: int
+    """The highest `seq` of the stream that was handed over to be sent, on disk or in memory."""
     event_no: int
     effect_no: int
     segment: int | None
