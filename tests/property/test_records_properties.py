@@ -6,7 +6,7 @@ from tocsin.engine.codec import decode_event, encode_event
 from tocsin.errors import CorruptRecord
 from tocsin.model.event import Booted, Commanded, ConfigRejected, ConfigRevised, Event, Fetched, Polled, Ticked, Woken
 from tocsin.model.observation import Fault, FaultKind, Part, RpcError, RpcErrorKind
-from tocsin.model.settings import ChainSettings, NodeSettings, Settings
+from tocsin.model.settings import ChainSettings, ConsumerSettings, NodeSettings, Settings
 
 times = st.integers(0, 2**62)
 texts = st.text(max_size=20)
@@ -49,6 +49,7 @@ settings = st.builds(
     environment=texts,
     config_hash=texts,
     chains=st.lists(chains, max_size=2).map(tuple),
+    consumers=st.lists(st.builds(ConsumerSettings, name=texts, silent_after_ns=times), max_size=2).map(tuple),
 )
 events = st.one_of(
     st.builds(Booted, t_ns=times, wall_ns=times, boot=texts, version=texts),

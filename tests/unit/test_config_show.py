@@ -85,10 +85,11 @@ def _prepared_example(folder: Path) -> dict[str, str]:
         "secrets/alchemy",
         "secrets/beacon",
         "credentials/mqtt",
+        "credentials/pager",
     ):
         file = folder / name
         file.parent.mkdir(exist_ok=True)
-        file.write_text("-----BEGIN X-----" if name.startswith("tls") else "a-secret-value")
+        file.write_text("-----BEGIN X-----" if name.startswith("tls") else "a-secret-value-as-long-as-a-key")
         file.chmod(0o600)
     (folder / "example.toml").write_bytes(EXAMPLE.read_bytes())
     return {"CREDENTIALS_DIRECTORY": str(folder / "credentials"), "ALCHEMY_URL": "https://eth.alchemy.example/v2/key"}
@@ -104,6 +105,7 @@ def test_the_example_has_every_key_and_a_comment_on_each_line() -> None:
     example = tomllib.loads(EXAMPLE.read_text())
     chain = example["chain"][0]
     shown: dict[tuple[str, ...], Any] = {("chain",): chain, ("provider",): example["provider"][0], (): example}
+    shown["consumer",] = example["consumer"][0]
     for kind in ("node", "beacon"):
         shown["chain", kind] = {key for node in chain[kind] for key in node}
     for path, table in TABLES.items():
@@ -121,8 +123,10 @@ def test_the_defaults_that_the_example_names_are_the_defaults(tmp_path: Path) ->
         if "# default" in line and "# default:" not in line:
             key, value = line.partition("#")[0].split("=", 1)
             named[table.partition("#")[0].strip(), key.strip()] = tomllib.loads(f"x = {value}")["x"]
-    document = loaded(tmp_path, MINIMAL + '[mqtt]\nurl = "mqtt://h"\n[host]\n').document
+    more = '[mqtt]\nurl = "mqtt://h"\n[host]\n[[consumer]]\nname = "c"\nkey = "sixteen bytes or more"\n'
+    document = loaded(tmp_path, MINIMAL + more).document
     where = {f"[{name}]": document[name] for name in ("watchdog", "journal", "mqtt", "host")}
+    where["[[consumer]]"] = document["consumer"][0]
     where["[[chain]]"] = document["chain"][0]
     assert len(named) > 8
     assert named == {(table, key): where[table][key] for table, key in named}
@@ -186,7 +190,7 @@ def test_the_reference_has_the_defaults_of_every_detector() -> None:
 
 
 def _header(path: tuple[str, ...]) -> str:
-    return f"[[{'.'.join(path)}]]" if path[0] in ("chain", "provider") else f"[{path[0]}]"
+    return f"[[{'.'.join(path)}]]" if path[0] in ("chain", "consumer", "provider") else f"[{path[0]}]"
 
 
 @pytest.mark.parametrize("name", shipped().names())

@@ -56,6 +56,8 @@ def check_names(document: Document, problems: Problems) -> None:
     """Report names and ids given twice; works on the raw tables, so that one run reports every kind of mistake."""
     chains = tables(document.data.get("chain"))
     providers = tables(document.data.get("provider"))
+    consumers = tables(document.data.get("consumer"))
+    _unique(document, problems, [(("consumer", index), consumer) for index, consumer in consumers], ("name",))
     _unique(document, problems, [(("provider", index), provider) for index, provider in providers], ("name",))
     _unique(document, problems, [(("chain", index), chain) for index, chain in chains], ("name", "id"))
     for index, chain in chains:
@@ -112,6 +114,14 @@ def check_peers(tree: Tree, document: Document, problems: Problems) -> None:
     if tree.watchdog.peers and tree.mqtt is None:
         where = ("watchdog", "peers")
         message = "are heard over the broker, and there is none; write [mqtt] with the broker that they use too"
+        problems.error(document.place(where), where, message)
+
+
+def check_consumers(tree: Tree, document: Document, problems: Problems) -> None:
+    """Report consumers that nothing could be heard of, for want of a broker."""
+    if tree.consumers and tree.mqtt is None:
+        where: Path = ("consumer", 0)
+        message = "is heard over the broker, and there is none; write [mqtt] with the broker that it uses too"
         problems.error(document.place(where), where, message)
 
 
@@ -266,3 +276,5 @@ def _secrets(tree: Tree) -> Iterator[tuple[Path, ConfiguredSecret]]:
                 yield (*path, key), value
         for name, value in getattr(owner, "headers", {}).items():
             yield (*path, "headers", name), value
+    for index, consumer in enumerate(tree.consumers):
+        yield ("consumer", index, "key"), consumer.key

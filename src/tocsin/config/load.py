@@ -7,7 +7,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tocsin.config.checks import check_files, check_names, check_peers, check_providers, warn_of_pools, warn_of_secrets
+from tocsin.config.checks import (
+    check_consumers,
+    check_files,
+    check_names,
+    check_peers,
+    check_providers,
+    warn_of_pools,
+    warn_of_secrets,
+)
 from tocsin.config.documents import Document, read_documents
 from tocsin.config.problems import MOST, Problems
 from tocsin.config.profile import Profiles, apply_profiles, shipped
@@ -96,6 +104,7 @@ def _tree(document: Document, sources: Sources, problems: Problems) -> Tree:
     check_files(tree, document, problems)
     check_providers(tree, document, problems)
     check_peers(tree, document, problems)
+    check_consumers(tree, document, problems)
     problems.raise_if_any()
     return tree
 

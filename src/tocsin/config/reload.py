@@ -29,6 +29,7 @@ class Changes:
     journal_changed: bool = False
     host_changed: bool = False
     peers_changed: bool = False
+    consumers_changed: bool = False
     refused: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -53,6 +54,8 @@ class Changes:
             yield "~ host"
         if self.peers_changed:
             yield "~ peers"
+        if self.consumers_changed:
+            yield "~ consumers"
         yield from (f"! {reason}" for reason in self.refused)
 
 
@@ -77,6 +80,7 @@ def changes(old: Loaded, new: Loaded) -> Changes:
         journal_changed=old.tree.journal != new.tree.journal,
         host_changed=old.settings.host != new.settings.host,
         peers_changed=old.settings.peers != new.settings.peers,
+        consumers_changed=old.tree.consumers != new.tree.consumers,
         refused=(
             *_restarts(old.tree, new.tree),
             *(_other_chain(before[name], after[name]) for name in both if before[name].id != after[name].id),

@@ -14,7 +14,15 @@ from tocsin.config.registry import SELF, TRUST, Registry, given, table_of
 from tocsin.config.tree import Asked, Chain, Mqtt, Node, Tree
 from tocsin.config.wording import describe_value
 from tocsin.model.block import BlockRef
-from tocsin.model.settings import BaseFeeRule, BeaconSettings, ChainSettings, HostSettings, NodeSettings, Settings
+from tocsin.model.settings import (
+    BaseFeeRule,
+    BeaconSettings,
+    ChainSettings,
+    ConsumerSettings,
+    HostSettings,
+    NodeSettings,
+    Settings,
+)
 from tocsin.model.trust import Trust
 from tocsin.units import DurationNs, duration_ns
 
@@ -186,6 +194,7 @@ def settings_of(
         detectors=resolved(own, common),
         host=_host_settings(tree),
         peers=tree.watchdog.peers,
+        consumers=tuple(ConsumerSettings(name=one.name, silent_after_ns=one.silent_after_ns) for one in tree.consumers),
     )
 
 

@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from tocsin.config.documents import read_file
 from tocsin.secret import Secret, SecretUrl
+from tocsin.wire.acks import SHORTEST_KEY
 
 LARGEST_SECRET = 64 << 10
 """Bytes; a client certificate chain would fit, a disk image would not."""
@@ -194,6 +195,19 @@ class BrokerUrl(ConfiguredUrl):
         if parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError("has more than host and port; write mqtt://host:1883 or mqtts://host:8883")
         return url
+
+
+class ConsumerKey(ConfiguredSecret):
+    """What a consumer signs its acks with."""
+
+    __slots__ = ()
+
+    @classmethod
+    def checked(cls, value: str, source: Source | None = None) -> Self:
+        key = super().checked(value, source)
+        if len(value.encode()) < SHORTEST_KEY:
+            raise ValueError(f"has fewer than {SHORTEST_KEY} bytes; make one with: openssl rand -hex 32")
+        return key
 
 
 class ProxyUrl(ConfiguredUrl):

@@ -28,8 +28,9 @@ def effective(
     """
     everywhere = trust or {}
     document: Document = tree.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"include"})
-    if not document["provider"]:
-        del document["provider"]
+    for table in ("provider", "consumer"):
+        if not document[table]:
+            del document[table]
     for table, chain in zip(document["chain"], settings.chains, strict=True):
         for kind in ("node", "beacon"):
             table[kind] = [{key: value for key, value in node.items() if value not in ("", {})} for node in table[kind]]

@@ -10,7 +10,16 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tocsin.clock import NS
-from tocsin.config.secrets import BeaconUrl, BrokerUrl, ConfiguredSecret, ConfiguredUrl, NodeUrl, ProxyUrl, WebsocketUrl
+from tocsin.config.secrets import (
+    BeaconUrl,
+    BrokerUrl,
+    ConfiguredSecret,
+    ConfiguredUrl,
+    ConsumerKey,
+    NodeUrl,
+    ProxyUrl,
+    WebsocketUrl,
+)
 from tocsin.config.values import (
     BlockHash,
     Budget,
@@ -39,8 +48,7 @@ SCHEMA: Final = 1
 
 LATER: Final = {
     (): frozenset(
-        {"account", "consumer", "contract", "feed", "limit", "market", "notify", "playbook", "plugin", "respond"}
-        | {"silence"}
+        {"account", "contract", "feed", "limit", "market", "notify", "playbook", "plugin", "respond"} | {"silence"}
     ),
     ("chain",): frozenset({"contract", "feed"}),
 }
@@ -297,6 +305,17 @@ class Provider(_Table):
     """Units that a call of a JSON-RPC method costs; one where the method is not named."""
 
 
+class Consumer(_Table):
+    """A consumer of the alert stream that acknowledges what it has; what it has not is sent again."""
+
+    name: Name
+    """Its acks come on `ack/<name>`: the name of its user, where the broker has the shipped access list."""
+    key: ConsumerKey
+    """Signs its acks, of 16 bytes at least; better not in the file itself."""
+    silent_after_ns: Annotated[Duration, Within("10s", "7d")] = Field(DurationNs(600 * NS), alias="silent_after")
+    """An ack is missed after this time: `self.consumer_silent`."""
+
+
 class Tree(_Table):
     """A whole configuration."""
 
@@ -316,6 +335,8 @@ class Tree(_Table):
     """The chains that are watched."""
     providers: Annotated[tuple[Provider, ...], Listed] = Field((), alias="provider")
     """Budgets that the nodes of a provider share."""
+    consumers: Annotated[tuple[Consumer, ...], Field(max_length=64), Listed] = Field((), alias="consumer")
+    """Who acknowledges alerts."""
     detectors: DetectorTables = Field({}, alias="detector")
     """Params of detectors on every chain."""
 
@@ -330,6 +351,7 @@ TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("chain", "node"): Node,
     ("chain", "beacon"): Beacon,
     ("host",): Host,
+    ("consumer",): Consumer,
 }
 """Every table, by its path without indices."""
 

@@ -109,6 +109,14 @@ class ChainSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerSettings:
+    """A registered consumer. No ack for `silent_after_ns`, while it could send one, is news."""
+
+    name: str
+    silent_after_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that decides; `config_hash` identifies the configuration that it was made from."""
 
@@ -123,3 +131,5 @@ class Settings:
     """What of this host is watched; None where nothing is."""
     peers: tuple[str, ...] = ()
     """Other watchdogs on the same broker that this one watches, as `<site>/<name>`."""
+    consumers: tuple[ConsumerSettings, ...] = ()
+    """Who acknowledges the alert stream."""
