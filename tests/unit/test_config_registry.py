@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from tests.support.configs import MINIMAL, Band, Colour, LagParams, OddParams, loaded, problems
 
 from tocsin.config.registry import given, plain, registry_of, table_of
+from tocsin.config.reload import changes
+from tocsin.config.show import as_toml
 from tocsin.detect import REGISTRY
 from tocsin.model.alert import Over, Under
 from tocsin.units import DurationNs
@@ -58,6 +60,53 @@ def test_a_limit_is_given_whole(tmp_path: Path) -> None:
     text = MINIMAL + '[detector."node.lag"]\nwarning = { over = 5 }\nclear = { under = 1, for = "1m" }\n'
     params = loaded(tmp_path, text).settings.chains[0].detectors["node.lag"]
     assert params == LagParams(warning=Over(over=5), clear=Under(under=1, for_ns=60 * 10**9))
+
+
+def test_a_limit_lasts_for_a_time_or_for_blocks(tmp_path: Path) -> None:
+    text = (
+        MINIMAL
+        + '[detector."node.lag"]\nwarning = { over = 5, for = "3 blocks" }\nclear = { under = 1, for = "1 block" }\n'
+    )
+    first = loaded(tmp_path, text)
+    assert first.settings.chains[0].detectors["node.lag"] == LagParams(
+        warning=Over(over=5, blocks=3), clear=Under(under=1, blocks=1)
+    )
+    shown = first.document["detector"]["node.lag"]
+    assert shown["warning"] == {"over": 5, "polls": 1, "for": "3 blocks"}
+    assert shown["clear"] == {"under": 1, "polls": 1, "for": "1 block"}
+    assert loaded(tmp_path, as_toml(first.document)).settings == first.settings
+
+
+@pytest.mark.parametrize("span", ["3 Blocks", "blocks", "-1 blocks", "3blocks", "1.5 blocks"])
+def test_what_is_neither_time_nor_blocks_is_told_with_both(tmp_path: Path, span: str) -> None:
+    [line] = problems(tmp_path, MINIMAL + f'[detector."node.lag"]\nwarning = {{ over = 5, for = "{span}" }}\n')
+    assert line.startswith('tocsin.toml:16: detector."node.lag".warning.for: is not a duration')
+    assert line.endswith("or a number of blocks, such as '3 blocks'")
+
+
+def test_what_belongs_to_no_chain_counts_no_blocks(tmp_path: Path) -> None:
+    table = '[detector."self.loop_lag"]\nwarning = { over = 5, for = "3 blocks" }\n'
+    assert problems(tmp_path, MINIMAL + table) == [
+        'tocsin.toml:16: detector."self.loop_lag".warning.for: belongs to no chain that has blocks; write a duration'
+    ]
+
+
+def test_alerts_of_any_detector_may_be_kept_firing(tmp_path: Path) -> None:
+    text = (
+        MINIMAL + '[chain.detector."node.lag"]\nkeep_firing_for = "0s"\n[chain.detector."node.odd"]\n'
+        'keep_firing_for = "5m"\n[detector."node.lag"]\nkeep_firing_for = "10m"\n'
+    )
+    first = loaded(tmp_path, text)
+    assert dict(first.settings.chains[0].keep_firing) == {"node.odd": 300 * 10**9}
+    assert first.document["detector"]["node.lag"]["keep_firing_for"] == "10m"
+    assert loaded(tmp_path, as_toml(first.document)).settings == first.settings
+    other = loaded(tmp_path, text.replace('"5m"', '"6m"'))
+    assert list(changes(first, other).lines()) == ["~ detector node.odd on ethereum"]
+    own = MINIMAL + '[detector."self.loop_lag"]\nkeep_firing_for = "1h"\n'
+    kept = loaded(tmp_path, own).settings.keep_firing
+    assert dict(kept) == {"self.loop_lag": 3600 * 10**9}
+    [line] = problems(tmp_path, MINIMAL + '[detector."node.lag"]\nkeep_firing_for = 5\n')
+    assert line.startswith('tocsin.toml:16: detector."node.lag".keep_firing_for: write a duration as a string')
 
 
 def test_false_switches_an_optional_limit_off_and_nothing_else(tmp_path: Path) -> None:

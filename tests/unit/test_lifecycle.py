@@ -1,7 +1,10 @@
 from collections.abc import Iterable
 
+import pytest
+
 from tocsin.alerting.inhibition import CAP_NS, SOURCES
 from tocsin.alerting.lifecycle import acknowledge, advance
+from tocsin.alerting.takeover import resumed, revived
 from tocsin.alerting.tracked import Alerts, Moment
 from tocsin.alerting.withdrawal import retire
 from tocsin.detect import REGISTRY
@@ -35,9 +38,13 @@ class Life:
     def __init__(self) -> None:
         self.alerts = Alerts()
         self.now = 0
+        self.height: int | None = None
 
-    def tick(self, *findings: Finding, sample: int | None = None, seconds: int = 1) -> list[tuple[str, str]]:
+    def tick(
+        self, *findings: Finding, sample: int | None = None, seconds: int = 1, height: int | None = None
+    ) -> list[tuple[str, str]]:
         self.now += seconds
+        self.height = height
         subject = Subject(sample=self.now if sample is None else sample)
         samples = dict.fromkeys((NODE, CHAIN), subject)
         return self._take(advance(self.alerts, findings, samples, self._moment()))
@@ -53,7 +60,7 @@ class Life:
         return self._take(retire(self.alerts, subjects, self._moment()))
 
     def _moment(self) -> Moment:
-        return Moment(now_ns=self.now * SECOND, wall_ns=self.now * SECOND)
+        return Moment(now_ns=self.now * SECOND, wall_ns=self.now * SECOND, height=self.height)
 
     def _take(self, result: tuple[Alerts, tuple[Alert, ...]]) -> list[tuple[str, str]]:
         self.alerts, out = result
@@ -122,6 +129,66 @@ def test_a_duration_is_waited_for() -> None:
     life = Life()
     assert [life.tick(finding(1, n, limits=limits)) for n in range(4)] == [[], [], [], [("firing", "fired")]]
     assert [life.tick() for _ in range(3)] == [[], [], [("resolved", "cleared")]]
+
+
+BLOCKS = Limits(warning=Over(over=1, blocks=2), clear=Under(under=1, blocks=1))
+
+
+def test_agreed_blocks_are_waited_for() -> None:
+    life = Life()
+    heights = (100, 100, 101, 101, 102)
+    said = [life.tick(finding(1, n, limits=BLOCKS), height=height) for n, height in enumerate(heights)]
+    assert said == [[], [], [], [], [("firing", "fired")]]
+    assert [life.tick(height=height) for height in (102, 102, 103)] == [[], [], [("resolved", "cleared")]]
+
+
+def test_no_block_passes_while_nothing_is_agreed_and_none_twice() -> None:
+    life = Life()
+    heights = (None, None, 100, None, 99, 100, 101, 101, 100, 102)
+    said = [life.tick(finding(1, n, limits=BLOCKS), height=height) for n, height in enumerate(heights)]
+    assert said == [[]] * 9 + [[("firing", "fired")]]
+
+
+def test_blocks_that_nobody_saw_pass_are_not_counted() -> None:
+    life = Life()
+    life.tick(finding(1, 1, limits=BLOCKS), height=100)
+    life.tick(finding(1, 2, limits=BLOCKS), height=101)
+    life.alerts = resumed(life.alerts, 3600 * SECOND)
+    life.now += 3600
+    assert life.tick(finding(1, 3, limits=BLOCKS), height=400) == []
+    assert life.tick(finding(1, 4, limits=BLOCKS), height=401) == [("firing", "fired")]
+
+
+KEPT = Limits(warning=Over(over=3), clear=Under(under=2, polls=2), keep_firing_ns=5 * SECOND)
+
+
+def test_it_keeps_firing_for_a_time_after_it_is_clear() -> None:
+    life = Life()
+    life.tick(finding(3, 0, limits=KEPT))
+    assert [life.tick(finding(1, n, limits=KEPT)) for n in range(1, 7)] == [[]] * 6
+    assert life.tick(finding(1, 7, limits=KEPT)) == [("resolved", "cleared")]
+
+
+@pytest.mark.parametrize("value", [2, 3])
+def test_what_is_not_clear_any_more_is_kept_anew(value: int) -> None:
+    life = Life()
+    life.tick(finding(3, 0, limits=KEPT))
+    for n in range(1, 6):
+        life.tick(finding(1, n, limits=KEPT))
+    life.tick(finding(value, 6, limits=KEPT))
+    assert [life.tick(finding(1, n, limits=KEPT)) for n in range(7, 13)] == [[]] * 6
+    assert life.tick(finding(1, 13, limits=KEPT)) == [("resolved", "cleared")]
+
+
+def test_a_new_life_sees_for_itself_that_it_stays_clear() -> None:
+    life = Life()
+    life.tick(finding(3, 0, limits=KEPT))
+    life.tick()
+    life.tick()
+    life.alerts = revived(life.alerts)
+    life.now += 3600
+    assert [life.tick() for _ in range(6)] == [[]] * 6
+    assert life.tick() == [("resolved", "cleared")]
 
 
 def test_a_latched_alert_waits_for_a_person() -> None:

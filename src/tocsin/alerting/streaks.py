@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tocsin.alerting.tracked import Moment, Streak, Tracked
-from tocsin.model.alert import AlertState, Finding, Labels, Limits, Over, Severity, Subject, Under
+from tocsin.model.alert import AlertState, Finding, Labels, Limits, Over, Severity, Subject
 
 FALLING = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 """The worst first."""
@@ -22,13 +22,21 @@ def observed(
         finding = _at_rest(current, subjects)
     if finding is None:
         return current
-    rising = _rise(current.rising if current else {}, finding, moment.now_ns)
-    falling = _fall(current.falling if current else None, finding, moment.now_ns)
+    rising = _rise(current.rising if current else {}, finding, moment)
+    falling = _fall(current.falling if current else None, finding, moment)
     if current is None:
         return Tracked(finding=finding, state=AlertState.PENDING, rising=rising) if rising else None
     if current.state is AlertState.PENDING and not rising:
         return None
-    return replace(current, finding=_keep_words(current, finding), rising=rising, falling=falling)
+    after = replace(current, finding=_keep_words(current, finding), rising=rising, falling=falling)
+    return _cleared(after, moment.now_ns) if finding.limits.keep_firing_ns else after
+
+
+def _cleared(current: Tracked, now_ns: int) -> Tracked:
+    """Note since when an alert has been clear."""
+    if not is_clear(current, now_ns):
+        return replace(current, clear_since_ns=None)
+    return current if current.clear_since_ns is not None else replace(current, clear_since_ns=now_ns)
 
 
 def _at_rest(current: Tracked | None, subjects: Mapping[Labels, Subject]) -> Finding | None:
@@ -53,42 +61,49 @@ def limit_of(limits: Limits, severity: Severity) -> Over | None:
     return {Severity.INFO: limits.info, Severity.WARNING: limits.warning, Severity.CRITICAL: limits.critical}[severity]
 
 
-def _rise(rising: Mapping[str, Streak], finding: Finding, now_ns: int) -> dict[str, Streak]:
+def _rise(rising: Mapping[str, Streak], finding: Finding, moment: Moment) -> dict[str, Streak]:
     fresh = {}
     for severity in FALLING:
         limit = limit_of(finding.limits, severity)
         if limit is not None and finding.value >= limit.over:
-            fresh[severity.value] = _count(rising.get(severity), finding.sample, now_ns)
+            fresh[severity.value] = _count(rising.get(severity), finding.sample, moment)
     return fresh
 
 
-def _fall(falling: Streak | None, finding: Finding, now_ns: int) -> Streak | None:
+def _fall(falling: Streak | None, finding: Finding, moment: Moment) -> Streak | None:
     if finding.value >= finding.limits.clear.under:
         return None
-    return _count(falling, finding.sample, now_ns)
+    return _count(falling, finding.sample, moment)
 
 
-def _count(streak: Streak | None, sample: int, now_ns: int) -> Streak:
+def _count(streak: Streak | None, sample: int, moment: Moment) -> Streak:
     if streak is None:
-        return Streak(count=1, since_ns=now_ns, sample=sample)
-    if streak.sample == sample:
-        return streak
-    return Streak(count=streak.count + 1, since_ns=streak.since_ns, sample=sample)
+        return Streak(count=1, since_ns=moment.now_ns, sample=sample, height=moment.height)
+    if moment.height is not None and (streak.height is None or moment.height > streak.height):
+        came = 0 if streak.height is None else moment.height - streak.height
+        streak = replace(streak, blocks=streak.blocks + came, height=moment.height)
+    return streak if streak.sample == sample else replace(streak, count=streak.count + 1, sample=sample)
 
 
 def reached(current: Tracked, now_ns: int) -> Severity | None:
     """Return the worst severity whose limit is reached, in enough samples and for long enough."""
     for severity in FALLING:
         limit, streak = limit_of(current.finding.limits, severity), current.rising.get(severity)
-        if limit is not None and streak is not None and streak.reaches(limit.polls, limit.for_ns, now_ns):
+        if limit is not None and streak is not None and streak.reaches(limit, now_ns):
             cap = current.finding.limits.at_most
             return severity if cap is None or severity.rank < cap.rank else cap
     return None
 
 
+def is_clear(current: Tracked, now_ns: int) -> bool:
+    """Tell whether the condition is gone, in enough samples and for long enough."""
+    return current.falling is not None and current.falling.reaches(current.finding.limits.clear, now_ns)
+
+
 def is_over(current: Tracked, now_ns: int) -> bool:
-    """Tell whether it has cleared, in enough samples and for long enough; a latched one not before its `ack`."""
-    clear: Under = current.finding.limits.clear
-    if current.falling is None or not current.falling.reaches(clear.polls, clear.for_ns, now_ns):
+    """Tell whether an alert is clear, and has been for as long as it keeps firing; a latched one after its `ack`."""
+    limits = current.finding.limits
+    if not is_clear(current, now_ns) or (limits.latched and current.acked_by is None):
         return False
-    return current.acked_by is not None or not current.finding.limits.latched
+    since_ns = current.clear_since_ns
+    return not limits.keep_firing_ns or (since_ns is not None and now_ns - since_ns >= limits.keep_firing_ns)

@@ -14,7 +14,7 @@ def revived(alerts: Alerts) -> Alerts:
     Nobody looked meanwhile, so the time between was neither time over the limit nor time below it.
     """
     tracked = {
-        key: replace(current, rising={}, falling=None)
+        key: replace(current, rising={}, falling=None, clear_since_ns=None)
         for key, current in alerts.tracked.items()
         if current.state is not AlertState.PENDING
     }
@@ -28,6 +28,7 @@ def resumed(alerts: Alerts, gap_ns: int) -> Alerts:
             current,
             rising={severity: _later(streak, gap_ns) for severity, streak in current.rising.items()},
             falling=None if current.falling is None else _later(current.falling, gap_ns),
+            clear_since_ns=None if current.clear_since_ns is None else current.clear_since_ns + gap_ns,
         )
         for key, current in alerts.tracked.items()
     }
@@ -35,7 +36,8 @@ def resumed(alerts: Alerts, gap_ns: int) -> Alerts:
 
 
 def _later(streak: Streak, gap_ns: int) -> Streak:
-    return replace(streak, since_ns=streak.since_ns + gap_ns)
+    # The next height is where counting goes on: which blocks came meanwhile nobody saw.
+    return replace(streak, since_ns=streak.since_ns + gap_ns, height=None)
 
 
 def adopt(

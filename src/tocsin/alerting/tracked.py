@@ -3,20 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tocsin.model.alert import AlertState, Finding, Severity
+from tocsin.model.alert import AlertState, Finding, Over, Severity, Under
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streak:
-    """A condition that holds without interruption: in how many subjects, since when, last counted in which."""
+    """A condition that holds without interruption: in how many samples, since when, last counted in which."""
 
     count: int
     since_ns: int
     sample: int
+    blocks: int = 0
+    """How many agreed blocks have come meanwhile."""
+    height: int | None = None
+    """The highest of them; None where none was agreed yet, or nobody looked when it was."""
 
-    def reaches(self, polls: int, for_ns: int, now_ns: int) -> bool:
-        """Tell whether it held in enough subjects and for long enough."""
-        return self.count >= polls and now_ns - self.since_ns >= for_ns
+    def reaches(self, limit: Over | Under, now_ns: int) -> bool:
+        """Tell whether it held in enough samples, for long enough and through enough blocks."""
+        lasted = now_ns - self.since_ns >= limit.for_ns and self.blocks >= limit.blocks
+        return lasted and self.count >= limit.polls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,8 @@ class Tracked:
     count: int = 0
     acked_by: str | None = None
     muted_since_ns: int | None = None
+    clear_since_ns: int | None = None
+    """Since when it has been clear, where it has to stay so for some time before it resolves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +53,8 @@ class Alerts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """When a tick happens: engine time for durations, wall time for stamps."""
+    """When a tick happens: engine time for durations, wall time for stamps, and the agreed height if there is one."""
 
     now_ns: int
     wall_ns: int
+    height: int | None = None

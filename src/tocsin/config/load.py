@@ -20,7 +20,7 @@ from tocsin.config.documents import Document, read_documents
 from tocsin.config.problems import MOST, Problems
 from tocsin.config.profile import Profiles, apply_profiles, shipped
 from tocsin.config.registry import Registry
-from tocsin.config.resolve import DetectorTables, Overrides, complete, resolved, settings_of, trusted
+from tocsin.config.resolve import DetectorTables, Overrides, complete, keeping, resolved, settings_of, trusted
 from tocsin.config.secrets import Sources
 from tocsin.config.show import canonical, effective
 from tocsin.config.tree import Tree
@@ -74,7 +74,7 @@ def settle(
     settings = settings_of(tree, registry, common, layers)
     warn_of_secrets(tree, document, sources, problems)
     warn_of_pools(settings, tree, document, problems)
-    shown = effective(tree, settings, resolved(registry, common), trusted(common))
+    shown = effective(tree, settings, resolved(registry, common), trusted(common), keeping(registry, common))
     return Loaded(
         tree=tree,
         settings=replace(settings, config_hash=digest(canonical(shown, settings))),

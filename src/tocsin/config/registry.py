@@ -1,8 +1,8 @@
 """A detector's Params as a table of the configuration, and back.
 
 Params are frozen dataclasses that live beside their detector and know nothing of files. Here each becomes a strict
-model: `warning = { over = 3, polls = 2, for = "30s" }` is an `Over`, `age = "1h"` a `DurationNs`, `critical = false`
-switches an optional limit off. A registry is a mapping of detector id to Params class.
+model: `warning = { over = 3, polls = 2, for = "30s" }` is an `Over` (as is `for = "3 blocks"`), `age = "1h"` a
+`DurationNs`, `critical = false` switches an optional limit off. A registry is a mapping of detector id to Params class.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from pydantic import (
     create_model,
 )
 
-from tocsin.config.values import Duration, DurationOrZero, Listed
+from tocsin.config.values import Blocks, Duration, DurationOrZero, Held, Listed, held_text
 from tocsin.model.alert import Over, Under
 from tocsin.units import DurationNs, duration_text
 
@@ -35,6 +35,12 @@ SELF = ("self.", "host.", "peer.")
 TRUST = "trust"
 """Key beside the Params of a detector that looks at chains: how far it is believed, instead of earning it."""
 
+KEEP = "keep_firing_for"
+"""Key beside the Params of any detector: how long its alerts have to stay clear before they resolve."""
+
+_LIMITS = (Over, Under)
+_FOR, _BLOCKS = "for_ns", "blocks"
+"""Of a limit: two fields, one key."""
 _SUFFIX = "_ns"
 _LARGEST = 2**63 - 1
 
@@ -64,8 +70,9 @@ def table_of(params: type[Any]) -> type[BaseModel]:
 
 
 def _build(params: type[Any]) -> type[BaseModel]:
-    if TRUST in (public_key(field.name) for field in dataclasses.fields(params)):
-        raise TypeError(f"{params.__name__}.{TRUST}: the key is taken, by what every detector has beside its Params")
+    for field in dataclasses.fields(params):
+        if (key := public_key(field.name)) in (TRUST, KEEP):
+            raise TypeError(f"{params.__name__}.{key}: the key is taken, by what every detector has beside its Params")
     fields: dict[str, Any] = {
         field.name: (
             _kind(params, field.name, hint),
@@ -88,10 +95,13 @@ def public_key(field: str) -> str:
 
 def plain(params: Any) -> dict[str, Any]:
     """Return Params, or a table in them, as it is written in TOML; no time at all is left out."""
+    if isinstance(params, Over | Under) and params.blocks:
+        return {**plain(dataclasses.replace(params, for_ns=0, blocks=0)), "for": held_text(0, params.blocks)}
     return {
         public_key(field.name): _written(_hint(field.name, hint), getattr(params, field.name))
         for field, hint in _fields(type(params))
         if not (field.name.endswith(_SUFFIX) and getattr(params, field.name) == field.default == 0)
+        and not _is_folded(type(params), field.name)
     }
 
 
@@ -101,6 +111,11 @@ _CONFIG = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_err
 def _fields(params: type[Any]) -> list[tuple["dataclasses.Field[Any]", Any]]:
     hints = get_type_hints(params)
     return [(field, hints[field.name]) for field in dataclasses.fields(params)]
+
+
+def _is_folded(kind: type[Any], name: str) -> bool:
+    """Tell whether a field has no key of its own: `for` says the blocks of a limit, too."""
+    return kind in _LIMITS and name == _BLOCKS
 
 
 def _hint(name: str, hint: Any) -> Any:
@@ -132,24 +147,32 @@ def _default_of(field: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
 
 def _kind(owner: type[Any], name: str, hint: Any) -> Any:
     """Return the annotation by which pydantic checks a field of this type."""
+    if owner in _LIMITS and name == _FOR:
+        return Held
     if name.endswith(_SUFFIX):
         return DurationOrZero
     if hint is DurationNs:
         return Duration
     if hint is int:
-        return Annotated[int, Field(ge=1 if owner in (Over, Under) and name == "polls" else 0, le=_LARGEST)]
+        return Annotated[int, Field(ge=1 if owner in _LIMITS and name == "polls" else 0, le=_LARGEST)]
     if hint in (bool, str) or get_origin(hint) is Literal:
         return hint
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _choice(hint)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return Annotated[_nested(hint), AfterValidator(lambda table: hint(**dict(table)))]
+        return Annotated[_nested(hint), AfterValidator(lambda table: _made(hint, dict(table)))]
     if get_origin(hint) in (Union, types.UnionType):
         return _optional(owner, name, hint)
     if get_origin(hint) is tuple:
         items = tuple(item if item is ... else _kind(owner, name, item) for item in get_args(hint))
         return Annotated[tuple.__class_getitem__(items), Listed]
     raise TypeError(f"{owner.__name__}.{name}: {hint} is no kind of value that configuration can hold")
+
+
+def _made(kind: Any, fields: dict[str, Any]) -> Any:
+    if kind in _LIMITS and isinstance(blocks := fields[_FOR], Blocks):
+        fields = {**fields, _FOR: 0, _BLOCKS: blocks.count}
+    return kind(**fields)
 
 
 def _nested(kind: Any) -> type[BaseModel]:
@@ -164,6 +187,7 @@ def _nested(kind: Any) -> type[BaseModel]:
             ),
         )
         for field, hint in _fields(kind)
+        if not _is_folded(kind, field.name)
     }
     return create_model(kind.__name__, __config__=_CONFIG, __doc__=kind.__doc__, **fields)
 

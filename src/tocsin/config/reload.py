@@ -109,13 +109,15 @@ def _keys(old: Chain | Asked, new: Chain | Asked) -> tuple[str, ...]:
 
 
 def _detectors(old: Loaded, new: Loaded) -> Iterator[tuple[str, str]]:
-    for detector in sorted(_differing(old.settings.detectors, new.settings.detectors)):
+    limits = _differing(old.settings.detectors, new.settings.detectors)
+    for detector in sorted(limits | _differing(old.settings.keep_firing, new.settings.keep_firing)):
         yield "", detector
     after = {chain.name: chain for chain in new.settings.chains}
     for chain in old.settings.chains:
         if (now := after.get(chain.name)) is not None:
-            limits, trust = _differing(chain.detectors, now.detectors), _differing(chain.trust, now.trust)
-            yield from ((chain.name, detector) for detector in sorted(limits | trust))
+            pairs = ((chain.detectors, now.detectors), (chain.trust, now.trust), (chain.keep_firing, now.keep_firing))
+            differing = {name for before, after_ in pairs for name in _differing(before, after_)}
+            yield from ((chain.name, detector) for detector in sorted(differing))
 
 
 def _differing(before: Mapping[str, object], now: Mapping[str, object]) -> set[str]:

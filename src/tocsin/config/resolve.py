@@ -10,9 +10,11 @@ from pydantic import ValidationError
 from tocsin.config.documents import Document
 from tocsin.config.locate import Path
 from tocsin.config.problems import Problems, suggestion
-from tocsin.config.registry import SELF, TRUST, Registry, given, table_of
+from tocsin.config.registry import KEEP, SELF, TRUST, Registry, given, public_key, table_of
 from tocsin.config.tree import Asked, Chain, Mqtt, Node, Tree
+from tocsin.config.values import duration_or_zero
 from tocsin.config.wording import describe_value
+from tocsin.model.alert import Over, Under
 from tocsin.model.block import BlockRef
 from tocsin.model.settings import (
     BaseFeeRule,
@@ -122,12 +124,32 @@ class DetectorTables:
                 self._error(path, "unknown detector" + suggestion(str(name), known))
 
     def _table(self, params: type[Any], table: object, path: Path, *, earns: bool) -> Mapping[str, Any]:
-        """Return the fields that a table sets, and its `trust` for a detector that `earns` some."""
+        """Return the fields that a table sets, and what stands beside them; `trust` for one that `earns` some."""
+        known = (TRUST, KEEP) if earns else (KEEP,)
         beside: dict[str, Any] = {}
-        if earns and isinstance(table, Mapping) and TRUST in table:
-            beside = self._trust(table[TRUST], (*path, TRUST))
-            table = {key: value for key, value in table.items() if key != TRUST}
-        return {**self._params(params, table, path, (TRUST,) if earns else ()), **beside}
+        if isinstance(table, Mapping):
+            if TRUST in known and TRUST in table:
+                beside |= self._trust(table[TRUST], (*path, TRUST))
+            if KEEP in table:
+                beside |= self._keep(table[KEEP], (*path, KEEP))
+            table = {key: value for key, value in table.items() if key not in known}
+        fields = self._params(params, table, path, known)
+        if not earns:
+            self._check_spans(fields, path)
+        return {**fields, **beside}
+
+    def _keep(self, value: object, path: Path) -> dict[str, Any]:
+        try:
+            return {KEEP: duration_or_zero(value)}
+        except ValueError as error:
+            self._error(path, str(error))
+            return {}
+
+    def _check_spans(self, fields: Mapping[str, Any], path: Path) -> None:
+        """Report limits in blocks where no chain has any."""
+        for key, limit in fields.items():
+            if isinstance(limit, Over | Under) and limit.blocks:
+                self._error((*path, public_key(key), "for"), "belongs to no chain that has blocks; write a duration")
 
     def _trust(self, word: object, path: Path) -> dict[str, Any]:
         words = [each.value for each in Trust]
@@ -188,10 +210,12 @@ def settings_of(
             replace(
                 _chain_settings(chain, resolved(_of_chains(registry), profile, common, specific)),
                 trust=trusted(profile, common, specific),
+                keep_firing=keeping(_of_chains(registry), profile, common, specific),
             )
             for chain, (profile, specific) in zip(tree.chains, chains, strict=True)
         ),
         detectors=resolved(own, common),
+        keep_firing=keeping(own, common),
         host=_host_settings(tree),
         peers=tree.watchdog.peers,
         consumers=tuple(ConsumerSettings(name=one.name, silent_after_ns=one.silent_after_ns) for one in tree.consumers),
@@ -231,7 +255,9 @@ def _of_chains(registry: Registry) -> Registry:
 def resolved(registry: Registry, *layers: Overrides) -> Mapping[str, object]:
     """Return Params of every detector in the registry; a later layer goes before an earlier one, key by key."""
     return {
-        name: params(**{key: value for layer in layers for key, value in layer.get(name, {}).items() if key != TRUST})
+        name: params(
+            **{key: value for layer in layers for key, value in layer.get(name, {}).items() if key not in (TRUST, KEEP)}
+        )
         for name, params in sorted(registry.items())
     }
 
@@ -240,6 +266,12 @@ def trusted(*layers: Overrides) -> Mapping[str, Trust]:
     """Return how far detectors are believed, as configured; a later layer goes before an earlier one."""
     found = {name: fields[TRUST] for layer in layers for name, fields in layer.items() if TRUST in fields}
     return dict(sorted(found.items()))
+
+
+def keeping(registry: Registry, *layers: Overrides) -> Mapping[str, int]:
+    """Return how long alerts of detectors keep firing, as configured; a later layer goes before an earlier one."""
+    found = {name: fields[KEEP] for layer in layers for name, fields in layer.items() if KEEP in fields}
+    return {name: ns for name, ns in sorted(found.items()) if ns and name in registry}
 
 
 def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSettings:

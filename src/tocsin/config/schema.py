@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
-from tocsin.config.registry import SELF, TRUST, Registry, table_of
+from tocsin.config.registry import KEEP, SELF, TRUST, Registry, table_of
 from tocsin.config.tree import TABLES, Tree
+from tocsin.config.values import DurationOrZero
 from tocsin.model.trust import Trust
 
 Schema = dict[str, Any]
@@ -19,6 +20,12 @@ _TRUST: Schema = {
 }
 
 
+_KEEP: Schema = {
+    "description": "How long its alerts have to stay clear before they resolve.",
+    **TypeAdapter(DurationOrZero).json_schema(),
+}
+
+
 def json_schema(registry: Registry) -> Schema:
     """Return the schema of the TOML, Params of all detectors in the registry included."""
     schema: Schema = _without_null(Tree.model_json_schema(by_alias=True))
@@ -27,8 +34,9 @@ def json_schema(registry: Registry) -> Schema:
         _write_defaults(table, (schema if table is Tree else definitions[table.__name__])["properties"])
     tables = {name: _params(name, registry[name], definitions) for name in sorted(registry)}
     of_chains = {name: table for name, table in tables.items() if not name.startswith(SELF)}
-    for params in of_chains.values():
-        params.setdefault("properties", {})[TRUST] = _TRUST
+    for name, params in tables.items():
+        beside = {TRUST: _TRUST, KEEP: _KEEP} if name in of_chains else {KEEP: _KEEP}
+        params.setdefault("properties", {}).update(beside)
     schema["properties"]["detector"] |= _closed(tables)
     definitions["Chain"]["properties"]["detector"] |= _closed(of_chains)
     # What a profile can bring need not stand in the file.

@@ -7,11 +7,12 @@ from typing import Any
 import orjson
 
 from tocsin.config.locate import Path
-from tocsin.config.registry import TRUST, plain
+from tocsin.config.registry import KEEP, TRUST, plain
 from tocsin.config.tree import TABLES, Tree
 from tocsin.config.wording import tables_of
 from tocsin.model.settings import Settings
 from tocsin.model.trust import Trust
+from tocsin.units import duration_text
 
 Document = dict[str, Any]
 
@@ -19,14 +20,18 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def effective(
-    tree: Tree, settings: Settings, common: Mapping[str, object], trust: Mapping[str, Trust] | None = None
+    tree: Tree,
+    settings: Settings,
+    common: Mapping[str, object],
+    trust: Mapping[str, Trust] | None = None,
+    keep_firing: Mapping[str, int] | None = None,
 ) -> Document:
     """Return the document in the shape of the TOML, without `include`: what it brought in stands in its place.
 
     `common` has the Params that hold where a chain (or its profile) says nothing else, `trust` how far detectors are
-    believed there; a chain's stand only where they differ.
+    believed there and `keep_firing` how long their alerts stay; a chain's stand only where they differ.
     """
-    everywhere = trust or {}
+    everywhere, keeps = trust or {}, keep_firing or {}
     document: Document = tree.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"include"})
     for table in ("provider", "consumer"):
         if not document[table]:
@@ -38,18 +43,24 @@ def effective(
             del table["beacon"]
         del table["detector"]
         own = {
-            name: _detector(params, chain.trust.get(name))
+            name: _detector(params, chain.trust.get(name), chain.keep_firing.get(name, 0 if name in keeps else None))
             for name, params in chain.detectors.items()
-            if common[name] != params or chain.trust.get(name) != everywhere.get(name)
+            if (common[name], everywhere.get(name), keeps.get(name, 0))
+            != (params, chain.trust.get(name), chain.keep_firing.get(name, 0))
         }
         if own:
             table["detector"] = own
-    document["detector"] = {name: _detector(params, everywhere.get(name)) for name, params in common.items()}
+    document["detector"] = {
+        name: _detector(params, everywhere.get(name), keeps.get(name)) for name, params in common.items()
+    }
     return document
 
 
-def _detector(params: object, trust: Trust | None) -> Document:
-    return plain(params) if trust is None else {**plain(params), TRUST: trust.value}
+def _detector(params: object, trust: Trust | None, keep_ns: int | None) -> Document:
+    beside = {TRUST: trust.value} if trust is not None else {}
+    if keep_ns is not None:
+        beside[KEEP] = duration_text(keep_ns)
+    return {**plain(params), **beside}
 
 
 def canonical(document: Document, settings: Settings) -> bytes:

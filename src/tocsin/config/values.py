@@ -38,6 +38,8 @@ _MULTIPLES = {"": 1, "k": 10**3, "M": 10**6}
 _PER_DAY = {"s": (86_400, 1), "min": (1_440, 1), "hour": (24, 1), "day": (1, 1), "month": (1, 30)}
 """Calls a day for one call per unit, as a fraction: a month counts 30 days, so that a quota is never overrun."""
 
+_BLOCKS = re.compile(r"(\d{1,7}) blocks?")
+
 Size = NewType("Size", int)
 """Bytes; written as "2GB", "512MB" (powers of 1000) or "1GiB"."""
 
@@ -82,6 +84,31 @@ def duration_or_zero(value: Any) -> DurationNs:
     if ns > _LONGEST:
         raise ValueError("is longer than ten years")
     return ns
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """So many agreed blocks, where otherwise a duration stands."""
+
+    count: int
+
+
+def held(value: Any) -> DurationNs | Blocks:
+    """Read for how long a condition has to hold: a duration, or a number of blocks."""
+    match = _BLOCKS.fullmatch(value) if isinstance(value, str) else None
+    if match is not None:
+        return Blocks(int(match[1]))
+    try:
+        return duration_or_zero(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; or a number of blocks, such as '3 blocks'") from None
+
+
+def held_text(ns: int, blocks: int) -> str:
+    """Write for how long a condition has to hold."""
+    if not blocks:
+        return duration_text(ns)
+    return "1 block" if blocks == 1 else f"{blocks} blocks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +272,11 @@ DurationOrZero = Annotated[
     PlainValidator(duration_or_zero),
     PlainSerializer(duration_text, return_type=str),
     _DURATION_SCHEMA,
+]
+Held = Annotated[
+    DurationNs | Blocks,
+    PlainValidator(held),
+    _string(r"^([0-9]{1,12}(\.[0-9]{1,6})?(ms|s|m|h|d)|[0-9]{1,7} blocks?)$", "30s"),
 ]
 Budget = Annotated[
     CallsPerDay,

@@ -3,6 +3,7 @@
 What cannot apply (a node that is configured no longer, a tick of an unknown chain) changes nothing.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tocsin.alerting.lifecycle import advance
@@ -14,6 +15,7 @@ from tocsin.detect import SELF_DETECTORS
 from tocsin.engine import documents, finality, host, pace, peers, retired, selfwatch
 from tocsin.engine.commanded import commanded
 from tocsin.engine.configured import configured
+from tocsin.engine.keeping import kept_firing
 from tocsin.engine.labels import self_labels
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.stream import numbered
@@ -206,18 +208,19 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
     if settings is None:
         return Step(state=state)
     view = _self_view(state, settings, event, gap_ns)
-    findings = tuple(
-        [
-            finding
-            for detector in SELF_DETECTORS
-            for finding in detector.run(view, settings.detectors.get(detector.id) or _DEFAULTS[detector.id])
-        ]
-    )
+    findings = tuple(_run(view, settings))
     moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns)
     alerts, said = advance(state.alerts, findings, _self_subjects(state, settings, view), moment)
     state, effects = numbered(evolve(state, alerts=alerts), said, event.wall_ns)
     state, told = retired.forgotten(state) if state.retired else (state, ())
     return Step(state=state, findings=findings, effects=(*effects, *told))
+
+
+def _run(view: SelfView, settings: Settings) -> Iterator[Finding]:
+    for detector in SELF_DETECTORS:
+        found = detector.run(view, settings.detectors.get(detector.id) or _DEFAULTS[detector.id])
+        kept = settings.keep_firing.get(detector.id)
+        yield from found if kept is None else kept_firing(found, kept)
 
 
 def _self_view(state: EngineState, settings: Settings, event: Ticked, gap_ns: int) -> SelfView:

@@ -20,6 +20,7 @@ from tocsin.engine import (
     maintenance,
     truth,
 )
+from tocsin.engine.keeping import kept_firing
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.lives import live
 from tocsin.engine.pool import groups_of
@@ -91,7 +92,9 @@ def tick(
     view = _view(placed, relations, settings, chain, event)
     findings = tuple(_run(view, chain))
     subjects = _subjects(view, unplaced(placed, chain, event.t_ns))
-    judged = judge(placed, view, findings, subjects, Moment(now_ns=event.t_ns, wall_ns=event.wall_ns))
+    height = placed.head.block.number if placed.head.block is not None else None
+    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns, height=height)
+    judged = judge(placed, view, findings, subjects, moment)
     said = judged.alerts
     lived = live(judged.chain, view, chain)
     asked, fetches = _asked(lived, chain, event.t_ns, request) if has_news else (lived, ())
@@ -309,7 +312,8 @@ def _is_severed(state: ChainState, head: Point | None, placed: Unlinked) -> bool
 
 def _run(view: ChainView, chain: ChainSettings) -> Iterator[Finding]:
     for detector in CHAIN_DETECTORS:
-        yield from detector.run(view, chain.detectors.get(detector.id) or _DEFAULTS[detector.id])
+        found = detector.run(view, chain.detectors.get(detector.id) or _DEFAULTS[detector.id])
+        yield from kept_firing(found, chain.keep_firing[detector.id]) if detector.id in chain.keep_firing else found
 
 
 def _subjects(view: ChainView, unplaced: Collection[str]) -> dict[Labels, Subject]:

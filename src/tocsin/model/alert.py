@@ -50,20 +50,25 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Over:
-    """A limit that is reached at `over` or more, in `polls` distinct samples in a row and for `for_ns`."""
+    """A limit that is reached at `over` or more, in `polls` distinct samples in a row, and for `for_ns` or `blocks`.
+
+    Blocks are agreed ones: while nothing is agreed on, none pass.
+    """
 
     over: int
     polls: int = 1
     for_ns: int = 0
+    blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Under:
-    """A condition that is gone when the value is below `under` in `polls` samples in a row and for `for_ns`."""
+    """A condition that is gone when the value is below `under` in `polls` samples in a row, and for as long."""
 
     under: int
     polls: int = 1
     for_ns: int = 0
+    blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,8 @@ class Limits:
     latched: bool = False
     at_most: Severity | None = None
     """Whatever is reached, no worse is said: the detector is not wholly believed yet."""
+    keep_firing_ns: int = 0
+    """For so long it has to stay clear before it resolves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

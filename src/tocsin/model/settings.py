@@ -96,6 +96,8 @@ class ChainSettings:
 
     beacons: tuple[BeaconSettings, ...] = ()
     """Nodes of the consensus layer."""
+    keep_firing: Mapping[str, int] = field(default_factory=dict)
+    """Detector id to how long, in nanoseconds, its alerts have to stay clear before they resolve."""
 
     @property
     def everyone(self) -> tuple[NodeSettings, ...]:
@@ -127,6 +129,8 @@ class Settings:
     chains: tuple[ChainSettings, ...]
     detectors: Mapping[str, object] = field(default_factory=dict)
     """Params of the detectors that watch the watchdog itself (`self.*`)."""
+    keep_firing: Mapping[str, int] = field(default_factory=dict)
+    """The same of their alerts as `ChainSettings.keep_firing` of a chain's."""
     host: HostSettings | None = None
     """What of this host is watched; None where nothing is."""
     peers: tuple[str, ...] = ()
