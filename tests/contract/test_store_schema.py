@@ -13,8 +13,8 @@ from tests.support.store_v1 import LAYOUT
 
 from tocsin.errors import SchemaTooNew
 from tocsin.ids import digest
-from tocsin.store import NoticeKind, migrate
-from tocsin.store.schema import VERSION
+from tocsin.store import NoticeKind, layout_2, migrate
+from tocsin.store.schema import VERSION, statements
 from tocsin.testing.clock import ManualClock
 
 V1 = LAYOUT + Path(__file__).with_name("store_v1.sql").read_text()
@@ -81,11 +81,37 @@ async def test_an_older_store_migrates_and_is_kept(opened: Opener, state_dir: Pa
     async with await opened() as store:
         (notice,) = store.notices
         assert notice.kind is NoticeKind.MIGRATED
-        assert "from store schema 1 to 2" in notice.text
+        assert "from store schema 1 to 3" in notice.text
     backup = state_dir / "tocsin.db.v1.bak"
     assert str(backup) in notice.text
     assert dump(backup) == before
     await check_migrated(opened)
+
+
+async def test_a_store_of_the_second_layout_migrates_with_its_drops_and_its_rows(
+    opened: Opener, state_dir: Path
+) -> None:
+    with closing(sqlite3.connect(state_dir / "tocsin.db")) as db:
+        for statement in statements(layout_2.LAYOUT):
+            db.execute(statement)
+        for seq in (1, 2, 9):
+            sent = 7 if seq == 1 else None
+            db.execute(
+                "INSERT INTO outbox VALUES (?, ?, 'f', 0, 1, 't', x'00', 0, 1, NULL, 'c', 0, 0, NULL, ?)",
+                (seq, f"boot:{seq}", sent),
+            )
+        db.execute("INSERT INTO dropped VALUES (4, 'outbox', 3, 8, 5, 'outbox full: oldest info dropped', 6, 0)")
+        db.execute(f"PRAGMA user_version = {layout_2.VERSION}")
+        db.commit()
+    async with await opened() as store:
+        assert "from store schema 2 to 3" in store.notices[0].text
+        (drop,) = await store.dropped()
+        assert (drop.id, drop.first, drop.last, drop.count, drop.spans) == (4, 3, 8, 5, ())
+        assert [item.row.seq for item in await store.pending(9)] == [2, 9]
+        assert (await store.counts()).sent == 1
+        assert store.health().consumers == ()
+    async with await opened() as store:
+        assert store.notices == ()
 
 
 async def test_a_migration_happens_once(opened: Opener, state_dir: Path) -> None:
@@ -102,13 +128,15 @@ async def test_a_newer_store_refuses_and_names_the_command(opened: Opener, state
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     content = path.read_bytes()
-    with pytest.raises(SchemaTooNew, match=r"schema 3, this program knows 2.*pip install --upgrade tocsin"):
+    with pytest.raises(
+        SchemaTooNew, match=rf"schema {VERSION + 1}, this program knows {VERSION}.*pip install --upgrade tocsin"
+    ):
         await opened()
     (state_dir / f"tocsin.db.v{VERSION}.bak").write_bytes(b"")
-    with pytest.raises(SchemaTooNew, match=r"mv .*tocsin\.db\.v2\.bak .*tocsin\.db"):
+    with pytest.raises(SchemaTooNew, match=rf"mv .*tocsin\.db\.v{VERSION}\.bak .*tocsin\.db"):
         await opened()
     assert path.read_bytes() == content
-    assert names(state_dir) == {"journal", "lock", "reserve", "tocsin.db", "tocsin.db.v2.bak"}
+    assert names(state_dir) == {"journal", "lock", "reserve", "tocsin.db", f"tocsin.db.v{VERSION}.bak"}
 
 
 async def test_a_failing_migration_leaves_the_old_store_as_it_was(opened: Opener, state_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""The store against a model that is a few dictionaries: any order of commits, marks, seals, prunes and restarts."""
+"""The store against a model that is a few dictionaries: any order of commits, marks, acks, prunes and restarts."""
 
 import asyncio
 import tempfile
@@ -28,6 +28,8 @@ LIMITS = Limits(
 )
 TOPICS = ("alert/a", "alert/b", "head")
 FINGERPRINTS = ("f", "g", "h")
+CONSUMERS = ("pager", "log")
+ON_THE_WAY_NS = 2 * 10**9
 
 
 @dataclass
@@ -41,6 +43,31 @@ class Model:
     retained: dict[str, bytes | None] = field(default_factory=dict)
     confirmed: dict[str, bytes | None] = field(default_factory=dict)
     snapshots: list[int] = field(default_factory=list)
+    cursors: dict[str, tuple[int, frozenset[int]]] = field(default_factory=dict)
+
+    def owed(self) -> set[int]:
+        """What the broker has and a consumer has not confirmed."""
+        return {
+            seq
+            for seq in self.sent
+            if any(seq > highest or seq in missing for highest, missing in self.cursors.values())
+        }
+
+    def due(self, highest: int, missing: frozenset[int], now_ns: int) -> set[int]:
+        """What an ack lets wait again."""
+        again: set[str] = set()
+        found = set()
+        for seq in sorted({*self.waiting, *self.sent}):
+            if seq <= highest and seq not in missing:
+                continue
+            if seq in self.waiting:
+                again.add(self.waiting[seq].fingerprint)
+                continue
+            at, one = self.sent[seq]
+            if one.fingerprint in again or at <= now_ns - ON_THE_WAY_NS:
+                again.add(one.fingerprint)
+                found.add(seq)
+        return found
 
     def lanes(self) -> list[int]:
         """The order in which rows must be handed out."""
@@ -52,11 +79,13 @@ class Model:
 
     def bound(self) -> None:
         for severity in (Severity.INFO, Severity.WARNING):
-            for seq in sorted(self.waiting):
-                if len(self.waiting) <= LIMITS.outbox_rows:
+            for seq in sorted({*self.waiting, *self.owed()}):
+                if len(self.waiting) + len(self.owed()) <= LIMITS.outbox_rows:
                     return
-                if self.waiting[seq].severity is severity:
-                    del self.waiting[seq]
+                one = self.waiting[seq] if seq in self.waiting else self.sent[seq][1]
+                if one.severity is severity:
+                    self.waiting.pop(seq, None)
+                    self.sent.pop(seq, None)
                     self.dropped += 1
 
 
@@ -145,6 +174,32 @@ class StoreMachine(RuleBasedStateMachine):
         for seq in seqs:
             self.model.waiting[seq] = self.model.sent.pop(seq)[1]
 
+    @rule(names=st.sets(st.sampled_from(CONSUMERS)))
+    def register(self, names: set[str]) -> None:
+        self._do(self.store.register_consumers(sorted(names)))
+        fresh = (self.model.seq, frozenset[int]())
+        self.model.cursors = {name: self.model.cursors.get(name, fresh) for name in names}
+
+    @rule(data=st.data(), seconds=st.sampled_from([0, 1, 3]))
+    @precondition(lambda self: self.model.cursors)
+    def acknowledge(self, data: st.DataObject, seconds: int) -> None:
+        self.clock.advance(s=seconds)
+        name = data.draw(st.sampled_from(sorted(self.model.cursors)))
+        highest = data.draw(st.integers(0, self.model.seq))
+        missing = frozenset(data.draw(st.sets(st.integers(1, highest - 1), max_size=4))) if highest > 1 else frozenset()
+        done = self._do(
+            self.store.acknowledge(name, at=self.clock.wall_ns() + 1, highest=highest, missing=sorted(missing))
+        )
+        assert done is not None
+        due = self.model.due(highest, missing, self.clock.wall_ns())
+        assert done.rearmed == len(due)
+        lacking = {*missing, *range(highest + 1, self.model.seq + 1)}
+        gone = {seq for first, last in done.gone for seq in range(first, last + 1)}
+        assert gone == lacking - {*self.model.waiting, *self.model.sent}
+        for seq in due:
+            self.model.waiting[seq] = self.model.sent.pop(seq)[1]
+        self.model.cursors[name] = (highest, missing)
+
     @rule(data=st.data())
     def confirm_retained(self, data: st.DataObject) -> None:
         for item in self._do(self.store.retained_unpublished()):
@@ -166,9 +221,10 @@ class StoreMachine(RuleBasedStateMachine):
     def _prune(self) -> None:
         self._do(self.store.prune())
         now = self.clock.wall_ns()
-        kept = {seq: at for seq, at in self.model.sent.items() if at[0] >= now - LIMITS.sent_age_ns}
-        while len(kept) > LIMITS.sent_rows:
-            del kept[min(kept, key=lambda seq: (kept[seq][0], seq))]
+        owed = self.model.owed()
+        kept = {seq: at for seq, at in self.model.sent.items() if seq in owed or at[0] >= now - LIMITS.sent_age_ns}
+        while len(kept) > LIMITS.sent_rows and set(kept) - owed:
+            del kept[min(set(kept) - owed, key=lambda seq: (kept[seq][0], seq))]
         self.model.sent = kept
         stored = {item.topic for item in self._do(self.store.retained_all())}
         for topic in set(self.model.retained) - stored:
@@ -244,6 +300,12 @@ class StoreMachine(RuleBasedStateMachine):
         assert counts.critical == sum(one.severity is Severity.CRITICAL for one in self.model.waiting.values())
         assert counts.pending_bytes == sum(len(one.payload) for one in self.model.waiting.values())
         assert counts.sent == len(self.model.sent)
+        owed = [self.model.sent[seq][1] for seq in self.model.owed()]
+        assert counts.unconfirmed == len(owed)
+        assert counts.unconfirmed_bytes == sum(len(one.payload) for one in owed)
+        assert counts.unconfirmed_critical == sum(one.severity is Severity.CRITICAL for one in owed)
+        cursors = {one.name: (one.max, frozenset(one.missing)) for one in self.store.health().consumers}
+        assert cursors == self.model.cursors
         assert sum(drop.count for drop in self._do(self.store.dropped())) == self.model.dropped
 
     @invariant()

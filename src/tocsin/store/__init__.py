@@ -11,8 +11,10 @@ from tocsin.store.history import History, Told
 from tocsin.store.recording import Kept, Recording, RecordingWriter, read_recording
 from tocsin.store.store import Store
 from tocsin.store.values import (
+    Acknowledged,
     Committed,
     Counts,
+    Cursor,
     Dropped,
     Entry,
     Exported,
@@ -36,8 +38,10 @@ from tocsin.store.values import (
 )
 
 __all__ = [
+    "Acknowledged",
     "Committed",
     "Counts",
+    "Cursor",
     "Dropped",
     "Entry",
     "Exported",

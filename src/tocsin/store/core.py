@@ -375,4 +375,5 @@ class Core:
             segment_bytes=self.tables.journal.live_bytes,
             unsealed=0,
             seal_error="",
+            consumers=self.tables.consumers.all(),
         )

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from tocsin.errors import SchemaTooNew, StoreError
 from tocsin.store.migrate_1_2 import one_to_two
+from tocsin.store.migrate_2_3 import two_to_three
 from tocsin.store.schema import VERSION
 
 Step = Callable[[sqlite3.Connection], None]
 
-STEPS: Mapping[int, Step] = {1: one_to_two}
+STEPS: Mapping[int, Step] = {1: one_to_two, 2: two_to_three}
 """By the version that each one leads away from."""
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from itertools import groupby
 
 from tocsin.store.framing import pack_records
-from tocsin.store.schema import LAYOUT, body_ids, statements
+from tocsin.store.layout_2 import LAYOUT
+from tocsin.store.schema import body_ids, statements
 
 _TABLES = ("meta", "journal", "bodies", "snapshots", "outbox", "retained")
 

@@ -10,7 +10,7 @@ from tocsin.errors import StoreFull
 from tocsin.store.journal import delete_rows, forget, mark_sealed, save_gap
 from tocsin.store.tables import Tables
 from tocsin.store.unsaved import Unsaved
-from tocsin.store.values import Committed, Gap, Group, SegmentInfo
+from tocsin.store.values import Committed, Cursor, Gap, Group, SegmentInfo
 
 _SLICE = 256
 """Rows deleted at once: a sealed segment goes in slices, between which commits pass."""
@@ -107,13 +107,44 @@ class Rearm:
 
 
 @dataclass(frozen=True, slots=True)
+class Register:
+    """These consumers are owed everything, and no others."""
+
+    names: tuple[str, ...]
+
+    def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
+        books.tables.consumers.register(self.names, books.clock.wall_ns())
+
+    def park(self, books: Books) -> None:
+        raise StoreFull(books.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """A consumer says how far it has come. Yields Acknowledged, or None while nothing can be written."""
+
+    name: str
+    at: int
+    max: int
+    missing: tuple[int, ...]
+
+    def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
+        heard = books.clock.wall_ns()
+        cursor = Cursor(name=self.name, max=self.max, at=self.at, missing=self.missing, heard_wall_ns=heard)
+        return books.tables.consumers.acknowledge(cursor)
+
+    def park(self, books: Books) -> object:  # noqa: ARG002
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """These drops were told."""
 
     ids: tuple[int, ...]
 
     def apply(self, books: Books, *, journal: bool) -> None:  # noqa: ARG002
-        books.tables.outbox.announce(self.ids)
+        books.tables.outbox.drops.announce(self.ids)
 
     def park(self, books: Books) -> None:
         """Tell again: the mark cannot be kept."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tocsin.store.migrate import remove_database, sync_path
 from tocsin.store.schema import LAYOUT, lay_out, statements
-from tocsin.store.sound import DROPPED, OUTBOX, RETAINED, Kinds, is_sound
+from tocsin.store.sound import CONSUMER, DROPPED, OUTBOX, RETAINED, Kinds, is_sound
 
-_SAVED: Mapping[str, Kinds] = {"outbox": OUTBOX, "retained": RETAINED, "dropped": DROPPED}
+_SAVED: Mapping[str, Kinds] = {"outbox": OUTBOX, "retained": RETAINED, "dropped": DROPPED, "consumer": CONSUMER}
 _BESIDE = ("-wal", "-shm")
 _UNREADABLE = (sqlite3.Error, ValueError, TypeError, OverflowError)
 """What reading a damaged database can raise: names and texts need not even decode."""

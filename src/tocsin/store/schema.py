@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x54435349
 """`TCSI`, in the header of the database file."""
 
@@ -42,7 +42,7 @@ CREATE TABLE outbox (
     attempts INTEGER NOT NULL DEFAULT 0, failure TEXT, sent_wall_ns INTEGER
 );
 CREATE INDEX outbox_pending ON outbox (lane, seq) WHERE sent_wall_ns IS NULL;
-CREATE INDEX outbox_severity ON outbox (severity, seq) WHERE sent_wall_ns IS NULL;
+CREATE INDEX outbox_severity ON outbox (severity, seq);
 CREATE INDEX outbox_fingerprint ON outbox (fingerprint, seq) WHERE sent_wall_ns IS NULL;
 CREATE INDEX outbox_sent ON outbox (sent_wall_ns) WHERE sent_wall_ns IS NOT NULL;
 CREATE TABLE retained (
@@ -54,7 +54,12 @@ CREATE TABLE gap (
 );
 CREATE TABLE dropped (
     id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    count INTEGER NOT NULL, reason TEXT NOT NULL, wall_ns INTEGER NOT NULL, announced INTEGER NOT NULL DEFAULT 0
+    count INTEGER NOT NULL, reason TEXT NOT NULL, wall_ns INTEGER NOT NULL, announced INTEGER NOT NULL DEFAULT 0,
+    spans TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE consumer (
+    name TEXT PRIMARY KEY, max INTEGER NOT NULL, at INTEGER NOT NULL, missing TEXT NOT NULL,
+    heard_wall_ns INTEGER NOT NULL
 );
 """
 

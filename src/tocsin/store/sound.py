@@ -13,7 +13,8 @@ OUTBOX: Kinds = (
     *((int, _NONE), _TEXT, _INT, _INT, (str, _NONE), (int, _NONE)),
 )
 RETAINED: Kinds = (_TEXT, (bytes, _NONE), _INT, _INT, _INT)
-DROPPED: Kinds = (_INT, _TEXT, _INT, _INT, _INT, _TEXT, _INT, _INT)
+DROPPED: Kinds = (_INT, _TEXT, _INT, _INT, _INT, _TEXT, _INT, _INT, _TEXT)
+CONSUMER: Kinds = (_TEXT, _INT, _INT, _TEXT, _INT)
 
 
 def is_sound(row: Sequence[object], kinds: Kinds) -> bool:

@@ -19,6 +19,7 @@ from tocsin.store.files import FOLDER
 from tocsin.store.history import History
 from tocsin.store.lock import StateLock
 from tocsin.store.ops import (
+    Acknowledge,
     Announce,
     Ask,
     Commit,
@@ -30,12 +31,14 @@ from tocsin.store.ops import (
     Op,
     Prune,
     Rearm,
+    Register,
 )
 from tocsin.store.recovery import Plan, plan_recovery, replay
 from tocsin.store.room import Room
 from tocsin.store.sealer import Sealer, Writer
 from tocsin.store.thread import Job, WriterThread, as_store_error
 from tocsin.store.values import (
+    Acknowledged,
     Committed,
     Counts,
     Dropped,
@@ -162,13 +165,32 @@ class Store:
         self.outbox_changed.set()
         return result
 
+    async def register_consumers(self, names: Iterable[str]) -> None:
+        """Owe these consumers everything that comes from now on, and no others anything; cursors that are known stay.
+
+        Raises StoreFull when that cannot be written down now.
+        """
+        await self._post(Register(tuple(names)))
+
+    async def acknowledge(self, name: str, *, at: int, highest: int, missing: Iterable[int]) -> Acknowledged | None:
+        """Take a registered consumer's ack, which must have been judged before; None while nothing can be written.
+
+        What it lacks waits again, unless the broker has had it for less than two seconds: it may be on its way.
+        """
+        result: Acknowledged | None = await self._post(
+            Acknowledge(name=name, at=at, max=highest, missing=tuple(missing))
+        )
+        if result is not None and result.rearmed:
+            self.outbox_changed.set()
+        return result
+
     async def counts(self) -> Counts:
         """Return what waits and what is kept."""
         return (await self._ask(Core.health)).counts
 
     async def dropped(self) -> list[Dropped]:
         """Return the drops of outbox rows that no event has told of yet."""
-        return await self._ask(lambda core: core.tables.outbox.dropped())
+        return await self._ask(lambda core: core.tables.outbox.drops.untold())
 
     async def mark_announced(self, drops: Iterable[Dropped]) -> None:
         """Record that these drops were told."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tocsin.errors import StoreError
+from tocsin.store.consumers import Consumers
 from tocsin.store.journal import Journal, save_gap
 from tocsin.store.outbox import Outbox
 from tocsin.store.position import read_position
@@ -17,7 +18,7 @@ from tocsin.store.values import Committed, Gap, Group, Limits, Origin, Position
 
 
 class Tables:
-    """Journal, outbox and retained topics. Raises sqlite3.Error, StoreError, TypeError, ValueError if damaged."""
+    """Journal, outbox, cursors, retained topics. Raises sqlite3.Error, StoreError, TypeError, ValueError if damaged."""
 
     def __init__(
         self, db: sqlite3.Connection, journal_dir: Path, *, limits: Limits, origin: Origin, lost_journal: bool
@@ -25,6 +26,7 @@ class Tables:
         self._db = db
         self.journal = Journal(db, origin)
         self.outbox = Outbox(db, limits)
+        self.consumers = Consumers(db, self.outbox)
         self.retained = RetainedTopics(db, limits)
         self.position = self.draft = read_position(db, journal_dir, lost_journal=lost_journal)
         if self.position.gap is not None:
@@ -38,6 +40,7 @@ class Tables:
         """Begin a transaction."""
         self.draft = self.position
         self.outbox.remember()
+        self.consumers.remember()
         self.retained.remember()
         self._db.execute("BEGIN")
 
@@ -45,6 +48,7 @@ class Tables:
         """Forget what the transaction wrote that was rolled back."""
         self.draft = self.position
         self.outbox.go_back()
+        self.consumers.go_back()
         self.retained.go_back()
         self.journal.detach()
 

@@ -77,7 +77,7 @@ class Unsaved:
         for seq, reason in self._failed.items():
             outbox.mark_failed(seq, reason)
         if self._dropped:
-            outbox.record_drop(self._dropped, "memory full while the disk was", wall_ns)
+            outbox.drops.record(self._dropped, "memory full while the disk was", wall_ns)
         for topic in self._forgotten:
             retained.forget(topic)
         retained.raise_revision(self._revision)

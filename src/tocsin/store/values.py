@@ -26,6 +26,7 @@ class Limits:
     journal_bytes: int = 8 * 1024 * MIB
     journal_age_ns: int = 7 * DAY_NS
     outbox_rows: int = 100_000
+    """Rows that wait for the broker, or that a registered consumer has not confirmed."""
     outbox_bytes: int = 1024 * MIB
     sent_age_ns: int = 7 * DAY_NS
     """How long a delivered row stays, for consumers that ask again; a cleared retained topic as well."""
@@ -206,13 +207,45 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """The outbox: rows and bytes that wait, the critical ones among the rows, and delivered rows still kept."""
+    """The outbox: rows and bytes that wait, the critical ones among the rows, and delivered rows still kept.
+
+    `unsaved` rows are among those that wait, unconfirmed ones among those that were delivered.
+    """
 
     pending: int
     pending_bytes: int
     critical: int
     unsaved: int
     sent: int
+    unconfirmed: int = 0
+    """Delivered to the broker, but not yet confirmed by every registered consumer."""
+    unconfirmed_bytes: int = 0
+    unconfirmed_critical: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a registered consumer has come: it has everything up to `max` but what is `missing`.
+
+    `at` is that of its last ack, 0 before the first; `heard_wall_ns` is when that came, or when it was registered.
+    """
+
+    name: str
+    max: int
+    at: int
+    missing: tuple[int, ...]
+    heard_wall_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """What an ack led to."""
+
+    cursor: Cursor
+    rearmed: int
+    """Rows that wait again."""
+    gone: tuple[tuple[int, int], ...]
+    """What the consumer lacks and nobody can send again, as spans of first and last `seq`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +259,8 @@ class Dropped:
     count: int
     reason: str
     wall_ns: int
+    spans: tuple[tuple[int, int], ...] = ()
+    """First and last of every stretch of rows that went; empty where that was not recorded."""
 
 
 class NoticeKind(StrEnum):
@@ -270,6 +305,8 @@ class Health:
     unsealed: int
     """Closed segments that still wait for their file."""
     seal_error: str
+    consumers: tuple[Cursor, ...] = ()
+    """Registered ones, by name."""
 
     @property
     def durable(self) -> bool:

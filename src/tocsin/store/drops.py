@@ -1,0 +1,43 @@
+"""What a bound has cost: recorded with the numbers that went, told in one event for all that went at once."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from tocsin.store.spans import read, spans_of, written
+from tocsin.store.values import Dropped
+
+
+class Drops:
+    """The table of drops. Used by the writer thread alone, inside the transaction of its caller."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def record(self, seqs: Sequence[int], reason: str, wall_ns: int) -> None:
+        """Record rows that are gone, for an event that says so."""
+        self._db.execute(
+            "INSERT INTO dropped (what, first, last, count, reason, wall_ns, spans)"
+            " VALUES ('outbox', ?, ?, ?, ?, ?, ?)",
+            (min(seqs), max(seqs), len(seqs), reason, wall_ns, written(spans_of(seqs))),
+        )
+
+    def covers(self, seq: int) -> bool:
+        """Whether a row of this number may be among those that were dropped."""
+        query = "SELECT 1 FROM dropped WHERE what = 'outbox' AND ? BETWEEN first AND last"
+        return self._db.execute(query, (seq,)).fetchone() is not None
+
+    def untold(self) -> list[Dropped]:
+        """Return the drops of rows that no one was told of yet."""
+        rows = self._db.execute(
+            "SELECT id, what, first, last, count, reason, wall_ns, spans FROM dropped WHERE announced = 0 ORDER BY id"
+        )
+        return [
+            Dropped(
+                id=key, what=what, first=first, last=last, count=count, reason=reason, wall_ns=wall, spans=read(spans)
+            )
+            for key, what, first, last, count, reason, wall, spans in rows
+        ]
+
+    def announce(self, ids: Iterable[int]) -> None:
+        """Record that these drops were told."""
+        self._db.executemany("UPDATE dropped SET announced = 1 WHERE id = ?", [(key,) for key in ids])
