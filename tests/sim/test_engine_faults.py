@@ -242,7 +242,8 @@ def test_losing_the_quorum_is_said_once_and_the_head_is_frozen(pool: Pool) -> No
     pool.rounds(60)
     assert fired(pool) == {
         ("pool.quorum_lost", "sim", "warning"),
-        *(("node.unreachable", name, "info") for name in ("n1", "n2", "n3")),
+        ("provider.unreachable", "sim", "warning"),
+        ("node.unreachable", "n3", "info"),
     }
     assert pool.state.chains["sim"].head.grade is Grade.UNCORROBORATED
     for name in pool.nodes:

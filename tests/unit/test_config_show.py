@@ -105,7 +105,7 @@ def test_the_example_has_every_key_and_a_comment_on_each_line() -> None:
     example = tomllib.loads(EXAMPLE.read_text())
     chain = example["chain"][0]
     shown: dict[tuple[str, ...], Any] = {("chain",): chain, ("provider",): example["provider"][0], (): example}
-    shown["consumer",] = example["consumer"][0]
+    shown |= {(kind,): example[kind][0] for kind in ("consumer", "silence", "maintenance")}
     for kind in ("node", "beacon"):
         shown["chain", kind] = {key for node in chain[kind] for key in node}
     for path, table in TABLES.items():
@@ -124,9 +124,12 @@ def test_the_defaults_that_the_example_names_are_the_defaults(tmp_path: Path) ->
             key, value = line.partition("#")[0].split("=", 1)
             named[table.partition("#")[0].strip(), key.strip()] = tomllib.loads(f"x = {value}")["x"]
     more = '[mqtt]\nurl = "mqtt://h"\n[host]\n[[consumer]]\nname = "c"\nkey = "sixteen bytes or more"\n'
+    more += '[[silence]]\nmatch = "node=a"\nauthor = "a"\nreason = "b"\nuntil = "2026-11-22T18:00:00Z"\n'
+    more += '[[maintenance]]\nname = "w"\nmatch = "node=a"\nauthor = "a"\nreason = "b"\ndays = ["mon"]\n'
+    more += 'from = "01:00"\nto = "02:00"\n'
     document = loaded(tmp_path, MINIMAL + more).document
-    where = {f"[{name}]": document[name] for name in ("watchdog", "journal", "mqtt", "host")}
-    where["[[consumer]]"] = document["consumer"][0]
+    where = {f"[{name}]": document[name] for name in ("watchdog", "journal", "mqtt", "host", "alerts")}
+    where |= {f"[[{kind}]]": document[kind][0] for kind in ("consumer", "silence", "maintenance")}
     where["[[chain]]"] = document["chain"][0]
     assert len(named) > 8
     assert named == {(table, key): where[table][key] for table, key in named}
@@ -190,7 +193,8 @@ def test_the_reference_has_the_defaults_of_every_detector() -> None:
 
 
 def _header(path: tuple[str, ...]) -> str:
-    return f"[[{'.'.join(path)}]]" if path[0] in ("chain", "consumer", "provider") else f"[{path[0]}]"
+    single = ("alerts", "host", "journal", "mqtt", "watchdog")
+    return f"[{path[0]}]" if path[0] in single else f"[[{'.'.join(path)}]]"
 
 
 @pytest.mark.parametrize("name", shipped().names())

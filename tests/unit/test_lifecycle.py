@@ -1,71 +1,11 @@
-from collections.abc import Iterable
-
 import pytest
+from tests.support.alertlife import CHAIN, NODE, SECOND, Life, finding
 
 from tocsin.alerting.inhibition import CAP_NS, SOURCES
-from tocsin.alerting.lifecycle import acknowledge, advance
 from tocsin.alerting.takeover import resumed, revived
-from tocsin.alerting.tracked import Alerts, Moment
-from tocsin.alerting.withdrawal import retire
 from tocsin.detect import REGISTRY
 from tocsin.ids import fingerprint
-from tocsin.model.alert import Alert, AlertState, Finding, Grade, Labels, Limits, Over, Severity, Subject, Under
-
-SECOND = 10**9
-NODE: Labels = (("chain", "eip155:1"), ("node", "ams.a"))
-CHAIN: Labels = (("chain", "eip155:1"),)
-LAG = Limits(warning=Over(over=3, polls=2), critical=Over(over=15, polls=2), clear=Under(under=2, polls=3))
-
-
-def finding(
-    value: int, sample: int, *, detector: str = "node.lag", labels: Labels = NODE, limits: Limits = LAG
-) -> Finding:
-    return Finding(
-        detector=detector,
-        labels=labels,
-        value=value,
-        unit="blocks",
-        limits=limits,
-        sample=sample,
-        summary=f"value {value}",
-        grade=Grade.QUORUM,
-    )
-
-
-class Life:
-    """One scope of alerts, driven second by second."""
-
-    def __init__(self) -> None:
-        self.alerts = Alerts()
-        self.now = 0
-        self.height: int | None = None
-
-    def tick(
-        self, *findings: Finding, sample: int | None = None, seconds: int = 1, height: int | None = None
-    ) -> list[tuple[str, str]]:
-        self.now += seconds
-        self.height = height
-        subject = Subject(sample=self.now if sample is None else sample)
-        samples = dict.fromkeys((NODE, CHAIN), subject)
-        return self._take(advance(self.alerts, findings, samples, self._moment()))
-
-    def silence(self, *, lost: bool = True) -> list[tuple[str, str]]:
-        self.now += 1
-        return self._take(advance(self.alerts, (), {NODE: Subject(sample=None, lost=lost)}, self._moment()))
-
-    def ack(self, key: str) -> list[tuple[str, str]]:
-        return self._take(acknowledge(self.alerts, key, "uid 0", self._moment()))
-
-    def retire(self, subjects: Iterable[Labels]) -> list[tuple[str, str]]:
-        return self._take(retire(self.alerts, subjects, self._moment()))
-
-    def _moment(self) -> Moment:
-        return Moment(now_ns=self.now * SECOND, wall_ns=self.now * SECOND, height=self.height)
-
-    def _take(self, result: tuple[Alerts, tuple[Alert, ...]]) -> list[tuple[str, str]]:
-        self.alerts, out = result
-        self.last = out
-        return [(alert.state.value, alert.reason) for alert in out]
+from tocsin.model.alert import AlertState, Limits, Over, Severity, Under
 
 
 def test_it_fires_in_the_second_sample_and_not_in_the_second_tick() -> None:
@@ -185,7 +125,7 @@ def test_a_new_life_sees_for_itself_that_it_stays_clear() -> None:
     life.tick(finding(3, 0, limits=KEPT))
     life.tick()
     life.tick()
-    life.alerts = revived(life.alerts)
+    life.alerts = revived(life.alerts, life.now * SECOND)
     life.now += 3600
     assert [life.tick() for _ in range(6)] == [[]] * 6
     assert life.tick() == [("resolved", "cleared")]

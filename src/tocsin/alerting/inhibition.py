@@ -7,18 +7,20 @@ finding that says of itself that it is `unmuted`: a budget of ours that is short
 why a node refuses.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tocsin.alerting.streaks import reached
 from tocsin.alerting.tracked import Moment, Tracked
-from tocsin.model.alert import AlertState, Labels
+from tocsin.ids import fingerprint
+from tocsin.model.alert import AlertState, Finding, Labels
 
 CAP_NS = 3600 * 10**9
 """No inhibition lasts longer than an hour: by then the target is news of its own."""
 
 SOURCES: Mapping[str, tuple[str, ...]] = {
-    "node.unreachable": ("pool.blind",),
+    "provider.unreachable": ("pool.blind",),
+    "node.unreachable": ("pool.blind", "provider.unreachable"),
     "node.lag": ("node.syncing", "node.wrong_chain", "node.corrupt_header"),
     "node.stale": ("node.syncing", "node.wrong_chain", "node.corrupt_header"),
     "node.fork": ("node.wrong_chain", "node.corrupt_header"),
@@ -26,9 +28,9 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "node.syncing": ("node.wrong_chain",),
     "pool.quorum_lost": ("pool.blind",),
     "node.rate_limited": ("node.budget_short",),
-    "node.errors": ("node.unreachable", "node.rate_limited", "pool.blind"),
-    "node.latency": ("node.unreachable", "node.syncing"),
-    "node.ws_deaf": ("node.unreachable", "node.rate_limited", "pool.blind"),
+    "node.errors": ("node.unreachable", "node.rate_limited", "pool.blind", "provider.unreachable"),
+    "node.latency": ("node.unreachable", "node.syncing", "provider.unreachable"),
+    "node.ws_deaf": ("node.unreachable", "node.rate_limited", "pool.blind", "provider.unreachable"),
     "node.balancer_skew": ("node.wrong_chain", "node.corrupt_header", "node.fork"),
     "node.depth_lost": ("node.syncing", "node.wrong_chain"),
     "mempool.anomaly": ("node.syncing", "node.peers_low"),
@@ -47,20 +49,47 @@ EVEN_OBSERVED = frozenset({"node.balancer_skew"})
 alert, and tags that step back with them are no second news."""
 
 
-def covers(source: Labels, target: Labels) -> bool:
-    """Tell whether the target has every label of the source."""
-    return all(pair in target for pair in source)
+Tracks = Mapping[str, Sequence[Tracked]]
+"""Alerts by detector."""
 
 
-def muted(current: Tracked, others: Iterable[Tracked], moment: Moment) -> Tracked:
-    """Note since when a source on the listed table mutes this pending alert."""
-    sources = () if current.finding.unmuted else SOURCES.get(current.finding.detector, ())
-    is_muted = any(
-        other.finding.detector in sources and covers(other.finding.labels, current.finding.labels) for other in others
-    )
-    if not is_muted:
-        return replace(current, muted_since_ns=None) if current.muted_since_ns is not None else current
-    return current if current.muted_since_ns is not None else replace(current, muted_since_ns=moment.now_ns)
+def covers(source: Labels, target: Labels, part_of: Labels = ()) -> bool:
+    """Tell whether the target has every label of the source, or shares it as a part of something."""
+    return all(pair in target or pair in part_of for pair in source)
+
+
+def by_detector(tracked: Iterable[Tracked]) -> Tracks:
+    """Return alerts by their detector."""
+    found: dict[str, list[Tracked]] = {}
+    for one in tracked:
+        found.setdefault(one.finding.detector, []).append(one)
+    return found
+
+
+def muted(current: Tracked, others: Tracks, part_of: Labels, moment: Moment) -> Tracked:
+    """Note since when, and by what, a source on the listed table covers an alert."""
+    source = _source(current.finding, others, part_of)
+    if source is None:
+        if current.muted_since_ns is None:
+            return current
+        return replace(current, muted_by=None, muted_since_ns=None)
+    since_ns = moment.now_ns if current.muted_since_ns is None else current.muted_since_ns
+    by = source if moment.now_ns - since_ns < CAP_NS else None
+    if by == current.muted_by and since_ns == current.muted_since_ns:
+        return current
+    return replace(current, muted_by=by, muted_since_ns=since_ns)
+
+
+def _source(finding: Finding, others: Tracks, part_of: Labels) -> str | None:
+    """Return the fingerprint of the first source on the table that covers a finding."""
+    if finding.unmuted:
+        return None
+    for detector in SOURCES.get(finding.detector, ()):
+        found = [one.finding.labels for one in others.get(detector, ())]
+        covering = [labels for labels in found if covers(labels, finding.labels, part_of)]
+        if covering:
+            return fingerprint(detector, min(covering))
+    return None
 
 
 def is_held_back(current: Tracked, now_ns: int) -> bool:

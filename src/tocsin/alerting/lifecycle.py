@@ -14,11 +14,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 
-from tocsin.alerting.inhibition import muted
+from tocsin.alerting.flap import followed, noted, recent
+from tocsin.alerting.inhibition import by_detector, muted
 from tocsin.alerting.saying import say
 from tocsin.alerting.streaks import observed
 from tocsin.alerting.tracked import Alerts, Moment, Tracked
-from tocsin.alerting.transitions import transition
+from tocsin.alerting.transitions import Look, transition
 from tocsin.ids import fingerprint
 from tocsin.model.alert import Alert, AlertState, Finding, Labels, Subject
 
@@ -51,29 +52,37 @@ def advance(
 
 def _transitions(
     alerts: Alerts,
-    found: Mapping[str, Finding],
+    found: Collection[str],
     subjects: Mapping[Labels, Subject],
     moment: Moment,
     beside: Collection[Tracked],
 ) -> tuple[Alerts, tuple[Alert, ...]]:
-    tracked, activations = dict(alerts.tracked), dict(alerts.activations)
+    tracked, activations, turns = dict(alerts.tracked), dict(alerts.activations), recent(alerts.turns, moment)
+    others = by_detector(chain(alerts.tracked.values(), beside))
     out: list[Alert] = []
     for key in sorted(tracked):
-        current = tracked[key]
-        if current.state is AlertState.PENDING:
-            current = muted(current, chain(alerts.tracked.values(), beside), moment)
-        changed = transition(key, current, found.get(key), subjects, activations.get(key, 0), moment)
+        subject = subjects.get(tracked[key].finding.labels)
+        look = Look(
+            has_data=key in found or (subject is not None and subject.sample is not None),
+            is_lost=subject is None or subject.lost,
+            activations=activations.get(key, 0),
+            turns=turns.get(key, ()),
+        )
+        current = muted(tracked[key], others, subject.part_of if subject is not None else (), moment)
+        current = followed(current, moment) if look.has_data else current
+        changed = transition(key, current, look, moment)
         if changed is None:
             tracked[key] = current
             continue
         after, alert = changed
         out.append(alert)
         activations[key] = alert.activation
+        turns = noted(turns, key, current, alert, moment)
         if after is None:
             del tracked[key]
         else:
             tracked[key] = after
-    return Alerts(tracked=tracked, activations=activations), tuple(out)
+    return Alerts(tracked=tracked, activations=activations, turns=turns), tuple(out)
 
 
 def acknowledge(alerts: Alerts, key: str, by: str, moment: Moment) -> tuple[Alerts, tuple[Alert, ...]]:

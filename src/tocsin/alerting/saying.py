@@ -9,9 +9,20 @@ from tocsin.model.alert import Alert, AlertState, Severity
 
 def say(key: str, current: Tracked, moment: Moment, *, state: AlertState, reason: str) -> tuple[Tracked, Alert]:
     """Return an alert in a state that it may have had before, and the message about it."""
-    after = replace(current, state=state, count=current.count + 1)
     finding = current.finding
     severity = current.severity or Severity.INFO
+    is_silenced = moment.silences.covers(finding.detector, severity, finding.labels)
+    if state is AlertState.RESOLVED:
+        # Who was told that it fires is told that it ended, and nobody else is.
+        is_silenced = not current.was_heard
+    after = replace(
+        current,
+        state=state,
+        count=current.count + 1,
+        told_ns=moment.now_ns,
+        was_heard=not is_silenced or (current.was_heard and reason != "fired"),
+        is_hushed=is_silenced and (current.is_hushed or reason in ("fired", "raised")),
+    )
     limit = limit_of(finding.limits, severity) or (finding.limits.critical if finding.limits.at_most else None)
     alert = Alert(
         fingerprint=key,
@@ -34,6 +45,9 @@ def say(key: str, current: Tracked, moment: Moment, *, state: AlertState, reason
         reason=reason,
         acked_by=current.acked_by,
         previous=None if reason == "fired" else current.state,
+        inhibited_by=current.muted_by,
+        silenced=is_silenced,
+        flapping=current.flap is not None and state is not AlertState.RESOLVED,
     )
     return after, alert
 

@@ -8,13 +8,19 @@ from tocsin.model.alert import Alert, AlertState, Finding, Grade, Limits, Severi
 from tocsin.model.event import Orphan
 
 
-def revived(alerts: Alerts) -> Alerts:
+def revived(alerts: Alerts, now_ns: int) -> Alerts:
     """Return the alerts as a new life takes them over: open ones stay open, whatever had begun begins anew.
 
     Nobody looked meanwhile, so the time between was neither time over the limit nor time below it.
     """
     tracked = {
-        key: replace(current, rising={}, falling=None, clear_since_ns=None)
+        key: replace(
+            current,
+            rising={},
+            falling=None,
+            clear_since_ns=None,
+            flap=None if current.flap is None else replace(current.flap, since_ns=now_ns),
+        )
         for key, current in alerts.tracked.items()
         if current.state is not AlertState.PENDING
     }
@@ -29,10 +35,12 @@ def resumed(alerts: Alerts, gap_ns: int) -> Alerts:
             rising={severity: _later(streak, gap_ns) for severity, streak in current.rising.items()},
             falling=None if current.falling is None else _later(current.falling, gap_ns),
             clear_since_ns=None if current.clear_since_ns is None else current.clear_since_ns + gap_ns,
+            flap=None if current.flap is None else replace(current.flap, since_ns=current.flap.since_ns + gap_ns),
         )
         for key, current in alerts.tracked.items()
     }
-    return replace(alerts, tracked=tracked)
+    turns = {key: tuple([at + gap_ns for at in each]) for key, each in alerts.turns.items()}
+    return replace(alerts, tracked=tracked, turns=turns)
 
 
 def _later(streak: Streak, gap_ns: int) -> Streak:
@@ -73,10 +81,10 @@ def adopt(
     activations = {**alerts.activations, orphan.fingerprint: orphan.activation}
     if not orphan.is_open:
         left = {key: one for key, one in alerts.tracked.items() if key != orphan.fingerprint or not known[0]}
-        return Alerts(tracked=left, activations=activations if watched else alerts.activations), ()
+        return replace(alerts, tracked=left, activations=activations if watched else alerts.activations), ()
     if not watched:
         _, alert = resolve(orphan.fingerprint, lost, moment, "unconfigured")
         return replace(alerts, activations=activations), (alert,)
     after, alert = say(orphan.fingerprint, lost, moment, state=AlertState.UNKNOWN, reason="state-lost")
     tracked = {**alerts.tracked, orphan.fingerprint: after}
-    return Alerts(tracked=tracked, activations=activations), (alert,)
+    return replace(alerts, tracked=tracked, activations=activations), (alert,)

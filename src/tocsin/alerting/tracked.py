@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tocsin.alerting.silences import Silences
 from tocsin.model.alert import AlertState, Finding, Over, Severity, Under
+from tocsin.model.settings import AlertRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,14 @@ class Streak:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flap:
+    """An alert that comes and goes (see `tocsin.alerting.flap`): when its condition turned last, and to what."""
+
+    since_ns: int
+    is_clear: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tracked:
     """One alert that is pending, firing or unknown."""
 
@@ -38,9 +48,20 @@ class Tracked:
     activation: int = 0
     count: int = 0
     acked_by: str | None = None
+    muted_by: str | None = None
+    """The fingerprint of the alert that covers this one, until it has done so for too long."""
     muted_since_ns: int | None = None
     clear_since_ns: int | None = None
     """Since when it has been clear, where it has to stay so for some time before it resolves."""
+    told_ns: int = 0
+    """When it was spoken of last, in engine time."""
+    reminded: int = 0
+    """How often it was said again since it fired, or became worse."""
+    flap: Flap | None = None
+    was_heard: bool = True
+    """Whether any word that it fires was not silenced."""
+    is_hushed: bool = False
+    """Whether how bad it is was said under a silence only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +70,17 @@ class Alerts:
 
     tracked: Mapping[str, Tracked] = field(default_factory=dict)
     activations: Mapping[str, int] = field(default_factory=dict)
+    turns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """When each fired and resolved lately, in engine time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """When a tick happens: engine time for durations, wall time for stamps, and the agreed height if there is one."""
+    """When a tick happens and what holds then: engine time for durations, wall time for stamps."""
 
     now_ns: int
     wall_ns: int
     height: int | None = None
+    """Of the agreed head, where there is one."""
+    rules: AlertRules = AlertRules()  # noqa: RUF009 - frozen
+    silences: Silences = Silences()  # noqa: RUF009 - frozen

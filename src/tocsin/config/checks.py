@@ -56,6 +56,8 @@ def check_names(document: Document, problems: Problems) -> None:
     """Report names and ids given twice; works on the raw tables, so that one run reports every kind of mistake."""
     chains = tables(document.data.get("chain"))
     providers = tables(document.data.get("provider"))
+    windows = tables(document.data.get("maintenance"))
+    _unique(document, problems, [(("maintenance", index), window) for index, window in windows], ("name",))
     consumers = tables(document.data.get("consumer"))
     _unique(document, problems, [(("consumer", index), consumer) for index, consumer in consumers], ("name",))
     _unique(document, problems, [(("provider", index), provider) for index, provider in providers], ("name",))

@@ -1,6 +1,6 @@
 """Load a configuration: files in, one checked tree and the core's settings out, or every mistake at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -17,8 +17,10 @@ from tocsin.config.checks import (
     warn_of_secrets,
 )
 from tocsin.config.documents import Document, read_documents
+from tocsin.config.locate import Path
 from tocsin.config.problems import MOST, Problems
 from tocsin.config.profile import Profiles, apply_profiles, shipped
+from tocsin.config.quiet import warn_of_matches
 from tocsin.config.registry import Registry
 from tocsin.config.resolve import DetectorTables, Overrides, complete, keeping, resolved, settings_of, trusted
 from tocsin.config.secrets import Sources
@@ -74,6 +76,7 @@ def settle(
     settings = settings_of(tree, registry, common, layers)
     warn_of_secrets(tree, document, sources, problems)
     warn_of_pools(settings, tree, document, problems)
+    warn_of_matches(_matches(tree), registry, document, problems)
     shown = effective(tree, settings, resolved(registry, common), trusted(common), keeping(registry, common))
     return Loaded(
         tree=tree,
@@ -82,6 +85,13 @@ def settle(
         warnings=problems.warning_lines(),
         files=tuple(document.files),
     )
+
+
+def _matches(tree: Tree) -> Iterator[tuple[Path, str]]:
+    for at, silence in enumerate(tree.silences):
+        yield ("silence", at), silence.match
+    for at, window in enumerate(tree.maintenance):
+        yield ("maintenance", at), window.match
 
 
 def _layers(

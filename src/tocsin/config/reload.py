@@ -10,6 +10,10 @@ _RESTART = ("site", "name", "environment", "state_dir", "runtime_dir")
 """Of [watchdog]: topics, labels, files and sockets of a running daemon are named by them."""
 
 
+_WHOLE = ("broker", "journal", "host", "peers", "consumers", "alerts", "silences", "maintenance")
+"""What is told to differ as a whole."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """Differences between two configurations; nodes as (chain, node), detectors as (chain, id) with "" for self.*.
@@ -29,6 +33,9 @@ class Changes:
     journal_changed: bool = False
     host_changed: bool = False
     peers_changed: bool = False
+    alerts_changed: bool = False
+    silences_changed: bool = False
+    maintenance_changed: bool = False
     consumers_changed: bool = False
     refused: tuple[str, ...] = ()
 
@@ -46,16 +53,7 @@ class Changes:
             yield f"~ node {chain}/{node}: {', '.join(keys)}"
         for chain, detector in self.detectors_changed:
             yield f"~ detector {detector}" + (f" on {chain}" if chain else "")
-        if self.broker_changed:
-            yield "~ broker"
-        if self.journal_changed:
-            yield "~ journal"
-        if self.host_changed:
-            yield "~ host"
-        if self.peers_changed:
-            yield "~ peers"
-        if self.consumers_changed:
-            yield "~ consumers"
+        yield from (f"~ {what}" for what in _WHOLE if getattr(self, f"{what}_changed"))
         yield from (f"! {reason}" for reason in self.refused)
 
 
@@ -79,6 +77,9 @@ def changes(old: Loaded, new: Loaded) -> Changes:
         broker_changed=old.tree.mqtt != new.tree.mqtt,
         journal_changed=old.tree.journal != new.tree.journal,
         host_changed=old.settings.host != new.settings.host,
+        alerts_changed=old.tree.alerts != new.tree.alerts,
+        silences_changed=old.tree.silences != new.tree.silences,
+        maintenance_changed=old.tree.maintenance != new.tree.maintenance,
         peers_changed=old.settings.peers != new.settings.peers,
         consumers_changed=old.tree.consumers != new.tree.consumers,
         refused=(

@@ -218,6 +218,9 @@ def settings_of(
         keep_firing=keeping(own, common),
         host=_host_settings(tree),
         peers=tree.watchdog.peers,
+        alerts=tree.alerts.rules(),
+        silences=tuple(one.silence(number) for number, one in enumerate(tree.silences, 1)),
+        windows=tuple(one.window() for one in tree.maintenance),
         consumers=tuple(ConsumerSettings(name=one.name, silent_after_ns=one.silent_after_ns) for one in tree.consumers),
     )
 

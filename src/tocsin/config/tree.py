@@ -7,9 +7,10 @@ node's provider, are filled in by `tocsin.config.load`; a tree that came from th
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from tocsin.clock import NS
+from tocsin.config.quiet import AlertsTable, MaintenanceTable, SilenceTable
 from tocsin.config.secrets import (
     BeaconUrl,
     BrokerUrl,
@@ -20,6 +21,7 @@ from tocsin.config.secrets import (
     ProxyUrl,
     WebsocketUrl,
 )
+from tocsin.config.table import Table
 from tocsin.config.values import (
     BlockHash,
     Budget,
@@ -62,19 +64,7 @@ DetectorTables = Mapping[str, Mapping[str, Any]]
 """Detector id to the Params given for it, as written; `tocsin.config.registry` checks and resolves them."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        hide_input_in_errors=True,
-        populate_by_name=False,
-        use_attribute_docstrings=True,
-        serialize_by_alias=True,
-    )
-
-
-class Watchdog(_Table):
+class Watchdog(Table):
     """Who watches, and where it keeps what it knows."""
 
     site: Name
@@ -91,7 +81,7 @@ class Watchdog(_Table):
     """Other watchdogs on the same broker, as `<site>/<name>`: this one alerts when one of them dies."""
 
 
-class Mqtt(_Table):
+class Mqtt(Table):
     """The MQTT 5 broker. Without this table alerts are kept, and shown at the shell only."""
 
     url: BrokerUrl
@@ -119,7 +109,7 @@ class Mqtt(_Table):
         return self
 
 
-class Journal(_Table):
+class Journal(Table):
     """The record of everything that came in, from which every decision can be replayed."""
 
     keep_ns: Annotated[Duration, Within("1m", "3650d")] = Field(DurationNs(24 * 3600 * NS), alias="keep")
@@ -130,7 +120,7 @@ class Journal(_Table):
     """A segment starts with a snapshot; a restart replays at most this much."""
 
 
-class Asked(_Table):
+class Asked(Table):
     """What is asked and votes, a node or a beacon node; each says again what it means differently."""
 
     name: Name
@@ -206,7 +196,7 @@ class Beacon(Asked):
         return self
 
 
-class Host(_Table):
+class Host(Table):
     """The host that the watchdog runs on. Without this table nothing of it is watched."""
 
     disk: Annotated[tuple[FileName, ...], Listed] = ()
@@ -221,7 +211,7 @@ class Host(_Table):
     """How often disks and units are looked at; time servers every 64s at most, certificates every hour."""
 
 
-class BaseFee(_Table):
+class BaseFee(Table):
     """How the base fee follows from the block before (EIP-1559)."""
 
     denominator: Annotated[int, Field(ge=1, le=2**31)]
@@ -230,7 +220,7 @@ class BaseFee(_Table):
     """How often the target fits into the gas limit."""
 
 
-class TrustedBlock(_Table):
+class TrustedBlock(Table):
     """A block by height and hash."""
 
     number: Annotated[int, Field(ge=0, le=2**53)]
@@ -239,7 +229,7 @@ class TrustedBlock(_Table):
     """Its hash."""
 
 
-class Chain(_Table):
+class Chain(Table):
     """One chain and the nodes that speak for it."""
 
     name: Name
@@ -294,7 +284,7 @@ class Chain(_Table):
         return (*self.nodes, *self.beacons)
 
 
-class Provider(_Table):
+class Provider(Table):
     """What all nodes of one provider may cost together, on all chains."""
 
     name: Tag
@@ -305,7 +295,7 @@ class Provider(_Table):
     """Units that a call of a JSON-RPC method costs; one where the method is not named."""
 
 
-class Consumer(_Table):
+class Consumer(Table):
     """A consumer of the alert stream that acknowledges what it has; what it has not is sent again."""
 
     name: Name
@@ -316,7 +306,7 @@ class Consumer(_Table):
     """An ack is missed after this time: `self.consumer_silent`."""
 
 
-class Tree(_Table):
+class Tree(Table):
     """A whole configuration."""
 
     schema_: Literal[1] = Field(alias="schema")
@@ -337,6 +327,12 @@ class Tree(_Table):
     """Budgets that the nodes of a provider share."""
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=64), Listed] = Field((), alias="consumer")
     """Who acknowledges alerts."""
+    alerts: AlertsTable = AlertsTable.model_construct()
+    """Reminders and flapping."""
+    silences: Annotated[tuple[SilenceTable, ...], Field(max_length=64), Listed] = Field((), alias="silence")
+    """Alerts that people do not want to hear of for a time."""
+    maintenance: Annotated[tuple[MaintenanceTable, ...], Field(max_length=32), Listed] = ()
+    """Silences that come again every week."""
     detectors: DetectorTables = Field({}, alias="detector")
     """Params of detectors on every chain."""
 
@@ -351,6 +347,9 @@ TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("chain", "node"): Node,
     ("chain", "beacon"): Beacon,
     ("host",): Host,
+    ("alerts",): AlertsTable,
+    ("silence",): SilenceTable,
+    ("maintenance",): MaintenanceTable,
     ("consumer",): Consumer,
 }
 """Every table, by its path without indices."""

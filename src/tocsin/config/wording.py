@@ -59,7 +59,11 @@ def describe(error: Mapping[str, Any], path: Path) -> str:
 def describe_value(error: Mapping[str, Any], path: Path) -> str:
     """Word one error about a value, whatever table it is in."""
     kind, context = error["type"], error.get("ctx", {})
-    array = tables_of(path) in TABLES and path[-1:] and path[-1] in ("beacon", "chain", "node", "provider")
+    array = (
+        tables_of(path) in TABLES
+        and path[-1:]
+        and path[-1] in (*("beacon", "chain", "consumer", "maintenance", "node", "provider", "silence"),)
+    )
     match kind:
         case "value_error":
             return str(context["error"])

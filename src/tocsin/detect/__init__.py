@@ -46,6 +46,7 @@ from tocsin.detect import (
     pool_monoculture,
     pool_quorum_lost,
     pool_split,
+    provider_unreachable,
     self_clock_skew,
     self_config,
     self_detector_suspect,
@@ -94,6 +95,7 @@ CHAIN_DETECTORS: tuple[ChainDetector, ...] = (
     pool_monoculture.DETECTOR,
     pool_quorum_lost.DETECTOR,
     pool_split.DETECTOR,
+    provider_unreachable.DETECTOR,
 )
 """In the order in which they run and publish: by id."""
 

@@ -1,9 +1,9 @@
-"""What people tell the daemon to do: acknowledge an alert, take a node out of judgement."""
+"""What people tell the daemon to do: acknowledge an alert, silence some, take a node out of judgement."""
 
 from tocsin.alerting.lifecycle import acknowledge
 from tocsin.alerting.tracked import Moment
 from tocsin.detect import chain_finality_violation
-from tocsin.engine import documents, finality, maintenance, selfwatch
+from tocsin.engine import documents, finality, maintenance, selfwatch, silencing
 from tocsin.engine.state import EngineState
 from tocsin.engine.stream import numbered
 from tocsin.model.alert import Alert
@@ -15,15 +15,27 @@ Outcome = tuple[EngineState, tuple[Effect, ...]]
 
 
 def commanded(state: EngineState, event: Commanded) -> Outcome:
-    """Carry out a person's command: `ack` (args `fingerprint`, `why`) or `maintenance`."""
+    """Carry out a person's command: `ack` (args `fingerprint`, `why`), `maintenance`, `silence` or `unsilence`.
+
+    What means nothing changes nothing: whoever passes commands on says so to the person before.
+    """
     state = evolve(state, wall_ns=event.wall_ns)
     match event.verb:
         case "ack":
             return _acknowledged(state, event)
         case maintenance.VERB:
             return _maintained(state, event)
+        case silencing.VERB | silencing.END_VERB:
+            return _silenced(state, event), ()
         case _:
             return state, ()
+
+
+def _silenced(state: EngineState, event: Commanded) -> EngineState:
+    try:
+        return silencing.begun(state, event) if event.verb == silencing.VERB else silencing.ended(state, event)
+    except silencing.Refused:
+        return state
 
 
 def _maintained(state: EngineState, event: Commanded) -> Outcome:
@@ -35,7 +47,7 @@ def _maintained(state: EngineState, event: Commanded) -> Outcome:
     if settings is None or wanted is None:
         return state, ()
     chain, node, window = wanted
-    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns)
+    moment = _moment(state, event)
     before = state.chains[chain.name]
     said: tuple[Alert, ...] = ()
     if window is None:
@@ -49,9 +61,13 @@ def _maintained(state: EngineState, event: Commanded) -> Outcome:
     return state, (*effects, *told)
 
 
+def _moment(state: EngineState, event: Commanded) -> Moment:
+    return Moment(now_ns=event.t_ns, wall_ns=event.wall_ns, silences=silencing.in_force(state, event.wall_ns))
+
+
 def _acknowledged(state: EngineState, event: Commanded) -> Outcome:
     key = dict(event.args).get("fingerprint", "")
-    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns)
+    moment = _moment(state, event)
     if state.settings is not None and (own_alert := state.alerts.tracked.get(key)) is not None:
         state = selfwatch.acknowledged(state, state.settings, own_alert)
     alerts, said = acknowledge(state.alerts, key, event.by, moment)

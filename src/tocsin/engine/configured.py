@@ -7,8 +7,9 @@ from tocsin.alerting.tracked import Moment
 from tocsin.alerting.withdrawal import retire
 from tocsin.chain.nodelife import NodeLife, redial
 from tocsin.detect import REGISTRY
-from tocsin.engine import documents, host, maintenance, peers, retired, selfwatch, trust
-from tocsin.engine.labels import chain_labels, node_labels
+from tocsin.detect.provider_unreachable import providers
+from tocsin.engine import documents, host, maintenance, peers, retired, selfwatch, silencing, trust
+from tocsin.engine.labels import chain_labels, node_labels, provider_labels
 from tocsin.engine.lives import closed
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.stream import numbered
@@ -22,7 +23,7 @@ from tocsin.model.view import NodeRecord
 
 def configured(state: EngineState, settings: Settings, t_ns: int) -> tuple[EngineState, tuple[Effect, ...]]:
     """Take a new configuration: keep what is still watched, resolve and clear what is not."""
-    moment = Moment(now_ns=t_ns, wall_ns=state.wall_ns)
+    moment = Moment(now_ns=t_ns, wall_ns=state.wall_ns, silences=silencing.in_force(state, state.wall_ns))
     staying = _staying(state.settings, settings)
     chains, said = _kept_chains(state, settings, staying, moment)
     alerts, resolved = retire(state.alerts, _own_subjects(settings), moment)
@@ -165,4 +166,8 @@ def _back(ended: NodeLife | None, t_ns: int) -> NodeLife | None:
 
 def _subjects(settings: Settings, name: str) -> list[Labels]:
     chain = next(each for each in settings.chains if each.name == name)
-    return [chain_labels(settings, chain), *(node_labels(settings, chain, node) for node in chain.everyone)]
+    return [
+        chain_labels(settings, chain),
+        *(node_labels(settings, chain, node) for node in chain.everyone),
+        *(provider_labels(settings, chain, provider) for provider in providers(chain.nodes)),
+    ]

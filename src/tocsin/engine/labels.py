@@ -2,6 +2,8 @@
 
 from functools import lru_cache
 
+from tocsin.alerting.matching import Names
+from tocsin.detect.provider_unreachable import PROVIDER, labels_of
 from tocsin.model.alert import Labels
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
 
@@ -14,6 +16,23 @@ def chain_labels(settings: Settings, chain: ChainSettings) -> Labels:
 def node_labels(settings: Settings, chain: ChainSettings, node: NodeSettings) -> Labels:
     """Return the labels of a node."""
     return _labels(chain.id, settings.environment, node.id)
+
+
+def provider_labels(settings: Settings, chain: ChainSettings, provider: str) -> Labels:
+    """Return the labels of a provider on a chain."""
+    return labels_of(chain_labels(settings, chain), provider)
+
+
+def names_of(settings: Settings) -> Names:
+    """Return what people call chains and nodes, and what else they know nodes by."""
+    return Names(
+        chains={f"eip155:{chain.id}": chain.name for chain in settings.chains},
+        subjects={
+            node_labels(settings, chain, node): (("node", node.name), (PROVIDER, node.provider))
+            for chain in settings.chains
+            for node in chain.everyone
+        },
+    )
 
 
 def self_labels(settings: Settings) -> Labels:

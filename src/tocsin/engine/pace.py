@@ -93,6 +93,9 @@ def _urgent(chain: ChainSettings, alerts: Alerts, missing: Iterable[str]) -> tup
         if tracked.finding.detector in _UNHURRIED:
             continue
         labels = dict(tracked.finding.labels)
+        if "provider" in labels:
+            names |= {node.name for node in chain.nodes if node.provider == labels["provider"]}
+            continue
         if "node" not in labels:
             return tuple(sorted(node.name for node in chain.nodes))
         names |= {node.name for node in chain.nodes if node.id == labels["node"]}

@@ -6,6 +6,7 @@ whether it is there. Whatever wrote a state that contradicts itself, it was no d
 
 from collections.abc import Mapping
 
+from tocsin.alerting.matching import MatchError, parse
 from tocsin.detect import REGISTRY
 from tocsin.engine.doubt import TRIES
 from tocsin.engine.state import ChainState, EngineState, Survey
@@ -23,11 +24,24 @@ def flaw(state: EngineState) -> str | None:
     chains = state.settings.chains
     if _differ(state.chains, [chain.name for chain in chains]):
         return "it has other chains than its settings"
+    silences = (*state.silences, *state.settings.silences)
+    if any(
+        _is_gibberish(text) for text in [one.match for one in silences] + [one.match for one in state.settings.windows]
+    ):
+        return "a silence means no alerts"
     if _misfit(state.settings.detectors):
         return "a detector has the limits of another one"
     if any(one.period_ns < 0 for one in state.peers.known.values()):
         return "another watchdog speaks before it has spoken"
     return next((found for chain in chains if (found := _flaw_of(state.chains[chain.name], chain))), None)
+
+
+def _is_gibberish(match: str) -> bool:
+    try:
+        parse(match)
+    except MatchError:
+        return True
+    return False
 
 
 def _flaw_of(state: ChainState, chain: ChainSettings) -> str | None:

@@ -19,6 +19,7 @@ from tocsin.model.event import BeaconPolled, Fetched, Orphan, Polled
 from tocsin.model.host import HostRecord
 from tocsin.model.peer import PeersRecord
 from tocsin.model.settings import Settings
+from tocsin.model.silence import Silence, Span
 from tocsin.model.traits import Reach
 from tocsin.model.trust import Standing
 from tocsin.model.view import Agreement, Conflict, IllegalMove, Lead, NodeRecord, Reorg
@@ -260,3 +261,9 @@ class EngineState:
     self_ticked_ns: int | None = None
     """When the watchdog itself was looked at last, in this life."""
     peers: PeersRecord = field(default_factory=PeersRecord)
+    silences: tuple[Silence, ...] = ()
+    """By command; those of the configuration are in the settings."""
+    silence_no: int = 0
+    """How many there have been."""
+    calendar: tuple[Span, ...] = ()
+    """When the weekly windows of the settings come, for the next days."""

@@ -12,7 +12,7 @@ from tocsin.alerting.tracked import Moment
 from tocsin.chain.nodelife import redial
 from tocsin.clock import NS
 from tocsin.detect import SELF_DETECTORS
-from tocsin.engine import documents, finality, host, pace, peers, retired, selfwatch
+from tocsin.engine import documents, finality, host, pace, peers, retired, selfwatch, silencing
 from tocsin.engine.commanded import commanded
 from tocsin.engine.configured import configured
 from tocsin.engine.keeping import kept_firing
@@ -25,6 +25,7 @@ from tocsin.model.effect import Effect, StateChanged
 from tocsin.model.event import (
     BeaconPolled,
     Booted,
+    CalendarRevised,
     Commanded,
     ConfigRejected,
     ConfigRevised,
@@ -83,16 +84,28 @@ def step(state: EngineState, event: Event) -> Step:
             return Step(state=_booted(state, event))
         case ConfigRevised():
             return _told(*configured(state, event.settings, state.t_ns))
-        case ConfigRejected():
-            return Step(state=evolve(state, config_problems=event.problems))
         case Commanded():
             return _told(*commanded(state, event))
+        case _:
+            return Step(state=_noted(state, event))
+
+
+Noted = ConfigRejected | CalendarRevised | HostSampled | PeerHeard | PeersListened | Woken
+"""Events that nothing follows from before the next look."""
+
+
+def _noted(state: EngineState, event: Noted) -> EngineState:
+    match event:
+        case ConfigRejected():
+            return evolve(state, config_problems=event.problems)
+        case CalendarRevised():
+            return evolve(state, calendar=event.spans[: silencing.MOST_SPANS])
         case HostSampled():
-            return Step(state=host.sampled(state, event))
+            return host.sampled(state, event)
         case PeerHeard() | PeersListened():
-            return Step(state=evolve(state, peers=peers.taken(state, event)))
+            return evolve(state, peers=peers.taken(state, event))
         case Woken():
-            return Step(state=_heard(state, event))
+            return _heard(state, event)
 
 
 def _told(state: EngineState, effects: tuple[Effect, ...]) -> Step:
@@ -176,7 +189,8 @@ def _tick_chain(state: EngineState, event: Ticked) -> Step:
     news = [received for received in state.inbox if received.chain == event.chain]
     gap_ns = _unwatched_ns(chain, wanted, event.t_ns)
     chain = _resumed(chain, event.t_ns, gap_ns) if gap_ns else chain
-    looked = tick(chain, news, settings, wanted, event, state.request)
+    silences = silencing.in_force(state, event.wall_ns)
+    looked = tick(chain, news, settings, wanted, event, state.request, silences)
     after = pace.follow(chain, looked.chain, wanted, event.wall_ns - event.t_ns) if looked.judged else looked.chain
     after = host.aged(chain, after, event.wall_ns)
     paced = (after.pace,) if after.pace is not None and after.pace is not chain.pace else ()
@@ -209,7 +223,9 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
         return Step(state=state)
     view = _self_view(state, settings, event, gap_ns)
     findings = tuple(_run(view, settings))
-    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns)
+    state = silencing.expired(state, event.wall_ns)
+    silences = silencing.in_force(state, event.wall_ns)
+    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns, rules=settings.alerts, silences=silences)
     alerts, said = advance(state.alerts, findings, _self_subjects(state, settings, view), moment)
     state, effects = numbered(evolve(state, alerts=alerts), said, event.wall_ns)
     state, told = retired.forgotten(state) if state.retired else (state, ())
@@ -258,8 +274,8 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
             head=evolve(chain.head, grade=Grade.BLIND, votes=0, voting_groups=0),
             split_since_ns=None,
             pace=None,  # those who poll are new, too
-            alerts=revived(chain.alerts),
-            observed=revived(chain.observed),
+            alerts=revived(chain.alerts, state.t_ns),
+            observed=revived(chain.observed, state.t_ns),
             lives={node: redial(life, "a new start", state.t_ns) for node, life in chain.lives.items()},
         )
         for name, chain in state.chains.items()
@@ -272,7 +288,7 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
         wall_ns=event.wall_ns,
         wall_ahead_ns=event.wall_ns - state.t_ns,
         chains=chains,
-        alerts=revived(state.alerts),
+        alerts=revived(state.alerts, state.t_ns),
         host=host.anew(state.host),
         self_ticked_ns=None,
         peers=peers.anew(state.peers, state.t_ns),

@@ -3,10 +3,12 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tocsin.alerting.silences import Silences
 from tocsin.alerting.tracked import Moment
 from tocsin.chain.gaps import noted, p99
 from tocsin.chain.tree import BACKFILL, HeaderTree, Point, insert, is_bridgeable, is_doubted, pruned, relation, settled
 from tocsin.detect import CHAIN_DETECTORS
+from tocsin.detect.provider_unreachable import PROVIDER, labels_of, providers
 from tocsin.engine import (
     backfill,
     beacons,
@@ -77,6 +79,7 @@ def tick(
     chain: ChainSettings,
     event: Ticked,
     request: int,
+    silences: Silences,
 ) -> Looked:
     """Return the chain after one tick over the news since the last. `request` is the number last used for a fetch."""
     has_news = bool(news)
@@ -93,7 +96,7 @@ def tick(
     findings = tuple(_run(view, chain))
     subjects = _subjects(view, unplaced(placed, chain, event.t_ns))
     height = placed.head.block.number if placed.head.block is not None else None
-    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns, height=height)
+    moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns, height=height, rules=settings.alerts, silences=silences)
     judged = judge(placed, view, findings, subjects, moment)
     said = judged.alerts
     lived = live(judged.chain, view, chain)
@@ -323,12 +326,15 @@ def _subjects(view: ChainView, unplaced: Collection[str]) -> dict[Labels, Subjec
         node.labels: Subject(
             sample=node.seen.polls if node.labels in answering else None,
             lost=node.seen.missed >= SILENT_POLLS,
+            part_of=((PROVIDER, node.settings.provider),),
         )
         for node in view.nodes
     }
     for beacon in view.beacons:
         sample = beacon.seen.polls if beacon.answering else None
         subjects[beacon.labels] = Subject(sample=sample, lost=beacon.seen.missed >= SILENT_POLLS)
+    for provider in providers(view.settings.nodes):
+        subjects[labels_of(view.labels, provider)] = Subject(sample=view.tick)
     subjects[view.labels] = Subject(sample=view.tick)
     return subjects
 

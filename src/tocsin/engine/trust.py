@@ -36,7 +36,7 @@ from tocsin.ids import fingerprint
 from tocsin.model.alert import Alert, AlertState, Finding, Labels, Severity, Subject
 from tocsin.model.beacon import BeaconView
 from tocsin.model.evolve import evolve
-from tocsin.model.settings import ChainSettings
+from tocsin.model.settings import AlertRules, ChainSettings
 from tocsin.model.trust import Case, Standing, Suspicion, Trust
 from tocsin.model.view import ChainView
 
@@ -49,6 +49,7 @@ MANY_NODES, MANY_GROUPS = 3, 2
 SUSPECT = "detector-suspect"
 """Why alerts of a suspected detector resolve."""
 
+_ONLY_CHANGES = AlertRules(remind_critical_ns=(), remind_warning_ns=(), flap_transitions=0)
 _NAMED = 16
 _SUMMARY = 300
 _NEW_WINDOW = {"checks": 0, "cases": 0, "accused": ()}
@@ -101,13 +102,18 @@ def judge(
         kept, gone = withdraw(state.alerts, lambda one: one.finding.detector in failing, moment, SUSPECT)
         alerts, said = advance(kept, believed, subjects, moment, beside)
         said = (*gone, *said)
-    observed, would = advance(state.observed, watched, subjects, moment, beside=alerts.tracked.values())
+    observed, would = advance(state.observed, watched, subjects, _plain(moment), beside=alerts.tracked.values())
     if said or would:
         trust = _noted(trust, (*would, *said), alerts, view.settings)
     if watched:
         trust = _noted_everywhere(trust, _everywhere(observed, watched, view))
     after = evolve(state, alerts=alerts, observed=observed, trust=trust)
     return Judged(chain=_counted(after, view), alerts=said)
+
+
+def _plain(moment: Moment) -> Moment:
+    """Return a moment in which nothing is said but what begins and ends: what is only observed reminds nobody."""
+    return evolve(moment, rules=_ONLY_CHANGES)
 
 
 def acquitted(standings: Mapping[str, Standing], detector: str) -> Mapping[str, Standing]:

@@ -95,6 +95,8 @@ class Subject:
 
     sample: int | None
     lost: bool = False
+    part_of: Labels = ()
+    """Pairs that it shares with what it depends on, beside its labels: a node's provider."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +145,13 @@ class Alert:
     count: int
     """How many events this activation has published, this one included."""
     reason: str
-    """Why it changed: fired, raised, data-missing, data-back, cleared, acked, unconfigured, state-lost, maintenance,
-    detector-suspect."""
+    """Why it changed: fired, raised, reminder, flapping, steady, unsilenced, data-missing, data-back, cleared, acked,
+    unconfigured, state-lost, maintenance, detector-suspect."""
     acked_by: str | None = None
     previous: AlertState | None = None
     inhibited_by: str | None = None
+    """The fingerprint of an alert that says all that this one does."""
+    silenced: bool = False
+    """Whether people are not to be told. The end of an alert is, where nobody was told of it."""
+    flapping: bool = False
+    """Whether it comes and goes, and is kept firing meanwhile."""

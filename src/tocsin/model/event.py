@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tocsin.model.host import CertificateSample, ClockSample, DiskSample, UnitSample
 from tocsin.model.observation import BudgetUse, Fault, Part
 from tocsin.model.settings import Settings
+from tocsin.model.silence import Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,14 @@ class Ticked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalendarRevised:
+    """When the weekly windows of the configuration come in the next days: time zones are looked up outside."""
+
+    t_ns: int
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commanded:
     """A person's command, already authenticated: `by` names the person, `args` are sorted pairs."""
 
@@ -197,5 +206,6 @@ Event = (
     | PeerHeard
     | PeersListened
     | Ticked
+    | CalendarRevised
     | Commanded
 )

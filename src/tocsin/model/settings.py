@@ -6,7 +6,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tocsin.model.alert import Severity
 from tocsin.model.block import BlockRef
+from tocsin.model.silence import Silence, WeeklyWindow
 from tocsin.model.trust import Trust
 
 
@@ -118,6 +120,33 @@ class ConsumerSettings:
     silent_after_ns: int
 
 
+_MINUTE = 60 * 10**9
+_HOUR = 60 * _MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRules:
+    """What holds for all alerts: the gaps after which one is said again, the last for ever, and when one flaps."""
+
+    remind_critical_ns: tuple[int, ...] = (10 * _MINUTE, 30 * _MINUTE, 2 * _HOUR, 4 * _HOUR)
+    remind_warning_ns: tuple[int, ...] = (2 * _HOUR, 8 * _HOUR, 24 * _HOUR)
+    remind_info_ns: tuple[int, ...] = ()
+    flap_transitions: int = 4
+    """So many firings and ends within `flap_within_ns`; 0 for never."""
+    flap_within_ns: int = 10 * _MINUTE
+    flap_quiet_ns: int = 10 * _MINUTE
+
+    def reminders(self, severity: Severity) -> tuple[int, ...]:
+        """Return the gaps between reminders, none where there are no reminders."""
+        match severity:
+            case Severity.CRITICAL:
+                return self.remind_critical_ns
+            case Severity.WARNING:
+                return self.remind_warning_ns
+            case Severity.INFO:
+                return self.remind_info_ns
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that decides; `config_hash` identifies the configuration that it was made from."""
@@ -135,5 +164,9 @@ class Settings:
     """What of this host is watched; None where nothing is."""
     peers: tuple[str, ...] = ()
     """Other watchdogs on the same broker that this one watches, as `<site>/<name>`."""
+    alerts: AlertRules = AlertRules()
+    silences: tuple[Silence, ...] = ()
+    windows: tuple[WeeklyWindow, ...] = ()
+    """Maintenance that comes again every week; when that is, a `CalendarRevised` event says."""
     consumers: tuple[ConsumerSettings, ...] = ()
     """Who acknowledges the alert stream."""

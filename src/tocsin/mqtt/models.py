@@ -71,14 +71,20 @@ class Alert(_Strict):
     updated_at: Time
     resolved_at: Time | None
     count: Annotated[int, Field(ge=1, description="Changes of this activation so far, this one included.")]
-    silenced: bool
-    inhibited_by: str | None
+    silenced: Annotated[
+        bool,
+        Field(description="People are not to be told. The end of an alert is silenced where its firing was."),
+    ]
+    flapping: Annotated[bool, Field(description="It comes and goes, and is kept firing until it has been quiet.")]
+    inhibited_by: Annotated[
+        str | None, Field(description="Fingerprint of the alert that covers this one, for an hour at most.")
+    ]
     previous: AlertState | None
     reason: Annotated[
         str,
         Field(
-            description="Why: fired, raised, data-missing, data-back, cleared, acked, unconfigured, maintenance, "
-            "detector-suspect or state-lost."
+            description="Why: fired, raised, reminder, flapping, steady, unsilenced, data-missing, data-back, "
+            "cleared, acked, unconfigured, maintenance, detector-suspect or state-lost."
         ),
     ]
     acked_by: str | None

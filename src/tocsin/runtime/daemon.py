@@ -26,6 +26,7 @@ from tocsin.rpc.resolver import Resolver
 from tocsin.runtime import report
 from tocsin.runtime.beacons import BeaconWatch
 from tocsin.runtime.brokerlog import BrokerLog
+from tocsin.runtime.calendar import Calendar
 from tocsin.runtime.configuration import read_config, tell_warnings
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
@@ -90,6 +91,7 @@ class Daemon:
             on_request=self._ask,
             on_alert=self._on_alert,
         )
+        self.calendar = Calendar(self.clock, state=lambda: self.core.state, emit=self.core.take)
         self.lag = LoopLag(self.clock)
         self.resolver = Resolver(self._mono)
         means = Means(
@@ -154,11 +156,13 @@ class Daemon:
             Booted(t_ns=now, wall_ns=wall, boot=self._boot, version=__version__, seq=self._past.seq, orphans=known)
         )
         self.core.take(ConfigRevised(t_ns=now, settings=self.loaded.settings))
+        self.calendar.revise()
         ticker = Ticker(self.clock, self.lag, state=lambda: self.core.state, emit=self.core.take)
         self._spawn("commit", lambda: self.core.run(lambda: self.supervisor.beat("commit")), fatal=True)
         self._spawn("tick", lambda: ticker.run(lambda: self.supervisor.beat("tick")))
         self._spawn("keep", self._keep)
         self.supervisor.spawn("lag", self.lag.run)
+        self.supervisor.spawn("calendar", self.calendar.run)
         self.supervisor.spawn("host", lambda: self.host.run(lambda: self.supervisor.beat("host")))
         self.supervisor.spawn("fetch", self.watch.run_fetches)
         self.supervisor.spawn("control", self.control.serve)
@@ -325,6 +329,7 @@ class Daemon:
         # The publisher first: what the core clears is then no leftover of an unknown configuration.
         self.voice.introduce(fresh)
         self.core.take(ConfigRevised(t_ns=self.clock.t_ns(), settings=fresh.settings))
+        self.calendar.revise()
         await self.watch.apply(fresh.tree)
         await self.beacons.apply(fresh.tree)
         self.host.apply(fresh.settings.host, fresh.tree)
