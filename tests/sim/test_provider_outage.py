@@ -37,7 +37,7 @@ def test_the_outage_of_a_provider_is_one_alert(pool: Pool) -> None:
     assert about(pool, "provider.unreachable") == [("b", "fired")]
     assert about(pool, "node.unreachable") == []
     assert dict(pool.alerts[0].labels) == {"chain": "eip155:1337", "environment": "test", "provider": "b"}
-    assert pool.alerts[0].value == 4
+    assert pool.alerts[0].value == 5
     assert {pool.state.chains["sim"].lives[name].state.value for name in ("n1", "n2", "n3")} == {"unreachable"}
     answer(pool, healthy, "n1", "n2", "n3")
     pool.rounds(60)

@@ -20,9 +20,9 @@ _SEVERAL = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderUnreachableParams:
-    """In polls that each of its nodes failed: one later than `pool.blind`, one earlier than `node.unreachable`."""
+    """In polls that each of its nodes failed. With the second it begins to stand for them, with the fifth it fires."""
 
-    warning: Over | None = Over(over=4)
+    warning: Over | None = Over(over=2, polls=4)
     clear: Under = Under(under=1)
 
 
@@ -59,7 +59,7 @@ def _finding(
         value=fewest,
         unit="failures",
         limits=Limits(warning=params.warning, clear=params.clear),
-        sample=view.tick,
+        sample=min(node.seen.polls for node in nodes),
         summary=f"none of the {len(nodes)} nodes of {provider} on {view.settings.name} gives a usable answer{why}",
         grade=view.head.grade,
         evidence={
