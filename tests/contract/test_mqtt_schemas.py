@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 from tests.support.messages import BEAT, BOOT, LIFE, NOON_NS, ORIGIN, golden_messages
@@ -14,10 +16,11 @@ from tests.support.pool import Pool, settings_for
 from tocsin.model.effect import AlertChanged, StateChanged
 from tocsin.model.observation import Fault, FaultKind
 from tocsin.mqtt import presence, schemas
-from tocsin.mqtt.models import EVENTS
+from tocsin.mqtt.models import EVENTS, INBOUND
 from tocsin.mqtt.presence import State
 from tocsin.runtime.describe import configured_topics, description
 from tocsin.wire import envelope
+from tocsin.wire.acks import claim, encode
 from tocsin.wire.topics import CONTRACT
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -49,7 +52,7 @@ def test_writing_makes_exactly_the_documents(tmp_path: Path) -> None:
     assert found == schemas.documents()
 
 
-@pytest.mark.parametrize("kind", sorted(EVENTS))
+@pytest.mark.parametrize("kind", sorted(EVENTS | INBOUND))
 def test_each_schema_is_one(kind: str) -> None:
     Draft202012Validator.check_schema(schemas.schema(kind))
 
@@ -123,7 +126,18 @@ def test_every_served_topic_has_a_channel_an_operation_and_schemas() -> None:
     addresses = {channel["address"] for channel in document["channels"].values()}
     assert addresses == {f"tocsin/v1/{{site}}/{{watchdog}}/{row.address}" for row in served}
     assert len(document["operations"]) == len(served)
-    assert {row.kind for row in served} <= set(EVENTS)
+    assert {row.kind for row in served} <= {*EVENTS, *INBOUND}
+    receiving = [key for key, operation in document["operations"].items() if operation["action"] == "receive"]
+    assert receiving == ["take_ack_consumer"]
+
+
+@given(
+    at=st.integers(1, 2**53 - 1), highest=st.integers(0, 2**53 - 1), holes=st.sets(st.integers(1, 10**6), max_size=9)
+)
+def test_what_a_consumer_signs_conforms(at: int, highest: int, holes: set[int]) -> None:
+    payload = encode(claim(at, highest, holes), ORIGIN.source, "pager", b"sixteen bytes or more")
+    INBOUND["ack"].model_validate_json(payload)
+    Draft202012Validator(schemas.schema("ack")).validate(orjson.loads(payload))
 
 
 def _references(node: Any) -> list[str]:

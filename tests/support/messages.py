@@ -6,7 +6,7 @@ from tocsin.model.alert import Alert, AlertState, Grade, Severity
 from tocsin.model.block import BlockRef
 from tocsin.model.effect import AlertChanged, StateChanged
 from tocsin.mqtt import presence
-from tocsin.wire import envelope, topics
+from tocsin.wire import acks, envelope, topics
 
 ORIGIN = envelope.Origin(site="ams", watchdog="host-a")
 BOOT = "b00700000000"
@@ -63,6 +63,7 @@ BEAT = {
     "loop_lag_ms": 1,
     "outbox": 0,
 }
+STANDING = acks.Standing(at=1_790_000_000_123, max=41, last_seq=43)
 
 
 def changed(alert: Alert, seq: int = 1) -> AlertChanged:
@@ -88,5 +89,12 @@ def golden_messages() -> dict[str, envelope.Message]:
         "heartbeat": presence.heartbeat(LIFE, 3, BEAT, 10, NOON_NS),
         "dropped": envelope.dropped_message(
             ORIGIN, BOOT, first=3, last=9, count=5, reason="outbox full", wall_ns=NOON_NS
+        ),
+        "dropped-ranges": envelope.dropped_message(
+            ORIGIN, BOOT, first=3, last=9, count=3, reason="no longer kept", wall_ns=NOON_NS, spans=((3, 4), (9, 9))
+        ),
+        "reply": acks.reply(ORIGIN, BOOT, "reply/pager/7", reason=None, standing=STANDING, wall_ns=NOON_NS),
+        "reply-refused": acks.reply(
+            ORIGIN, BOOT, "reply/pager/7", reason=acks.Refusal.FORGED, standing=STANDING, wall_ns=NOON_NS
         ),
     }

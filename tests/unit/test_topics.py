@@ -56,6 +56,7 @@ def test_a_trailing_newline_is_not_let_through() -> None:
         (topics.response("0" * 32), "response/{fingerprint}"),
         (topics.command("halt"), "cmd/{name}"),
         (topics.ack("pager"), "ack/{consumer}"),
+        (topics.reply("pager", "7"), "reply/{consumer}/{request}"),
     ],
 )
 def test_every_function_gives_one_topic_of_the_contract(topic: str, address: str) -> None:

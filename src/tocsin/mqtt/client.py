@@ -46,6 +46,10 @@ class Received:
     topic: str
     payload: bytes
     retained: bool
+    response_topic: str = ""
+    """Where whoever said it wants an answer; empty where nowhere."""
+    correlation: bytes | None = None
+    """What the answer has to carry, so that it is known to be one (MQTT 5.0, 4.10)."""
 
 
 class CheckedClient(aiomqtt.Client):
@@ -193,7 +197,15 @@ class CheckedClient(aiomqtt.Client):
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         del client, userdata
         with contextlib.suppress(UnicodeDecodeError):
-            self._hand_over(Received(topic=message.topic, payload=bytes(message.payload), retained=message.retain))
+            self._hand_over(
+                Received(
+                    topic=message.topic,
+                    payload=bytes(message.payload),
+                    retained=message.retain,
+                    response_topic=getattr(message.properties, "ResponseTopic", ""),
+                    correlation=getattr(message.properties, "CorrelationData", None),
+                )
+            )
 
     def _fail_all(self, ended: asyncio.Future[None]) -> None:
         error = ended.exception() or aiomqtt.MqttError("the connection was closed")

@@ -1,6 +1,7 @@
 """How it stands with the broker."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -60,3 +61,5 @@ class Health:
     rival: str
     """The boot id of a second daemon with our name; empty when there is none."""
     tally: Tally
+    acks: Mapping[str, int] = field(default_factory=dict)
+    """Acks of consumers since the start: those believed, and the others by the reason why not."""

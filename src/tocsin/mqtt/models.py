@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tocsin.chain.nodelife import NodeState
 from tocsin.model.alert import AlertState, Grade, Severity
 from tocsin.mqtt.presence import State
+from tocsin.wire.acks import MOST_MISSING, Refusal
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 Time = Annotated[
@@ -103,6 +104,21 @@ class Dropped(_Strict):
     last: Annotated[Counter, Field(alias="to", description="The last `seq` among them.")]
     count: Annotated[int, Field(ge=1)]
     reason: str
+    ranges: Annotated[
+        list[tuple[Counter, Counter]] | None,
+        Field(description="First and last `seq` of every stretch of them; null where that is not known any more."),
+    ] = None
+
+
+class Reply(_Strict):
+    """The answer to an ack, on the response topic that it named below `reply/<consumer>/`."""
+
+    request: Literal["ack"]
+    accepted: bool
+    reason: Annotated[Refusal | None, Field(description="Why it was not believed.")]
+    at: Annotated[Counter, Field(description="`at` of the last ack of this consumer that was believed, 0 before one.")]
+    max: Annotated[Counter, Field(description="Its `max`.")]
+    last_seq: Annotated[Counter, Field(description="The last `seq` of the stream.")]
 
 
 class Status(_Strict):
@@ -289,6 +305,12 @@ class DroppedEvent(Event[Dropped]):
     type: Literal["dev.tocsin.dropped.v1"]
 
 
+class ReplyEvent(Event[Reply]):
+    """An ack was taken, or why it was not."""
+
+    type: Literal["dev.tocsin.reply.v1"]
+
+
 class StatusEvent(Event[Status]):
     """How the daemon is."""
 
@@ -322,6 +344,7 @@ class NodeEvent(Event[Node]):
 EVENTS: dict[str, type[BaseModel]] = {
     "alert": AlertEvent,
     "dropped": DroppedEvent,
+    "reply": ReplyEvent,
     "status": StatusEvent,
     "description": DescriptionEvent,
     "heartbeat": HeartbeatEvent,
@@ -329,3 +352,21 @@ EVENTS: dict[str, type[BaseModel]] = {
     "node": NodeEvent,
 }
 """The model of each kind: of `dev.tocsin.<kind>.v1`."""
+
+
+class Ack(_Strict):
+    """How far a consumer has come. What it signs: docs/reference/acks.md."""
+
+    at: Annotated[
+        int, Field(ge=1, lt=2**53, description="Milliseconds since 1970 by its clock; rises from ack to ack.")
+    ]
+    max: Annotated[int, Field(ge=0, lt=2**53, description="The highest `seq` that it has.")]
+    missing: Annotated[
+        list[Annotated[int, Field(ge=1, lt=2**53)]],
+        Field(max_length=MOST_MISSING, description="What it has not below `max`, in order."),
+    ]
+    hmac: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="HMAC-SHA-256 with its key.")]
+
+
+INBOUND: dict[str, type[BaseModel]] = {"ack": Ack}
+"""What is taken, and is no CloudEvents event."""

@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from tocsin.clock import Clock
 from tocsin.errors import BrokerError, PublishRefused
 from tocsin.mqtt import presence
+from tocsin.mqtt.acks import Acks
 from tocsin.mqtt.client import Received
 from tocsin.mqtt.health import Contact, Health, Link, Tally
 from tocsin.mqtt.outbox import Outbox
@@ -71,6 +72,7 @@ class Publisher:
         beat: Beat = dict,
         timers: Timers | None = None,
         ears: Ears | None = None,
+        acks: Acks | None = None,
     ) -> None:
         self._life = life
         self._transport = transport
@@ -78,6 +80,7 @@ class Publisher:
         self._broker = broker
         self._beat = beat
         self._ears = ears
+        self._acks = acks
         self._timers: Final = timers or Timers()
         self._state = State.INIT
         self._description: Mapping[str, object] | None = None
@@ -144,9 +147,14 @@ class Publisher:
             broker=self._broker,
             since_wall_ns=self._contact.since_wall_ns,
             error=self._contact.error,
-            refused=(*self._pump.holds.refused, *(self._ears.refused if self._ears is not None else ())),
+            refused=(
+                *self._pump.holds.refused,
+                *(self._ears.refused if self._ears is not None else ()),
+                *(self._acks.refused if self._acks is not None else ()),
+            ),
             rival=self._rivalry.boot(_now()),
             tally=replace(self._tally),
+            acks=dict(self._acks.counts) if self._acks is not None else {},
         )
 
     async def run(self) -> None:
@@ -236,6 +244,8 @@ class Publisher:
                 ]
                 if self._ears is not None:
                     tasks.append(group.create_task(self._ears.listen(connection)))
+                if self._acks is not None:
+                    tasks.append(group.create_task(self._acks.listen(connection)))
                 await self._parting.wanted.wait()
                 await self._farewell(connection)
                 for task in tasks:
@@ -303,6 +313,9 @@ class Publisher:
         self._tally.received += 1
         if self._ears is not None and self._ears.takes(received.topic):
             self._tally.garbage += not self._ears.hear(received)
+            return
+        if self._acks is not None and self._acks.takes(received.topic):
+            self._acks.hear(received)
             return
         match presence.judge(self._life, received):
             case Stale(garbage=garbage, parted=parted):

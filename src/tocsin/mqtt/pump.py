@@ -90,6 +90,7 @@ class Pump:
                 count=drop.count,
                 reason=drop.reason,
                 wall_ns=drop.wall_ns,
+                spans=drop.spans,
             )
             if self.holds.holds(message.topic, message.topic, _now()):
                 return

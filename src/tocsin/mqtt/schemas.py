@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 from pydantic.json_schema import GenerateJsonSchema
 
-from tocsin.mqtt.models import EVENTS
+from tocsin.mqtt.models import EVENTS, INBOUND
 from tocsin.wire.envelope import CONTENT_TYPE
 from tocsin.wire.topics import CONTRACT, PREFIX, Topic
 
@@ -24,30 +24,34 @@ _PARAMETERS: Final = {
     "fingerprint": "The identity of an alert: detector and labels.",
     "severity": "info, warning or critical.",
     "detector": "The id of a detector, such as node.lag.",
+    "consumer": "The configured name of a consumer.",
+    "request": "Whatever the consumer chose; it may have several levels.",
 }
 
 
 def schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of one kind, envelope included, as consumers should check it."""
-    document = _open(EVENTS[kind].model_json_schema(by_alias=True))
+    document = _open((EVENTS | INBOUND)[kind].model_json_schema(by_alias=True))
     return {"$schema": GenerateJsonSchema.schema_dialect, "$id": f"urn:tocsin:{kind}:v1", **document}
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the AsyncAPI 3.0 document of everything that this version publishes."""
+    """Return the AsyncAPI 3.0 document of everything that this version publishes and takes."""
     served = [topic for topic in CONTRACT if topic.served]
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Tocsin",
             "version": "1.0.0",
-            "description": "What a Tocsin watchdog publishes over MQTT 5. Within v1 topics and fields are only added.",
+            "description": "What Tocsin says and takes over MQTT 5. Within v1 topics and fields are only added.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
         "channels": {_channel(topic): _channel_document(topic) for topic in served},
-        "operations": {f"publish_{_channel(topic)}": _operation(topic) for topic in served},
-        "components": {"messages": {kind: _message(kind) for kind in sorted(EVENTS)}},
+        "operations": {
+            f"{'take' if topic.inbound else 'publish'}_{_channel(topic)}": _operation(topic) for topic in served
+        },
+        "components": {"messages": {kind: _message(kind) for kind in sorted(EVENTS | INBOUND)}},
     }
 
 
@@ -62,7 +66,7 @@ def table() -> str:
 
 def documents() -> dict[str, bytes]:
     """Return every generated file by its path below `docs/reference`."""
-    files = {f"schemas/{kind}.json": _json(schema(kind)) for kind in EVENTS}
+    files = {f"schemas/{kind}.json": _json(schema(kind)) for kind in EVENTS | INBOUND}
     return {**files, "asyncapi.json": _json(asyncapi()), "topics.md": table().encode()}
 
 
@@ -106,7 +110,7 @@ def _channel_document(topic: Topic) -> dict[str, Any]:
 def _operation(topic: Topic) -> dict[str, Any]:
     channel = f"#/channels/{_channel(topic)}"
     return {
-        "action": "send",
+        "action": "receive" if topic.inbound else "send",
         "channel": {"$ref": channel},
         "messages": [{"$ref": f"{channel}/messages/{kind}"} for kind in _kinds(topic)],
         "bindings": {"mqtt": {"qos": topic.qos, "retain": topic.retained}},
@@ -115,8 +119,8 @@ def _operation(topic: Topic) -> dict[str, Any]:
 
 def _message(kind: str) -> dict[str, Any]:
     return {
-        "name": f"dev.tocsin.{kind}.v1",
-        "contentType": CONTENT_TYPE,
+        "name": kind if kind in INBOUND else f"dev.tocsin.{kind}.v1",
+        "contentType": "application/json" if kind in INBOUND else CONTENT_TYPE,
         "payload": {"$ref": f"./schemas/{kind}.json"},
     }
 
@@ -157,6 +161,7 @@ Reserved topics are not published, and not listened to, by this version.
 - **`seq`** on the stream has no holes. A hole means that messages were lost between the daemon and you, unless a
   `dropped` event names it. Critical messages overtake others; those of one fingerprint never overtake each other. The
   same message may come twice: its `id` is then the same.
+- **Acks** of registered consumers make what they lack come again: [acks](acks.md).
 - **Silence proves nothing.** Follow `heartbeat`: none for three periods means that nobody watches. `status` says `lost`
   when the broker misses the daemon. A late will of an earlier life is told by its `boot_id`, and is corrected at once.
 - **Amounts** are integers; from 2^53 on they are decimal strings. Heights are integers, hashes 0x-hex, times RFC 3339

@@ -34,7 +34,15 @@ class Connection(Protocol):
     """An open connection to a broker."""
 
     async def publish(
-        self, topic: str, payload: bytes, *, qos: int, retain: bool, expiry_s: int | None, content_type: str | None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool,
+        expiry_s: int | None,
+        content_type: str | None,
+        correlation: bytes | None = None,
     ) -> None:
         """Return when the broker has taken it. Raises PublishRefused when it said no, BrokerError otherwise."""
         ...
@@ -148,11 +156,19 @@ class MqttConnection:
         self._window = asyncio.Semaphore(self.limits.window)
 
     async def publish(
-        self, topic: str, payload: bytes, *, qos: int, retain: bool, expiry_s: int | None, content_type: str | None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool,
+        expiry_s: int | None,
+        content_type: str | None,
+        correlation: bytes | None = None,
     ) -> None:
         try:
             self._check(topic, payload, qos, retain=retain)
-            properties = _publish_properties(expiry_s, content_type)
+            properties = _publish_properties(expiry_s, content_type, correlation)
             async with self._window:
                 code = await self._client.publish_acked(topic, payload, qos, retain=retain, properties=properties)
             if code >= reasons.FIRST_ERROR:
@@ -209,8 +225,10 @@ def _limits(connack: Properties | None) -> Limits:
     )
 
 
-def _publish_properties(expiry_s: int | None, content_type: str | None) -> Properties:
+def _publish_properties(expiry_s: int | None, content_type: str | None, correlation: bytes | None) -> Properties:
     properties = properties_of(PacketTypes.PUBLISH)
+    if correlation is not None:
+        properties.CorrelationData = correlation
     if expiry_s is not None:
         properties.MessageExpiryInterval = expiry_s
     if content_type is not None:

@@ -137,6 +137,7 @@ class Daemon:
         self.control.claim()
         try:
             await self.voice.remember_own_topics()
+            await self.voice.register_consumers()
             await self._refill_tail()
             self._begin()
             await self.watch.apply(self.loaded.tree)
@@ -335,6 +336,7 @@ class Daemon:
         self.host.apply(fresh.settings.host, fresh.tree)
         if difference.broker_changed:
             await self.voice.replace(fresh)
+        await self.voice.register_consumers()
         return ()
 
     async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:

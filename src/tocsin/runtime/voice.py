@@ -1,5 +1,6 @@
 """How the daemon speaks to the broker: a publisher for as long as its broker is configured, then another one."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -7,6 +8,8 @@ from typing import Final
 from tocsin import __version__
 from tocsin.clock import EngineClock, SystemClock
 from tocsin.config.load import Loaded
+from tocsin.errors import StoreFull
+from tocsin.mqtt.acks import Acks
 from tocsin.mqtt.health import Health
 from tocsin.mqtt.peers import Ears
 from tocsin.mqtt.presence import Life, State
@@ -42,9 +45,18 @@ class Voice:
     def __init__(self, parts: Parts, loaded: Loaded) -> None:
         self._parts = parts
         self._ears: Ears | None = None
+        self._acks: Acks | None = None
         self._publisher = self._new(loaded)
         self._count = 0
         self._told: State | None = None
+
+    async def register_consumers(self) -> None:
+        """Let the store know to whom the stream is owed under the configuration that was introduced last."""
+        if self._acks is not None:
+            await self._acks.register()
+            return
+        with contextlib.suppress(StoreFull):  # nobody can ask for what is kept for nobody
+            await self._parts.store.register_consumers(())
 
     async def remember_own_topics(self) -> None:
         """Note on disk which retained topics are the daemon's own, before anything is said on them."""
@@ -64,8 +76,9 @@ class Voice:
             self._publisher.set_state(state)
 
     def introduce(self, loaded: Loaded) -> None:
-        """Say what is watched under a configuration, and listen to its peers."""
+        """Say what is watched under a configuration, and listen to its peers and consumers."""
         _introduce(self._publisher, loaded)
+        self._believe(loaded)
 
     async def replace(self, loaded: Loaded) -> None:
         """Take leave of one broker and turn to another."""
@@ -91,9 +104,14 @@ class Voice:
         tree, settings, parts = loaded.tree, loaded.settings, self._parts
         where = endpoints.broker(tree.watchdog, tree.mqtt) if tree.mqtt is not None else None
         self._ears = Ears(parts.clock, parts.core.take, keepalive_s=where.keepalive_s) if where is not None else None
+        origin = Origin(site=settings.site, watchdog=settings.watchdog)
+        self._acks = (
+            Acks(origin=origin, boot=parts.boot, book=parts.store, clock=parts.clock) if where is not None else None
+        )
+        self._believe(loaded)
         publisher = Publisher(
             life=Life(
-                origin=Origin(site=settings.site, watchdog=settings.watchdog),
+                origin=origin,
                 boot=parts.boot,
                 started_wall_ns=parts.started_wall_ns,
                 version=__version__,
@@ -106,9 +124,14 @@ class Voice:
             broker=where.url if where is not None else "",
             beat=lambda: heartbeat(parts.core.state, parts.store.health()),
             ears=self._ears,
+            acks=self._acks,
         )
         _introduce(publisher, loaded)
         return publisher
+
+    def _believe(self, loaded: Loaded) -> None:
+        if self._acks is not None:
+            self._acks.configure({one.name: one.key for one in loaded.tree.consumers})
 
 
 def _introduce(publisher: Publisher, loaded: Loaded) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import orjson
 
+from tocsin.wire.envelope import Message, Origin, document_message
 from tocsin.wire.topics import name
 
 LONGEST: Final = 16 * 1024
@@ -28,6 +29,9 @@ LONGEST: Final = 16 * 1024
 MOST_MISSING: Final = 500
 SHORTEST_KEY: Final = 16
 """Bytes of a key: it must not be found by trying."""
+
+REPLY_EXPIRY_S: Final = 60
+"""How long an answer waits for a consumer that is not there."""
 
 _EXACT = 2**53
 """As for every number of the wire contract: from here on readers of JSON lose digits."""
@@ -142,6 +146,32 @@ def verify(payload: bytes, source: str, consumer: str, key: bytes) -> Ack:
     if not hmac.compare_digest(signed.hmac, _signature(signed.ack, source, consumer, key)):
         raise AckRefused(Refusal.FORGED, f"not signed with the key of {consumer} for {source}")
     return signed.ack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the watchdog believes of a consumer: its last ack, zeros before one, beside how far the stream is."""
+
+    at: int
+    max: int
+    last_seq: int
+
+
+def reply(
+    origin: Origin, boot: str, topic: str, *, reason: Refusal | None, standing: Standing, wall_ns: int
+) -> Message:
+    """Return the answer to an ack on `topic`, relative to the root; without a `reason` it was believed."""
+    data = {
+        "request": "ack",
+        "accepted": reason is None,
+        "reason": reason,
+        "at": standing.at,
+        "max": standing.max,
+        "last_seq": standing.last_seq,
+    }
+    return document_message(
+        origin, boot, topic=topic, kind="reply", wall_ns=wall_ns, data=data, retain=False, expiry_s=REPLY_EXPIRY_S
+    )
 
 
 def _signature(ack: Ack, source: str, consumer: str, key: bytes) -> str:

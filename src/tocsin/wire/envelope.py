@@ -5,7 +5,7 @@ gives two messages with equal bytes, since they are one occurrence: the stream k
 of the fingerprint keeps the last.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -143,17 +143,35 @@ def document_message(
 
 
 def dropped_message(
-    origin: Origin, boot: str, *, first: int, last: int, count: int, reason: str, wall_ns: int
+    origin: Origin,
+    boot: str,
+    *,
+    first: int,
+    last: int,
+    count: int,
+    reason: str,
+    wall_ns: int,
+    spans: Sequence[tuple[int, int]] = (),
 ) -> Message:
-    """Return the one event that stands for `count` rows between `first` and `last` that were dropped unsent."""
+    """Return the one event that stands for `count` rows between `first` and `last` that nobody will send any more.
+
+    `spans` has first and last of every stretch of them, as far as that is known.
+    """
     topic = topics.event("warning", "self.dropped")
+    known = spans or ([(first, last)] if count == last - first + 1 else None)
     payload = _envelope(
         origin,
         kind="dropped",
-        id_=f"{origin.watchdog}:{boot}:d{first}-{last}",
+        id_=f"{origin.watchdog}:{boot}:d{first}-{last}" + (f"x{count}" if len(spans) > 1 else ""),
         subject=topic,
         wall_ns=wall_ns,
-        data={"from": first, "to": last, "count": count, "reason": plain(reason)},
+        data={
+            "from": first,
+            "to": last,
+            "count": count,
+            "reason": plain(reason),
+            "ranges": None if known is None else [list(span) for span in known],
+        },
     )
     return Message(topic=origin.root + topic, payload=payload, severity="warning")
 

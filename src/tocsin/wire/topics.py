@@ -93,6 +93,11 @@ def ack(consumer: str) -> str:
     return f"ack/{name(consumer)}"
 
 
+def reply(consumer: str, request: str) -> str:
+    """Return where a consumer may want an answer; `request` is its own name for what it asked."""
+    return f"reply/{name(consumer)}/{name(request)}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
     """One line of the contract, for documents and schemas: `address` has its variable levels in braces."""
@@ -207,8 +212,14 @@ CONTRACT: Final = (
         address="ack/{consumer}",
         kind="ack",
         retained=False,
-        served=False,
         inbound=True,
-        content='consumer cursor `{"max": seq, "missing": [...]}`, with the HMAC of the registered consumer',
+        content="how far a registered consumer has come, signed; a retained one is refused",
+    ),
+    Topic(
+        address="reply/{consumer}/{request}",
+        kind="reply",
+        retained=False,
+        expiry="60 s",
+        content="what became of an ack, where it named this as its response topic; with its correlation data",
     ),
 )
