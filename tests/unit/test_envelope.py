@@ -168,11 +168,22 @@ def test_numbers_beyond_all_reason_and_bottomless_nesting_are_harmless() -> None
     orjson.dumps(envelope.plain({"deep": deep, "big": 10**9000, "nan": math.nan}))
 
 
+def test_dropped_rows_are_named_one_by_one_where_that_is_known() -> None:
+    def ranges(count: int, *spans: tuple[int, int]) -> object:
+        message = envelope.dropped_message(
+            ORIGIN, "b00700000000", first=3, last=9, count=count, reason="outbox full", wall_ns=1, spans=spans
+        )
+        return data(message)["ranges"]
+
+    assert ranges(7) == [[3, 9]]
+    assert ranges(3, (3, 4), (9, 9)) == [[3, 4], [9, 9]]
+
+
 def test_dropped_rows_are_named_in_one_event() -> None:
     message = envelope.dropped_message(
         ORIGIN, "b00700000000", first=3, last=9, count=5, reason="outbox full", wall_ns=1
     )
-    assert data(message) == {"from": 3, "to": 9, "count": 5, "reason": "outbox full"}
+    assert data(message) == {"from": 3, "to": 9, "count": 5, "reason": "outbox full", "ranges": None}
     assert message.retain is False
 
 
