@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tocsin.detect.base import ChainDetector
-from tocsin.detect.failures import words
+from tocsin.detect.failures import is_throttled
 from tocsin.model.alert import Finding, Labels, Limits, Over, Under
 from tocsin.model.settings import NodeSettings
 from tocsin.model.view import ChainView, NodeView
@@ -43,7 +43,7 @@ def provider_unreachable(view: ChainView, params: ProviderUnreachableParams) -> 
     for node in view.nodes:
         failing.setdefault(node.settings.provider, []).append(node)
     for provider, nodes in sorted(failing.items()):
-        fewest = min(node.seen.failures for node in nodes)
+        fewest = min(0 if is_throttled(node.seen) else node.seen.failures for node in nodes)
         if fewest and _SEVERAL <= len(nodes) < len(view.nodes):
             yield _finding(view, params, provider, nodes, fewest)
 
@@ -52,7 +52,7 @@ def _finding(
     view: ChainView, params: ProviderUnreachableParams, provider: str, nodes: list[NodeView], fewest: int
 ) -> Finding:
     fault = next((node.seen.fault for node in nodes if node.seen.fault is not None), None)
-    why = f" ({words(fault)})" if fault is not None else ""
+    why = f" ({fault.kind}: {fault.detail})" if fault is not None else ""
     return Finding(
         detector=ID,
         labels=labels_of(view.labels, provider),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from tocsin.alerting.lifecycle import Alerts
+from tocsin.alerting.tracked import Alerts
 from tocsin.clock import NS, Clock, SystemClock
 from tocsin.engine.codec import decode_event, decode_state
 from tocsin.engine.state import EngineState
