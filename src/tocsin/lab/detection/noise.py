@@ -107,14 +107,21 @@ def _judge(found: Noise, heard: list[tuple[int, Alert]], outages: list[_Outage])
     own = {member.node.name for member in pools.noisy() if member.own}
     balancers = {member.node.name for member in pools.noisy() if member.node.skewed}
     for at_ns, alert in heard:
-        name = subject_of(alert)
-        is_told = alert.detector == "node.balancer_skew" and name in balancers
-        if is_told or any(name in out.names and out.from_ns <= at_ns < out.to_ns + _GRACE_NS for out in outages):
+        about = _nodes_of(alert)
+        is_told = alert.detector == "node.balancer_skew" and about <= balancers
+        down = {name for out in outages if out.from_ns <= at_ns < out.to_ns + _GRACE_NS for name in out.names}
+        if about and (is_told or about <= down):
             found.right[alert.detector] += 1
-        elif not name:
+        elif not about:
             found.chain[alert.detector] += 1
         else:
-            (found.own if name in own else found.provider)[alert.detector] += 1
+            (found.own if about <= own else found.provider)[alert.detector] += 1
+
+
+def _nodes_of(alert: Alert) -> set[str]:
+    """Return the nodes that an alert speaks of: one, all of a provider, or none."""
+    name, provider = subject_of(alert), dict(alert.labels).get("provider")
+    return {name} if name else {member.node.name for member in pools.noisy() if member.provider == provider}
 
 
 def _outages(dice: random.Random, from_ns: int, span_ns: int) -> list[_Outage]:
