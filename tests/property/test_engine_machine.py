@@ -23,6 +23,7 @@ from tocsin.model.alert import AlertState, Over
 from tocsin.model.effect import AlertChanged, Effect, Fetch, StateChanged
 from tocsin.model.event import (
     Booted,
+    CalendarRevised,
     Commanded,
     ConfigRejected,
     ConfigRevised,
@@ -47,7 +48,8 @@ from tocsin.model.observation import (
     RpcErrorKind,
     hash_of,
 )
-from tocsin.model.settings import Settings
+from tocsin.model.settings import AlertRules, Settings
+from tocsin.model.silence import Silence, Span, WeeklyWindow
 from tocsin.model.trust import Trust
 from tocsin.wire.envelope import Origin, render
 
@@ -73,6 +75,16 @@ def block(branch: str, number: int) -> bytes:
 BY_HASH = {name(f"{branch}/{number}"): block(branch, number) for branch in "abcx" for number in range(120)}
 
 
+WALL_NS = 1_700_000_500 * NS
+NIGHT = WeeklyWindow(
+    name="w", match="severity<=warning", by="a", reason="b", days=(0,), from_minute=0, to_minute=9, zone="UTC"
+)
+
+
+def silence(match: str) -> Silence:
+    return Silence(id="c", match=match, by="a", reason="b", from_wall_ns=WALL_NS, until_wall_ns=WALL_NS + 600 * NS)
+
+
 def variants() -> list[Settings]:
     """Configurations that add and remove nodes and chains, change an id, Params and tags."""
     base = settings_for(("a", "b", "b", "c"))
@@ -91,6 +103,9 @@ def variants() -> list[Settings]:
         replace(base, chains=(replace(chain, trust={"node.lag": Trust.OBSERVE, "node.unreachable": Trust.WARN}),)),
         replace(base, chains=(replace(chain, nodes=(replace(chain.nodes[0], endpoint="sim://b"), *chain.nodes[1:])),)),
         replace(base, environment="other"),
+        replace(base, silences=(silence("detector=node.*"),), windows=(NIGHT,)),
+        replace(base, alerts=AlertRules(flap_transitions=2, remind_info_ns=(NS,), remind_warning_ns=(NS, 60 * NS))),
+        replace(base, chains=(replace(chain, keep_firing={"node.unreachable": 60 * NS}),)),
         replace(base, chains=()),
     ]
 
@@ -139,7 +154,7 @@ class Engine(RuleBasedStateMachine):
         self.state = EngineState()
         self.twin = EngineState()
         self.t = 10**15
-        self.wall = 1_700_000_500 * NS
+        self.wall = WALL_NS
         self.polls = dict.fromkeys(NODES, 0)
         self.fetches: list[Fetch] = []
         self.open: dict[str, int] = {}
@@ -297,6 +312,25 @@ class Engine(RuleBasedStateMachine):
     def maintain(self, chain: str, node: str, for_ns: int) -> None:
         args = (("chain", chain), ("for_ns", str(for_ns)), ("node", node), ("why", "disk"))
         self.take(Commanded(t_ns=self.t, wall_ns=self.wall, verb="maintenance", args=args, by="alice"))
+
+    @rule(
+        match=st.sampled_from(["detector=*", "node=n0|n1", "provider=b", "nonsense", ""]),
+        for_ns=st.sampled_from([1, 60 * NS, 7 * 86_400 * NS, 8 * 86_400 * NS]),
+        critical=st.sampled_from(["true", "false"]),
+    )
+    def silence(self, match: str, for_ns: int, critical: str) -> None:
+        args = (("critical", critical), ("for_ns", str(for_ns)), ("match", match), ("why", "disk"))
+        self.take(Commanded(t_ns=self.t, wall_ns=self.wall, verb="silence", args=args, by="ann"))
+
+    @rule(number=st.integers(1, 4))
+    def unsilence(self, number: int) -> None:
+        self.take(Commanded(t_ns=self.t, wall_ns=self.wall, verb="unsilence", args=(("id", f"s{number}"),), by="ann"))
+
+    @rule(since=st.integers(-60, 60), lasts=st.integers(1, 600), window=st.sampled_from(["w", "gone"]))
+    def revise_the_calendar(self, since: int, lasts: int, window: str) -> None:
+        begins = self.wall + since * NS
+        span = Span(window=window, from_wall_ns=begins, until_wall_ns=begins + lasts * NS)
+        self.take(CalendarRevised(t_ns=self.t, spans=(span,)))
 
     @rule()
     def restore(self) -> None:

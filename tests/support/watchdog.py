@@ -28,8 +28,10 @@ CALM = """
 warning = { over = 60000, polls = 3 }
 [detector."self.heartbeat"]
 warning = { over = 600 }
+[alerts]
+flap_transitions = 0
 """
-"""A machine that runs tests stalls; that is not what they are about."""
+"""A machine that runs tests stalls, and makes the same nodes ill again and again; that is not what they are about."""
 
 
 async def eventually(condition: Callable[[], object], what: str, *, within_s: float = WAIT_S) -> None:

@@ -1,14 +1,21 @@
 """When weekly windows come, in time zones whose clocks change."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.pool import settings_for
 
+from tocsin.clock import EngineClock
 from tocsin.config.times import instant, instant_text
+from tocsin.engine.state import EngineState
+from tocsin.engine.step import step
+from tocsin.model.event import CalendarRevised, Event
 from tocsin.model.silence import Span, WeeklyWindow
-from tocsin.runtime.calendar import AHEAD_DAYS, spans
+from tocsin.runtime.calendar import AHEAD_DAYS, Calendar, spans
+from tocsin.testing import ManualClock
 
 HOUR = 3600 * 10**9
 EVERY = (0, 1, 2, 3, 4, 5, 6)
@@ -100,3 +107,43 @@ def test_every_night_has_its_window_and_none_is_empty(begins: int, length: int, 
         assert 0 < one.until_wall_ns - one.from_wall_ns <= (length + 120) * 60 * 10**9
     assert found[0].from_wall_ns <= wall * 10**9, "what began yesterday may still last"
     assert found[-1].from_wall_ns > wall * 10**9 + (AHEAD_DAYS - 1) * 24 * HOUR
+
+
+class Told:
+    """A core that only remembers when the windows come."""
+
+    def __init__(self, *windows: WeeklyWindow) -> None:
+        self.time = ManualClock(wall_ns=instant("2026-11-22T12:00:00Z"))
+        self.events: list[CalendarRevised] = []
+        self.state = EngineState(settings=replace(settings_for(("a",)), windows=windows))
+        self.calendar = Calendar(EngineClock(self.time), state=lambda: self.state, emit=self.take)
+
+    def take(self, event: Event) -> None:
+        assert isinstance(event, CalendarRevised)
+        self.events.append(event)
+        self.state = step(self.state, event).state
+
+
+def test_the_core_is_told_once_and_again_with_every_new_day() -> None:
+    told = Told(window(60, 120, zone="UTC"))
+    for _ in range(24):
+        told.calendar.revise()
+        told.time.advance(ns=HOUR)
+    assert len(told.events) == 2
+    first, second = told.events
+    assert first.spans[1:] == second.spans[:-1]
+    assert told.state.calendar == second.spans
+
+
+def test_a_configuration_without_windows_ends_those_there_were_and_says_nothing_else() -> None:
+    told = Told(window(60, 120))
+    told.calendar.revise()
+    assert told.state.settings is not None
+    told.state = replace(told.state, settings=replace(told.state.settings, windows=()))
+    told.calendar.revise()
+    assert told.state.calendar == ()
+    told.calendar.revise()
+    assert len(told.events) == 2
+    silent = Told()
+    silent.calendar.revise()
+    assert silent.events == []

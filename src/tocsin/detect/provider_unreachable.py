@@ -39,6 +39,8 @@ def providers(nodes: tuple[NodeSettings, ...]) -> list[str]:
 
 def provider_unreachable(view: ChainView, params: ProviderUnreachableParams) -> Iterator[Finding]:
     """Yield one finding per provider whose nodes all fail; `value` in leaky failures of the one that fails least."""
+    if sum(node.seen.failures > 0 for node in view.nodes) < _SEVERAL:
+        return
     failing: dict[str, list[NodeView]] = {}
     for node in view.nodes:
         failing.setdefault(node.settings.provider, []).append(node)

@@ -8,7 +8,8 @@ from tocsin.alerting.tracked import Moment
 from tocsin.chain.gaps import noted, p99
 from tocsin.chain.tree import BACKFILL, HeaderTree, Point, insert, is_bridgeable, is_doubted, pruned, relation, settled
 from tocsin.detect import CHAIN_DETECTORS
-from tocsin.detect.provider_unreachable import PROVIDER, labels_of, providers
+from tocsin.detect.provider_unreachable import ID as OUTAGE
+from tocsin.detect.provider_unreachable import PROVIDER
 from tocsin.engine import (
     backfill,
     beacons,
@@ -95,6 +96,9 @@ def tick(
     view = _view(placed, relations, settings, chain, event)
     findings = tuple(_run(view, chain))
     subjects = _subjects(view, unplaced(placed, chain, event.t_ns))
+    for one in placed.alerts.tracked.values():
+        if one.finding.detector == OUTAGE:  # a provider is as well observed as its chain
+            subjects[one.finding.labels] = Subject(sample=view.tick)
     height = placed.head.block.number if placed.head.block is not None else None
     moment = Moment(now_ns=event.t_ns, wall_ns=event.wall_ns, height=height, rules=settings.alerts, silences=silences)
     judged = judge(placed, view, findings, subjects, moment)
@@ -333,8 +337,6 @@ def _subjects(view: ChainView, unplaced: Collection[str]) -> dict[Labels, Subjec
     for beacon in view.beacons:
         sample = beacon.seen.polls if beacon.answering else None
         subjects[beacon.labels] = Subject(sample=sample, lost=beacon.seen.missed >= SILENT_POLLS)
-    for provider in providers(view.settings.nodes):
-        subjects[labels_of(view.labels, provider)] = Subject(sample=view.tick)
     subjects[view.labels] = Subject(sample=view.tick)
     return subjects
 
