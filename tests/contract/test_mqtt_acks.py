@@ -6,17 +6,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.broker import ROOT, Mosquitto, client_of, eventually
+from tests.support.broker import ROOT, Mosquitto, client_of, eventually, retained
 from tests.support.consumer import KEY, SOURCE, Consumer
 from tests.support.messages import ALERT, BOOT, LIFE, ORIGIN, changed
 from tests.support.store_kit import SMALL, group, row
 
 from tocsin.clock import EngineClock, SystemClock
 from tocsin.mqtt.acks import BELIEVED, Acks
+from tocsin.mqtt.health import Link
 from tocsin.mqtt.publisher import Publisher, Timers
 from tocsin.mqtt.transport import MqttTransport
 from tocsin.secret import Secret
-from tocsin.store import OutboxRow, Store
+from tocsin.store import OutboxRow, RetainedRow, Store
 from tocsin.wire.acks import Ack, encode
 from tocsin.wire.envelope import alert_messages
 
@@ -26,11 +27,11 @@ FAST = Timers(backoff_first_s=0.01, backoff_most_s=0.05, refused_pause_s=0.2, co
 class Daemon:
     """A store and a publisher, as in a daemon."""
 
-    def __init__(self, store: Store, broker: Mosquitto) -> None:
+    def __init__(self, store: Store, broker: Mosquitto, name: str) -> None:
         self.store = store
         clock = EngineClock(SystemClock())
         self.acks = Acks(origin=ORIGIN, boot=BOOT, book=store, clock=clock)
-        self.acks.configure({"pager": Secret(KEY)})
+        self.acks.configure({name: Secret(KEY)})
         self.publisher = Publisher(
             life=LIFE,
             transport=MqttTransport(broker.settings()),
@@ -64,9 +65,9 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def daemon(folder: Path, broker: Mosquitto) -> AsyncIterator[Daemon]:
+async def daemon(folder: Path, broker: Mosquitto, *, name: str = "pager") -> AsyncIterator[Daemon]:
     async with await Store.open(folder / "state", clock=SystemClock(), limits=SMALL) as store:
-        made = Daemon(store, broker)
+        made = Daemon(store, broker, name)
         await made.acks.register()
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(made.publisher.run())
@@ -195,3 +196,66 @@ async def test_a_consumer_that_is_taken_out_of_the_configuration_is_believed_no_
         assert watchdog.store.health().consumers == ()
         answer = await consumer.answer(await consumer.acknowledge(client, reply=ROOT + "reply/pager/b"))
         assert answer["reason"] == "unregistered"
+
+
+def persistent(broker: Mosquitto) -> Mosquitto:
+    """Give a broker the memory that brokers have by default: saved every half hour, and when they are stopped."""
+    broker.stop()
+    lines = (*broker.lines, "persistence true", f"persistence_location {broker.folder}/", "autosave_interval 1800")
+    broker.lines = lines
+    broker.start()
+    return broker
+
+
+async def test_a_broker_that_lost_everything_gives_the_same_picture_again_and_the_consumer_loses_nothing(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    persistent(broker)
+    consumer = Consumer(broker)
+    async with daemon(tmp_path, broker) as watchdog:
+        documents = tuple(
+            RetainedRow(topic=f"{ROOT}alert/{number:032x}", payload=b'{"data":{"state":"firing"}}')
+            for number in range(20)
+        )
+        await watchdog.store.commit(group(watchdog.store.health().event_no + 1, 0, retained=documents))
+        async with consumer.connected(session_s=3600) as client:
+            await watchdog.raise_alerts(10)
+            await consumer.until_it_has(client, 10)
+        await watchdog.raise_alerts(50)
+        await watchdog.drained()
+        await eventually(lambda: watchdog.publisher.health().tally.retained >= 20)
+        before = {topic: payload for topic, payload in (await retained(broker)).items() if "/alert/" in topic}
+        assert len(before) == 20
+        broker.kill()
+        (broker.folder / "mosquitto.db").unlink(missing_ok=True)
+        await eventually(lambda: watchdog.publisher.health().link is Link.DOWN)
+        broker.start()
+        await eventually(lambda: watchdog.acks.since_ns is not None)
+        async with consumer.connected(session_s=3600) as client:
+            await consumer.until_it_has(client, 60)
+            assert not consumer.gone
+        await eventually(lambda: watchdog.publisher.health().tally.retained >= 40)
+        after = await retained(broker)
+        assert {topic: payload for topic, payload in after.items() if "/alert/" in topic} == before
+
+
+async def test_what_a_broker_with_an_access_list_drops_for_a_session_that_it_restored_comes_by_the_cursor(
+    broker_acl: Mosquitto, tmp_path: Path
+) -> None:
+    # mosquitto 2.0.11 with an ACL drops what it saved for a client that is not back yet, though it had said Success.
+    persistent(broker_acl)
+    consumer = Consumer(broker_acl, name="viewer", user="viewer")
+    async with daemon(tmp_path, broker_acl, name="viewer") as watchdog:
+        async with consumer.connected(session_s=3600):
+            await watchdog.raise_alerts(3)
+            await eventually(lambda: consumer.has == {1, 2, 3})
+        broker_acl.stop()  # the session is saved
+        broker_acl.start()
+        await watchdog.raise_alerts(23)
+        await watchdog.drained()
+        broker_acl.kill()
+        broker_acl.start()
+        async with consumer.connected(session_s=3600) as client:
+            await eventually(lambda: watchdog.acks.since_ns is not None)
+            await consumer.until_it_has(client, 26)
+    assert set(range(4, 27)) <= set(consumer.heard)

@@ -52,6 +52,8 @@ async def may(broker: Mosquitto, user: str, topic: str) -> bool:
         ("viewer", ROOT + "cmd/halt", False),
         ("viewer", ROOT + "ack/viewer", True),
         ("viewer", ROOT + "ack/pager", False),
+        ("tocsin", ROOT + "reply/viewer/1", True),
+        ("viewer", ROOT + "reply/viewer/1", False),
         ("operator", ROOT + "cmd/halt", True),
         ("operator", ROOT + "status", False),
         ("operator", ROOT + "event/critical/node.fork", False),
