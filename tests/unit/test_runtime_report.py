@@ -9,6 +9,7 @@ from tests.support.configs import MINIMAL, loaded
 from tests.support.pool import Pool, settings_for
 
 from tocsin.cli import _own
+from tocsin.cli._own import own_lines
 from tocsin.clock import EngineClock
 from tocsin.engine.state import EngineState
 from tocsin.model.observation import Fault, FaultKind
@@ -18,7 +19,7 @@ from tocsin.rpc.batching import BatchLimit
 from tocsin.rpc.bill import Bill
 from tocsin.rpc.heads import HeadStats
 from tocsin.runtime import report
-from tocsin.store import Counts, Mode
+from tocsin.store import Counts, Cursor, Mode
 from tocsin.store import Health as StoreHealth
 from tocsin.testing import ManualClock
 
@@ -178,3 +179,21 @@ def test_the_bill_sums_what_each_provider_s_nodes_cost(tmp_path: Path) -> None:
     assert all(row["forecast_units"] == 40 * len(row["nodes"]) for row in bill.values())
     shown = "\n".join(_own.own_lines(written))
     assert "cheap about 30 calls a day, 40 of 1.0M units" in shown
+
+
+def test_consumers_are_shown_with_what_they_lack_and_when_they_said_so() -> None:
+    cursors = (
+        Cursor(name="log", max=7, at=0, missing=(), heard_wall_ns=10**18),
+        Cursor(name="pager", max=5, at=9, missing=(2, 3), heard_wall_ns=10**18),
+    )
+    store = replace(SOUND, last_seq=7, consumers=cursors)
+    shown = report._consumers(store)
+    assert shown == [
+        {"name": "log", "max": 7, "lag": 0, "missing": 0, "heard_at": None},
+        {"name": "pager", "max": 5, "lag": 4, "missing": 2, "heard_at": "2001-09-09T01:46:40.000000Z"},
+    ]
+    lines = list(own_lines({"consumers": shown}))
+    assert (
+        "consumers log has everything, never acknowledged; pager lacks 4, acknowledged 2001-09-09T01:46:40.000000Z"
+        in lines
+    )

@@ -1,4 +1,4 @@
-"""What `tocsin status` says of the watchdog itself: its configuration, broker, disk, host, peers and costs."""
+"""What `tocsin status` says of the watchdog itself: configuration, broker, disk, consumers, peers, host and costs."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -26,6 +26,8 @@ def own_lines(document: Mapping[str, Any]) -> Iterator[str]:
     store = part(document, "store")
     if store.get("state") != "ok":
         yield f"store     {say(store, 'state')}  {say(store, 'detail')}"
+    if consumers := rows(document, "consumers"):
+        yield f"consumers {'; '.join(_consumer(row) for row in consumers)}"
     if peers := rows(document, "peers"):
         yield f"peers     {'; '.join(_peer(row) for row in peers)}"
     yield from _host_lines(part(document, "host"))
@@ -60,6 +62,13 @@ def _certificate(row: Mapping[str, Any]) -> str:
     days, distrust = row.get("days_left"), say(row, "distrust")
     words = f"{days} days" if whole(days) else f"unknown: {say(row, 'problem')}"
     return f"{say(row, 'endpoint')} {words}" + (f", {distrust}" if row.get("distrust") else "")
+
+
+def _consumer(row: Mapping[str, Any]) -> str:
+    """Say how far a consumer of the stream is, and when it said so."""
+    lag = row.get("lag")
+    words = f"{say(row, 'name')} {'has everything' if lag == 0 else f'lacks {clean(str(lag))}'}"
+    return words + (f", acknowledged {say(row, 'heard_at')}" if row.get("heard_at") else ", never acknowledged")
 
 
 def _peer(row: Mapping[str, Any]) -> str:

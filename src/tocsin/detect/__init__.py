@@ -49,10 +49,12 @@ from tocsin.detect import (
     provider_unreachable,
     self_clock_skew,
     self_config,
+    self_consumer_silent,
     self_detector_suspect,
     self_heartbeat,
     self_illegal_transition,
     self_loop_lag,
+    self_outbox_saturated,
 )
 from tocsin.detect.base import ChainDetector, Detector, SelfDetector
 
@@ -107,10 +109,12 @@ SELF_DETECTORS: tuple[SelfDetector, ...] = (
     peer_watchdog_dead.DETECTOR,
     self_clock_skew.DETECTOR,
     self_config.DETECTOR,
+    self_consumer_silent.DETECTOR,
     self_detector_suspect.DETECTOR,
     self_heartbeat.DETECTOR,
     self_illegal_transition.DETECTOR,
     self_loop_lag.DETECTOR,
+    self_outbox_saturated.DETECTOR,
 )
 
 _ALL: tuple[Detector, ...] = (*CHAIN_DETECTORS, *SELF_DETECTORS)

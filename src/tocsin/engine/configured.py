@@ -8,7 +8,7 @@ from tocsin.alerting.withdrawal import retire
 from tocsin.chain.nodelife import NodeLife, redial
 from tocsin.detect import REGISTRY
 from tocsin.detect.provider_unreachable import providers
-from tocsin.engine import documents, host, maintenance, peers, retired, selfwatch, silencing, trust
+from tocsin.engine import delivery, documents, host, maintenance, peers, retired, selfwatch, silencing, trust
 from tocsin.engine.labels import chain_labels, node_labels, provider_labels
 from tocsin.engine.lives import closed
 from tocsin.engine.state import ChainState, EngineState
@@ -98,8 +98,13 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
 
 
 def _own_subjects(settings: Settings) -> list[Labels]:
-    """Return the labels of all that is watched besides chains: the watchdog itself, its host, its peers."""
-    return [*host.own_subjects(settings), *selfwatch.own_subjects(settings), *peers.own_subjects(settings)]
+    """Return the labels of all that is watched besides chains: the watchdog itself, its host, peers and consumers."""
+    return [
+        *host.own_subjects(settings),
+        *selfwatch.own_subjects(settings),
+        *peers.own_subjects(settings),
+        *delivery.own_subjects(settings),
+    ]
 
 
 def _limits_of(detector: str, configured: Mapping[str, object]) -> Limits:

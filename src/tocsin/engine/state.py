@@ -15,7 +15,7 @@ from tocsin.model.alert import Grade
 from tocsin.model.beacon import BeaconRecord
 from tocsin.model.block import BlockRef, Breach
 from tocsin.model.effect import Pace
-from tocsin.model.event import BeaconPolled, Fetched, Orphan, Polled
+from tocsin.model.event import BeaconPolled, DeliverySampled, Fetched, Orphan, Polled
 from tocsin.model.host import HostRecord
 from tocsin.model.peer import PeersRecord
 from tocsin.model.settings import Settings
@@ -261,6 +261,8 @@ class EngineState:
     self_ticked_ns: int | None = None
     """When the watchdog itself was looked at last, in this life."""
     peers: PeersRecord = field(default_factory=PeersRecord)
+    delivery: DeliverySampled | None = None
+    """How the alert stream left when that was looked at last."""
     silences: tuple[Silence, ...] = ()
     """By command; those of the configuration are in the settings."""
     silence_no: int = 0

@@ -12,7 +12,7 @@ from tocsin.alerting.tracked import Moment
 from tocsin.chain.nodelife import redial
 from tocsin.clock import NS
 from tocsin.detect import SELF_DETECTORS
-from tocsin.engine import documents, finality, host, pace, peers, retired, selfwatch, silencing
+from tocsin.engine import delivery, documents, finality, host, pace, peers, retired, selfwatch, silencing
 from tocsin.engine.commanded import commanded
 from tocsin.engine.configured import configured
 from tocsin.engine.keeping import kept_firing
@@ -29,6 +29,7 @@ from tocsin.model.event import (
     Commanded,
     ConfigRejected,
     ConfigRevised,
+    DeliverySampled,
     Event,
     Fetched,
     HostSampled,
@@ -90,7 +91,7 @@ def step(state: EngineState, event: Event) -> Step:
             return Step(state=_noted(state, event))
 
 
-Noted = ConfigRejected | CalendarRevised | HostSampled | PeerHeard | PeersListened | Woken
+Noted = ConfigRejected | CalendarRevised | HostSampled | PeerHeard | PeersListened | DeliverySampled | Woken
 """Events that nothing follows from before the next look."""
 
 
@@ -104,6 +105,8 @@ def _noted(state: EngineState, event: Noted) -> EngineState:
             return host.sampled(state, event)
         case PeerHeard() | PeersListened():
             return evolve(state, peers=peers.taken(state, event))
+        case DeliverySampled():
+            return evolve(state, delivery=event)
         case Woken():
             return _heard(state, event)
 
@@ -253,6 +256,8 @@ def _self_view(state: EngineState, settings: Settings, event: Ticked, gap_ns: in
         ages=host.ages(state, settings),
         missed_ticks=max(0, gap_ns // selfwatch.TICK_NS - 1),
         peers=peers.views(state, settings, event.t_ns),
+        delivery=state.delivery,
+        consumers=delivery.views(state, settings, event.t_ns),
     )
 
 
@@ -263,6 +268,7 @@ def _self_subjects(state: EngineState, settings: Settings, view: SelfView) -> di
         **host.subjects(state, settings),
         **selfwatch.seen_subjects(state),
         **peers.subjects(state, view.peers, view.now_ns),
+        **delivery.subjects(state, settings, view.consumers),
     }
 
 

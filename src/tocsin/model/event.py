@@ -162,6 +162,39 @@ class PeersListened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerSample:
+    """How far a registered consumer is. `lag` counts what it lacks of the stream.
+
+    `silent_ns` is for how long it could have been heard and was not, None while it cannot be heard; `stuck_ns` for how
+    long its cursor has not moved.
+    """
+
+    name: str
+    lag: int
+    stuck_ns: int
+    silent_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySampled:
+    """How the alert stream leaves: looked at every second, told when it changes, and every ten seconds.
+
+    `filled` and `critical_filled` are per cent of what the outbox may hold, of all rows and of critical ones alone;
+    `waiting` rows are for the broker, `owed` ones for consumers that have not confirmed them.
+    """
+
+    t_ns: int
+    connected: bool
+    durable: bool
+    filled: int
+    critical_filled: int
+    waiting: int
+    owed: int
+    unsaved: int = 0
+    consumers: tuple[ConsumerSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked:
     """An evaluation tick: detectors of `chain` run over what came since the last one.
 
@@ -205,6 +238,7 @@ Event = (
     | HostSampled
     | PeerHeard
     | PeersListened
+    | DeliverySampled
     | Ticked
     | CalendarRevised
     | Commanded

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from tocsin.model.alert import Grade, Labels
 from tocsin.model.beacon import BeaconView, SlotClock
 from tocsin.model.block import BlockRef, Breach, Header
+from tocsin.model.event import DeliverySampled
 from tocsin.model.host import HeadAges, HostView
 from tocsin.model.observation import BudgetUse, Fault
 from tocsin.model.peer import PeerView
@@ -267,6 +268,18 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerView:
+    """A registered consumer at one tick; the fields are those of `ConsumerSample`."""
+
+    name: str
+    labels: Labels
+    silent_after_ns: int
+    silent_ns: int
+    stuck_ns: int
+    lag: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SelfView:
     """The watchdog itself at one tick."""
 
@@ -286,3 +299,6 @@ class SelfView:
     missed_ticks: int = 0
     """Ticks of the watchdog itself that should have been between this one and the one before."""
     peers: tuple[PeerView, ...] = ()
+    delivery: DeliverySampled | None = None
+    """How the alert stream leaves; None until that was looked at."""
+    consumers: tuple[ConsumerView, ...] = ()

@@ -20,6 +20,7 @@ from tocsin.errors import ConfigError, StoreError
 from tocsin.ids import boot_id
 from tocsin.model.effect import Request
 from tocsin.model.event import Booted, Commanded, ConfigRejected, ConfigRevised
+from tocsin.mqtt.health import Link
 from tocsin.mqtt.presence import State
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.resolver import Resolver
@@ -30,6 +31,7 @@ from tocsin.runtime.calendar import Calendar
 from tocsin.runtime.configuration import read_config, tell_warnings
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
+from tocsin.runtime.delivery import DeliveryWatch
 from tocsin.runtime.host import HostWatch
 from tocsin.runtime.incidents import Incidents, about
 from tocsin.runtime.logs import log_alert
@@ -117,6 +119,14 @@ class Daemon:
             ),
             loaded,
         )
+        self.delivery = DeliveryWatch(
+            clock=self.clock,
+            limits=store.limits,
+            health=store.health,
+            acks=self.voice.acks,
+            connected=lambda: self.voice.health().link is Link.CONNECTED,
+            emit=self.core.take,
+        )
         runtime_dir = Path(loaded.tree.watchdog.runtime_dir)
         self._status_file = StatusFile(runtime_dir)
         self.incidents = Incidents(store, Path(loaded.tree.watchdog.state_dir))
@@ -161,7 +171,9 @@ class Daemon:
         ticker = Ticker(self.clock, self.lag, state=lambda: self.core.state, emit=self.core.take)
         self._spawn("commit", lambda: self.core.run(lambda: self.supervisor.beat("commit")), fatal=True)
         self._spawn("tick", lambda: ticker.run(lambda: self.supervisor.beat("tick")))
+        self.delivery.look()
         self._spawn("keep", self._keep)
+        self.supervisor.spawn("delivery", lambda: self.delivery.run(lambda: self.supervisor.beat("delivery")))
         self.supervisor.spawn("lag", self.lag.run)
         self.supervisor.spawn("calendar", self.calendar.run)
         self.supervisor.spawn("host", lambda: self.host.run(lambda: self.supervisor.beat("host")))

@@ -56,6 +56,7 @@ def document(
         "late": list(late),
         "config": _config(loaded, state, loaded_wall_ns),
         "broker": _broker(broker, store),
+        "consumers": _consumers(store),
         "store": _store(store),
         "bill": _bill(loaded, bills),
         "sockets": [_socket(chain, node, stats) for chain, node, stats in heard],
@@ -141,7 +142,22 @@ def _broker(broker: BrokerHealth, store: StoreHealth) -> dict[str, object]:
         "outbox": waiting(store),
         "since_wall_ns": broker.since_wall_ns,
         "counts": asdict(broker.tally),
+        "acks": dict(sorted(broker.acks.items())),
     }
+
+
+def _consumers(store: StoreHealth) -> list[dict[str, object]]:
+    """Return how far each registered consumer is; `heard_at` is null before its first ack."""
+    return [
+        {
+            "name": one.name,
+            "max": one.max,
+            "lag": max(0, store.last_seq - one.max) + len(one.missing),
+            "missing": len(one.missing),
+            "heard_at": rfc3339(one.heard_wall_ns) if one.at else None,
+        }
+        for one in store.consumers
+    ]
 
 
 def waiting(store: StoreHealth) -> int:

@@ -96,6 +96,10 @@ class Voice:
         """Return how the connection is."""
         return self._publisher.health()
 
+    def acks(self) -> Acks | None:
+        """Return the ears for consumers; None where no broker is configured."""
+        return self._acks
+
     def ignored(self) -> Mapping[str, int]:
         """Return how many messages on the topics of each peer were not taken."""
         return self._ears.ignored if self._ears is not None else {}

@@ -136,6 +136,11 @@ class Store:
         return self._post(Commit(group), cost)
 
     @property
+    def limits(self) -> Limits:
+        """How much it may hold."""
+        return self._limits
+
+    @property
     def snapshot_wanted(self) -> bool:
         """Whether the next group should carry a snapshot: the live segment is to roll, or the journal to resume."""
         return self._due and not self._snapshots_under_way
