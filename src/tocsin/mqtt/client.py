@@ -26,6 +26,8 @@ _KEEP_ALIVE_LOOK_S = 1.0
 _LARGEST_PACKET = 4 * 1024 * 1024
 """What the broker may send us. Brokers let anybody publish up to 256 MB, and a packet is put together in memory: one of
 60 MB took 180 MB and stopped the loop for a second. What is larger stays with the broker (MQTT 5.0, 3.1.2.11.4)."""
+_UNCONFIRMED = 100
+"""Messages of a kept session that the broker may send before the first of them is confirmed."""
 _SESSION_MARGIN_S = 30
 """A session that ended would let the will go at once (MQTT 5.0, 3.1.3.2.2), so it outlives the delay."""
 
@@ -50,6 +52,8 @@ class Received:
     """Where whoever said it wants an answer; empty where nowhere."""
     correlation: bytes | None = None
     """What the answer has to carry, so that it is known to be one (MQTT 5.0, 4.10)."""
+    packet: int = 0
+    """By what a message of a kept session is confirmed; 0 for one that needs none."""
 
 
 class CheckedClient(aiomqtt.Client):
@@ -71,7 +75,7 @@ class CheckedClient(aiomqtt.Client):
             identifier=settings.client_id,
             protocol=aiomqtt.ProtocolVersion.V5,
             will=_last_will(will, settings.will_delay_s) if will else None,
-            clean_start=True,
+            clean_start=settings.session_s is None,
             keepalive=settings.keepalive_s,
             properties=_connect_properties(settings),
             timeout=settings.connect_timeout_s,
@@ -82,6 +86,7 @@ class CheckedClient(aiomqtt.Client):
         self._acks: dict[int, asyncio.Future[int]] = {}
         self._hand_over = on_message
         self._client._create_socket = lambda: sock  # type: ignore[method-assign]  # noqa: SLF001
+        self._client.manual_ack_set(settings.session_s is not None)
 
     async def publish_acked(self, topic: str, payload: bytes, qos: int, *, retain: bool, properties: Properties) -> int:
         """Return the reason code of the broker's answer, 0 for QoS 0. Raises MqttError when none comes."""
@@ -99,6 +104,12 @@ class CheckedClient(aiomqtt.Client):
             raise aiomqtt.MqttError(f"no answer to a publish within {self.timeout:g} s") from None
         finally:
             del self._acks[info.mid]
+
+    def confirm(self, packet: int) -> None:
+        """Tell the broker that a message of a kept session is ours now. They are confirmed in the order they came."""
+        if packet:
+            with self._breaking():
+                self._client.ack(packet, 1)
 
     async def hang_up(self, *, with_will: bool) -> None:
         """End the connection; with the will, the broker publishes it unless we are back within its delay."""
@@ -196,16 +207,22 @@ class CheckedClient(aiomqtt.Client):
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         del client, userdata
-        with contextlib.suppress(UnicodeDecodeError):
-            self._hand_over(
-                Received(
-                    topic=message.topic,
-                    payload=bytes(message.payload),
-                    retained=message.retain,
-                    response_topic=getattr(message.properties, "ResponseTopic", ""),
-                    correlation=getattr(message.properties, "CorrelationData", None),
-                )
+        packet = message.mid if message.qos else 0
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self.confirm(packet)
+            return
+        self._hand_over(
+            Received(
+                topic=topic,
+                payload=bytes(message.payload),
+                retained=message.retain,
+                response_topic=getattr(message.properties, "ResponseTopic", ""),
+                correlation=getattr(message.properties, "CorrelationData", None),
+                packet=packet,
             )
+        )
 
     def _fail_all(self, ended: asyncio.Future[None]) -> None:
         error = ended.exception() or aiomqtt.MqttError("the connection was closed")
@@ -240,6 +257,10 @@ def _last_will(will: Will, delay_s: int) -> aiomqtt.Will:
 
 def _connect_properties(settings: BrokerSettings) -> Properties:
     properties = properties_of(PacketTypes.CONNECT)
-    properties.SessionExpiryInterval = settings.will_delay_s + _SESSION_MARGIN_S
+    properties.SessionExpiryInterval = (
+        settings.will_delay_s + _SESSION_MARGIN_S if settings.session_s is None else settings.session_s
+    )
+    if settings.session_s is not None:
+        properties.ReceiveMaximum = _UNCONFIRMED
     properties.MaximumPacketSize = _LARGEST_PACKET
     return properties

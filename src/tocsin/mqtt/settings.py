@@ -25,6 +25,9 @@ class BrokerSettings:
     will_delay_s: int = 10
     """How long the broker waits before it calls us lost: longer than one reconnect, and short enough for our peers to
     know of our death within 30 s (see `tocsin.lab.detection.watchers`)."""
+    session_s: int | None = None
+    """How long the broker keeps what comes for us while we are away; each message is then ours to confirm. None: every
+    connection begins anew."""
     connect_timeout_s: float = 10.0
     """For everything from the name look-up to the broker's answer, and for the answer to each publish."""
 

@@ -165,10 +165,13 @@ class MqttConnection:
         expiry_s: int | None,
         content_type: str | None,
         correlation: bytes | None = None,
+        response_topic: str | None = None,
     ) -> None:
         try:
             self._check(topic, payload, qos, retain=retain)
             properties = _publish_properties(expiry_s, content_type, correlation)
+            if response_topic is not None:
+                properties.ResponseTopic = response_topic
             async with self._window:
                 code = await self._client.publish_acked(topic, payload, qos, retain=retain, properties=properties)
             if code >= reasons.FIRST_ERROR:
@@ -189,6 +192,17 @@ class MqttConnection:
         code = codes[0].value if isinstance(codes[0], ReasonCode) else codes[0]
         if code >= reasons.FIRST_ERROR:
             raise _refusal(topic, code)
+
+    async def unsubscribe(self, topic: str) -> None:
+        """Ask for the messages of a topic no more. Raises BrokerError."""
+        try:
+            await self._client.unsubscribe(topic)
+        except aiomqtt.MqttError as error:
+            raise self._gone() or _broken(self._url, error) from None
+
+    def confirm(self, received: Received) -> None:
+        """Let the broker forget a message of a kept session."""
+        self._client.confirm(received.packet)
 
     async def ended(self) -> BrokerError:
         await asyncio.wait([self._client.ended])

@@ -1,0 +1,158 @@
+"""One watchdog's stream as a subscriber follows it: its topics, its cursor, its acks. No I/O of its own."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from tocsin.client.cursor import Beat, Cursor, Entry, Saved, Taken
+from tocsin.client.message import Notice, NoticeKind
+from tocsin.client.reading import Answer, Gone, Heartbeat, read
+from tocsin.wire import topics
+from tocsin.wire.acks import Refusal, encode
+from tocsin.wire.envelope import Origin
+
+ACK_S: Final = 1.0
+"""Between two acks while something changes or is lacking."""
+IDLE_ACK_S: Final = 5.0
+"""Between two acks while nothing does, or while more is in memory than was handled: it need not be sent again."""
+
+_MOST_COMPLAINTS = 100
+_FARTHEST_MS = 366 * 24 * 3600 * 1000
+
+
+class Stream:
+    """Takes what comes on the topics of one watchdog, `<site>/<name>`. `tell` gets the news."""
+
+    def __init__(
+        self, watchdog: str, consumer: str, key: bytes, cursor: Cursor, tell: Callable[[Notice], None]
+    ) -> None:
+        site, _, name = watchdog.partition("/")
+        self.watchdog = watchdog
+        self.origin = Origin(site=site, watchdog=name)
+        self.cursor = cursor
+        self.counts: Counter[str] = Counter()
+        """Messages by what became of them; `unreadable` ones were none."""
+        self._consumer, self._key, self._tell = consumer, key, tell
+        self._complained: set[str] = set()
+        self._refused = ""
+        self._claimed: tuple[int, tuple[int, ...]] | None = None
+        self._acked_at = float("-inf")
+        self.ack_now = False
+        """Whether the next ack need not wait: a hole is closed, or one was told of."""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What to subscribe to, in this order: what is open must be asked for before what changes."""
+        root = self.origin.root
+        opening = () if self.cursor.begun else (self.opening,)
+        return (*opening, f"{root}event/#", root + topics.HEARTBEAT)
+
+    @property
+    def opening(self) -> str:
+        """The topic on which a first start finds what is open."""
+        return f"{self.origin.root}alert/+"
+
+    @property
+    def replies(self) -> str:
+        """The topic on which acks are answered."""
+        return f"{self.origin.root}reply/{self._consumer}/ack"
+
+    def takes(self, topic: str) -> bool:
+        """Tell whether an absolute topic is one of this watchdog."""
+        return topic.startswith(self.origin.root)
+
+    def hear(self, topic: str, payload: bytes, *, kept: bool, now: float, wall_ms: int) -> int | None:
+        """Take a message; return the time that acks must be later than, where the daemon says so."""
+        if not payload:
+            return None  # a retained topic that was cleared
+        try:
+            said = read(self.origin, topic.removeprefix(self.origin.root), payload)
+        except ValueError as error:
+            self._complain(topic, str(error))
+            return None
+        match said:
+            case Entry():
+                self._take(said, kept=kept, now=now)
+            case Heartbeat(last_seq=int(last_seq)):
+                self._follow(said, last_seq, now)
+            case Gone(spans=spans, reason=reason):
+                if count := self.cursor.drop(spans, now):
+                    self.ack_now = True
+                    self._note(NoticeKind.DROPPED, f"{count} messages will not come: {reason}")
+            case Answer():
+                return self._answered(said, wall_ms)
+        return None
+
+    def _take(self, entry: Entry, *, kept: bool, now: float) -> None:
+        was_lacking = self.cursor.is_lacking
+        taken = self.cursor.take(entry, now, kept=kept)
+        self.counts[taken.value] += 1
+        if taken is Taken.TAKEN and was_lacking and not self.cursor.is_lacking:
+            self.ack_now = True
+
+    def _follow(self, heard: Heartbeat, last_seq: int, now: float) -> None:
+        match self.cursor.heartbeat(heard.boot, heard.beat, last_seq, heard.waiting, now):
+            case Beat.BEGUN:
+                self.ack_now = True
+                self._note(NoticeKind.BEGUN, f"followed from message {last_seq} on")
+            case Beat.LOST:
+                self.ack_now = True
+                self._note(NoticeKind.STATE_LOST, f"it has lost its state and counts anew; it is at {last_seq} now")
+            case Beat.KNOWN:
+                pass
+
+    def _answered(self, answer: Answer, wall_ms: int) -> int | None:
+        reason = answer.reason or ""
+        if reason != self._refused:
+            self._refused = reason
+            if reason:
+                self._note(NoticeKind.REFUSED, f"acks are not believed: {reason}; {_HINTS.get(reason, 'see its log')}")
+        believable = answer.at < wall_ms + _FARTHEST_MS
+        return answer.at if reason == Refusal.REPLAYED and believable else None
+
+    def is_ack_due(self, now: float) -> bool:
+        """Tell whether it is time for an ack."""
+        cursor = self.cursor
+        if not cursor.begun:
+            return False
+        ack = cursor.ack(1)
+        news = cursor.is_lacking or (cursor.waiting == 0 and (ack.max, ack.missing) != self._claimed)
+        return self.ack_now or now - self._acked_at >= (ACK_S if news else IDLE_ACK_S)
+
+    def ack(self, at: int, now: float) -> bytes:
+        """Return the ack to be sent now, signed."""
+        ack = self.cursor.ack(at)
+        self._claimed, self._acked_at, self.ack_now = (ack.max, ack.missing), now, False
+        return encode(ack, self.origin.source, self._consumer, self._key)
+
+    def refused(self, why: str) -> None:
+        """Note that the broker does not take our acks."""
+        if why != self._refused:
+            self._refused = why
+            self._note(NoticeKind.REFUSED, why)
+
+    def connected(self) -> None:
+        """Note a new connection: what the broker had for us may be lost."""
+        self.ack_now = True
+
+    def _complain(self, topic: str, why: str) -> None:
+        self.counts["unreadable"] += 1
+        if topic not in self._complained and len(self._complained) < _MOST_COMPLAINTS:
+            self._complained.add(topic)
+            self._note(NoticeKind.UNREADABLE, f"{topic[:300]}: not understood ({why}); skipped, told once")
+
+    def _note(self, kind: NoticeKind, text: str) -> None:
+        self._tell(Notice(kind=kind, watchdog=self.watchdog, text=text))
+
+
+_HINTS: Final[dict[str, str]] = {
+    Refusal.UNREGISTERED: "name this consumer in a [[consumer]] of its configuration",
+    Refusal.FORGED: "give both the same key",
+    Refusal.REPLAYED: "the time of the last ack was later than ours; it is taken over",
+    Refusal.FUTURE: "it knows of fewer messages than we had: has it lost its state?",
+}
+
+
+def restored(saved: Saved | None, *, from_beginning: bool, hold_s: float) -> Cursor:
+    """Return the cursor of a stream as it was saved, or a first one."""
+    return Cursor(saved or Saved(begun=from_beginning), hold_s=hold_s)

@@ -1,0 +1,421 @@
+"""The cursor of a subscriber against a stream that arrives in any order, twice, late, or not until it is asked for."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tocsin.client.cursor import Beat, Cursor, Entry, Plan, Saved, Step, Taken
+from tocsin.client.ranges import Ranges
+from tocsin.wire.acks import MOST_MISSING
+
+HOLD_S = 30.0
+NAMES = "abc"
+BOOT = "b0"
+
+
+def entry(seq: int, name: str, step: Step, *, urgent: bool = False, durable: bool = True, boot: str = BOOT) -> Entry:
+    return Entry(seq=seq, id=f"x:{boot}:{seq}", fingerprint=name, step=step, urgent=urgent, durable=durable)
+
+
+def stream(words: Sequence[tuple[str, bool, bool]]) -> list[Entry]:
+    """Return a stream of alerts: which one speaks, whether that is its end, whether it is critical."""
+    last: dict[str, Step] = {}
+    found = []
+    for seq, (name, over, urgent) in enumerate(words, start=1):
+        before = last.get(name, Step(activation=0, count=0, over=True))
+        fresh = before.over
+        last[name] = Step(
+            activation=before.activation + fresh, count=1 if fresh else before.count + 1, over=over and not fresh
+        )
+        found.append(entry(seq, name, last[name], urgent=urgent))
+    return found
+
+
+WORDS = st.lists(st.tuples(st.sampled_from(NAMES), st.booleans(), st.booleans()), min_size=1, max_size=40)
+SPANS = st.lists(st.integers(1, 60).flatmap(lambda low: st.tuples(st.just(low), st.integers(low, 65))), max_size=12)
+
+
+def drain(cursor: Cursor, now: float) -> list[Entry]:
+    found = []
+    while (one := cursor.next(now)) is not None:
+        cursor.done(now)
+        found.append(one)
+    return found
+
+
+@given(spans=SPANS)
+def test_ranges_hold_the_numbers_of_their_stretches_and_no_others(spans: list[tuple[int, int]]) -> None:
+    ranges, held = Ranges(), set[int]()
+    for first, last in spans:
+        merge = ranges.merge(first, last)
+        before = {low for low, _ in ranges}
+        ranges.add(first, last)
+        held |= set(range(first, last + 1))
+        assert {low for low, _ in ranges} == before - set(merge.gone) | {merge.span[0]}
+    assert {seq for low, high in ranges for seq in range(low, high + 1)} == held
+    assert all(high + 1 < low for (_, high), (low, _) in zip(list(ranges), list(ranges)[1:], strict=False))
+    assert ranges.highest == max(held, default=0)
+    assert list(ranges.missing()) == [seq for seq in range(1, ranges.highest) if seq not in held]
+    assert ranges.frontier == next(seq for seq in range(66) if seq + 1 not in held)
+    assert all((seq in ranges) == (seq in held) for seq in range(70))
+
+
+@given(words=WORDS, data=st.data())
+def test_every_message_is_handed_over_once_and_in_the_order_of_its_alert_whatever_the_order_of_arrival(
+    words: list[tuple[str, bool, bool]], data: st.DataObject
+) -> None:
+    sent = stream(words)
+    arrivals = data.draw(st.permutations(sent + data.draw(st.lists(st.sampled_from(sent), max_size=10))))
+    cursor, handed = Cursor(Saved(begun=True)), list[Entry]()
+    for one in arrivals:
+        cursor.take(one, 0.0)
+        handed += drain(cursor, 0.0) if data.draw(st.booleans()) else []
+    handed += drain(cursor, 0.0)
+    assert sorted(one.seq for one in handed) == [one.seq for one in sent]
+    for name in NAMES:
+        assert [one.seq for one in handed if one.fingerprint == name] == [
+            one.seq for one in sent if one.fingerprint == name
+        ]
+    assert cursor.waiting == 0
+    assert cursor.ack(1).max == len(sent)
+    assert cursor.ack(1).missing == ()
+
+
+@given(words=WORDS, data=st.data())
+def test_what_is_missing_is_exactly_what_was_not_had_and_once_it_comes_all_is_had(
+    words: list[tuple[str, bool, bool]], data: st.DataObject
+) -> None:
+    sent = stream(words)
+    lost = data.draw(st.sets(st.sampled_from([one.seq for one in sent])))
+    cursor = Cursor(Saved(begun=True))
+    for one in sent:
+        if one.seq not in lost:
+            cursor.take(one, 0.0)
+    had = {one.seq for one in drain(cursor, 0.0)}
+    cursor.heartbeat(BOOT, 1, len(sent), 0, 0.0)
+    ack = cursor.ack(1)
+    assert set(ack.missing) == {seq for seq in range(1, ack.max) if seq not in had}
+    assert ack.max == max(had, default=0)
+    assert cursor.is_lacking == bool(lost)
+    for one in sent:
+        cursor.take(one, 1.0)
+    handed = had | {one.seq for one in drain(cursor, 1.0)}
+    assert handed == {one.seq for one in sent}
+
+
+@given(words=WORDS, data=st.data())
+def test_after_the_time_limit_what_is_here_is_handed_over_and_what_comes_later_is_called_late(
+    words: list[tuple[str, bool, bool]], data: st.DataObject
+) -> None:
+    sent = stream(words)
+    lost = data.draw(st.sets(st.sampled_from([one.seq for one in sent])))
+    cursor = Cursor(Saved(begun=True), hold_s=HOLD_S)
+    for one in sent:
+        if one.seq not in lost:
+            cursor.take(one, 0.0)
+    handed = drain(cursor, 0.0)
+    if cursor.waiting:
+        assert cursor.wait_s(0.0) == HOLD_S
+        assert drain(cursor, HOLD_S - 0.1) == []
+    handed += drain(cursor, HOLD_S)
+    assert {one.seq for one in handed} == {one.seq for one in sent} - lost
+    newest = {one.fingerprint: one.step for one in handed}
+    for one in [one for one in sent if one.seq in lost]:
+        cursor.take(one, HOLD_S + 1)
+        while (got := cursor.next(2 * HOLD_S + 1)) is not None:
+            before = newest.get(got.fingerprint)
+            assert cursor.is_late(got) == (before is not None and got.step < before)
+            newest[got.fingerprint] = max(got.step, before or got.step)
+            cursor.done(0.0)
+            handed.append(got)
+    assert sorted(one.seq for one in handed) == [one.seq for one in sent]
+
+
+class Consumer(RuleBasedStateMachine):
+    """A daemon, a broker that loses, doubles and reorders, and a consumer that fails, dies and comes back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[Entry] = []
+        self.last: dict[str, Step] = {}
+        self.on_the_way: list[Entry] = []
+        self.gone: set[int] = set()
+        self.dropped: set[int] = set()
+        self.handed: list[int] = []
+        self.now = 0.0
+        self.beats = 0
+        self.out: Entry | None = None
+        self.disk_done = Ranges()
+        self.disk_steps: dict[str, Step] = {}
+
+    @initialize()
+    def start(self) -> None:
+        self.cursor = Cursor(Saved(begun=True), most_ready=20, most_held=5)
+
+    @rule(name=st.sampled_from(NAMES), over=st.booleans(), urgent=st.booleans())
+    def say(self, name: str, *, over: bool, urgent: bool) -> None:
+        before = self.last.get(name, Step(activation=0, count=0, over=True))
+        fresh = before.over
+        step = Step(
+            activation=before.activation + fresh, count=1 if fresh else before.count + 1, over=over and not fresh
+        )
+        self.last[name] = step
+        self.sent.append(entry(len(self.sent) + 1, name, step, urgent=urgent))
+        self.on_the_way.append(self.sent[-1])
+
+    @precondition(lambda self: self.on_the_way)
+    @rule(data=st.data(), doubled=st.booleans())
+    def arrive(self, data: st.DataObject, *, doubled: bool) -> None:
+        at = data.draw(st.integers(0, len(self.on_the_way) - 1))
+        one = self.on_the_way[at] if doubled else self.on_the_way.pop(at)
+        taken = self.cursor.take(one, self.now)
+        assert taken is not Taken.IMPLAUSIBLE
+        if one.seq in self.handed:
+            assert taken is Taken.DUPLICATE
+
+    @precondition(lambda self: self.on_the_way)
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        self.on_the_way.pop(data.draw(st.integers(0, len(self.on_the_way) - 1)))
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def drop(self, data: st.DataObject) -> None:
+        """The daemon forgets a message for want of room, and says so after a heartbeat."""
+        one = data.draw(st.sampled_from(self.sent))
+        if one.seq in self.handed or one.urgent or one is self.out:
+            return
+        self.beat()
+        before = one.seq in self.cursor._entries
+        assert self.cursor.drop([(one.seq, one.seq)], self.now) <= 1
+        if not before:
+            self.gone.add(one.seq)
+            self.on_the_way = [other for other in self.on_the_way if other.seq != one.seq]
+            self.write(self.cursor.unwritten())
+
+    def write(self, plan: Plan) -> None:
+        for first, last in plan.spans:
+            self.disk_done.add(first, last)
+        self.cursor.written(plan)
+
+    @rule()
+    def beat(self) -> None:
+        self.beats += 1
+        assert self.cursor.heartbeat(BOOT, self.beats, len(self.sent), 0, self.now) is Beat.KNOWN
+
+    @precondition(lambda self: self.out is None)
+    @rule()
+    def hand_over(self) -> None:
+        self.out = self.cursor.next(self.now)
+
+    @precondition(lambda self: self.out is not None)
+    @rule()
+    def handle(self) -> None:
+        assert self.out is not None
+        late = self.cursor.is_late(self.out)
+        assert late == (self.out.step <= self.disk_steps.get(self.out.fingerprint, Step(activation=0, count=0)))
+        self.write(self.cursor.unwritten())
+        self.disk_done.add(self.out.seq)
+        if not late:
+            self.disk_steps[self.out.fingerprint] = self.out.step
+        self.cursor.done(self.now)
+        assert self.out.seq not in self.handed
+        self.handed.append(self.out.seq)
+        self.out = None
+
+    @precondition(lambda self: self.out is not None)
+    @rule()
+    def fail(self) -> None:
+        self.cursor.failed(self.now)
+        self.out = None
+
+    @rule()
+    def die_and_come_back(self) -> None:
+        saved = Saved(begun=True, done=tuple(self.disk_done), steps=dict(self.disk_steps))
+        self.cursor = Cursor(saved, most_ready=20, most_held=5)
+        self.out = None
+
+    @rule(seconds=st.sampled_from([0.1, 5.0, 40.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def ask_again(self) -> None:
+        """The daemon sends what an ack lacks."""
+        ack = self.cursor.ack(1)
+        again = [self.sent[seq - 1] for seq in ack.missing] + self.sent[ack.max :]
+        self.on_the_way += [one for one in again if one.seq not in self.gone and one not in self.on_the_way]
+
+    @invariant()
+    def an_ack_claims_what_was_handled_and_names_what_was_not(self) -> None:
+        ack = self.cursor.ack(1)
+        had = set(self.handed) | {seq for low, high in self.disk_done for seq in range(low, high + 1)}
+        assert ack.max == max(had, default=0)
+        assert set(ack.missing) == {seq for seq in range(1, ack.max) if seq not in had}
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        held = self.cursor._held_entries
+        assert held == sum(len(self.cursor._chains[name]) for name in self.cursor._held) <= 5
+        assert self.cursor.waiting == sum(map(len, self.cursor._chains.values()))
+
+    def teardown(self) -> None:
+        """Once nothing fails any more, everything is had, each once."""
+        if self.out is not None:
+            self.handle()
+        for _ in range(3 * len(self.sent) + 3):
+            self.ask_again()
+            for one in list(self.on_the_way):
+                self.cursor.take(one, self.now)
+            self.on_the_way.clear()
+            self.now += 61.0
+            while (out := self.cursor.next(self.now)) is not None:
+                self.out = out
+                self.handle()
+        assert sorted(self.handed) == sorted({one.seq for one in self.sent} - self.gone)
+        assert self.cursor.waiting == 0
+
+
+Consumer.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestConsumer = Consumer.TestCase
+
+
+def test_critical_messages_overtake_but_not_those_of_their_own_alert() -> None:
+    cursor = Cursor(Saved(begun=True))
+    one = Step(activation=1, count=1)
+    for message in (entry(1, "a", one), entry(2, "b", one), entry(3, "c", one, urgent=True)):
+        cursor.take(message, 0.0)
+    cursor.take(entry(4, "b", Step(activation=1, count=2), urgent=True), 0.0)
+    assert [message.seq for message in drain(cursor, 0.0)] == [3, 2, 4, 1]
+
+
+def test_an_alert_that_is_held_holds_up_no_other() -> None:
+    cursor = Cursor(Saved(begun=True))
+    assert cursor.take(entry(7, "a", Step(activation=1, count=2)), 0.0) is Taken.TAKEN
+    cursor.take(entry(9, "b", Step(activation=1, count=1)), 0.0)
+    assert [message.seq for message in drain(cursor, 0.0)] == [9]
+    cursor.take(entry(5, "a", Step(activation=1, count=1)), 0.0)
+    assert [message.seq for message in drain(cursor, 0.0)] == [5, 7]
+
+
+def test_a_handler_that_fails_gets_its_message_again_after_ever_longer_pauses_and_others_go_on() -> None:
+    cursor = Cursor(Saved(begun=True))
+    cursor.take(entry(1, "a", Step(activation=1, count=1)), 0.0)
+    cursor.take(entry(2, "b", Step(activation=1, count=1)), 0.0)
+    assert (first := cursor.next(0.0)) is not None
+    cursor.failed(0.0)
+    assert [message.seq for message in drain(cursor, 0.0)] == [2]
+    assert cursor.wait_s(0.0) == 1.0
+    assert cursor.next(0.9) is None
+    assert cursor.next(1.0) is first
+    assert cursor.tries(first) == 1
+    cursor.failed(1.0)
+    assert cursor.wait_s(1.0) == 2.0
+    assert cursor.ack(1).max == 2
+    assert cursor.ack(1).missing == (1,)
+
+
+def test_what_is_told_to_be_gone_is_waited_for_no_longer_and_not_asked_for() -> None:
+    cursor = Cursor(Saved(begun=True))
+    cursor.take(entry(3, "a", Step(activation=1, count=2)), 0.0)
+    assert cursor.next(0.0) is None
+    assert cursor.drop([(1, 2)], 0.0) == 2
+    assert [message.seq for message in drain(cursor, 0.0)] == [3]
+    plan = cursor.unwritten()
+    assert plan
+    assert plan.spans == ((1, 2),)
+    cursor.written(plan)
+    assert not cursor.unwritten()
+    assert (cursor.ack(1).max, cursor.ack(1).missing) == (3, ())
+
+
+def test_nothing_is_believed_to_be_gone_that_was_never_told_of() -> None:
+    cursor = Cursor(Saved(begun=True))
+    assert cursor.drop([(1, 2**52)], 0.0) == 0
+    cursor.heartbeat(BOOT, 1, 3, 0, 0.0)
+    assert cursor.drop([(2, 2**52)], 0.0) == 2
+    assert cursor.take(entry(4, "a", Step(activation=1, count=1)), 0.0) is Taken.TAKEN
+
+
+def test_a_number_far_above_all_that_was_told_is_nobodys() -> None:
+    cursor = Cursor(Saved(begun=True))
+    cursor.heartbeat(BOOT, 1, 3, 0, 0.0)
+    assert cursor.take(entry(2**52, "a", Step(activation=1, count=1)), 0.0) is Taken.IMPLAUSIBLE
+    assert cursor.next(0.0) is None
+
+
+def test_a_first_start_hands_over_what_is_open_and_what_comes_and_asks_for_nothing_before() -> None:
+    cursor = Cursor()
+    assert cursor.take(entry(40, "a", Step(activation=3, count=2)), 0.0, kept=True) is Taken.TAKEN
+    over = entry(41, "b", Step(activation=7, count=2, over=True))
+    assert cursor.take(over, 0.0, kept=True) is Taken.DUPLICATE
+    assert cursor.take(over, 0.0) is Taken.DUPLICATE
+    assert [message.seq for message in drain(cursor, 0.0)] == [40]
+    assert cursor.take(entry(44, "b", Step(activation=8, count=1)), 0.0) is Taken.TAKEN
+    assert [message.seq for message in drain(cursor, 0.0)] == [44]
+    assert cursor.take(entry(45, "c", Step(activation=5, count=2)), 0.0) is Taken.TAKEN
+    assert cursor.next(0.0) is None, "its predecessor may be on its way"
+    assert cursor.heartbeat(BOOT, 1, 46, 2, 0.0) is Beat.BEGUN
+    assert [message.seq for message in drain(cursor, 0.0)] == [45]
+    cursor.written(cursor.unwritten())
+    assert (cursor.ack(1).max, cursor.ack(1).missing) == (45, ())
+    assert cursor.is_lacking
+
+
+def test_a_daemon_that_counts_anew_is_followed_from_its_first_message_once_two_heartbeats_say_so() -> None:
+    cursor = Cursor(Saved(begun=True, done=((1, 50),), steps={"a": Step(activation=9, count=1)}))
+    assert cursor.heartbeat("b1", 1, 2, 0, 0.0) is Beat.KNOWN
+    assert cursor.heartbeat("b1", 1, 2, 0, 0.0) is Beat.KNOWN, "one that is repeated proves nothing"
+    assert cursor.take(entry(2, "a", Step(activation=1, count=1)), 0.0) is Taken.DUPLICATE
+    assert cursor.heartbeat("b1", 2, 2, 0, 0.0) is Beat.LOST
+    plan = cursor.unwritten()
+    assert plan.is_new
+    assert cursor.ack(1).max == 0
+    assert cursor.take(entry(2, "a", Step(activation=1, count=1), boot="b1"), 0.0) is Taken.TAKEN
+    assert [message.seq for message in drain(cursor, 0.0)] == [2]
+    assert cursor.ack(1).missing == (1,)
+
+
+def test_numbers_do_not_change_their_meaning_while_a_message_is_out() -> None:
+    cursor = Cursor(Saved(begun=True, done=((1, 50),)))
+    cursor.take(entry(51, "a", Step(activation=1, count=1)), 0.0)
+    assert cursor.next(0.0) is not None
+    assert [cursor.heartbeat("b1", beat, 2, 0, 0.0) for beat in (1, 2, 3)] == [Beat.KNOWN] * 3
+    cursor.done(0.0)
+    assert cursor.heartbeat("b1", 4, 2, 0, 0.0) is Beat.LOST
+
+
+def test_a_message_that_was_not_durable_is_handed_over_once_and_its_number_may_be_given_again() -> None:
+    cursor = Cursor(Saved(begun=True))
+    step = Step(activation=1, count=1)
+    cursor.take(entry(1, "a", step, durable=False), 0.0)
+    assert [message.seq for message in drain(cursor, 0.0)] == [1]
+    assert cursor.ack(1).max == 0, "the daemon may not have it after a crash"
+    assert cursor.take(entry(1, "a", step, durable=False), 0.0) is Taken.DUPLICATE
+    other = Cursor(Saved(begun=True, frail=dict(cursor.frail)))
+    assert other.take(entry(1, "b", step, boot="b1"), 0.0) is Taken.TAKEN
+    assert [message.fingerprint for message in drain(other, 0.0)] == ["b"]
+    assert cursor.take(entry(1, "a", step), 0.0) is Taken.DUPLICATE
+    cursor.written(cursor.unwritten())
+    assert cursor.ack(1).max == 1
+
+
+def test_an_ack_names_as_many_holes_as_it_may_and_claims_nothing_above_the_others() -> None:
+    cursor = Cursor(Saved(begun=True, done=tuple((seq, seq) for seq in range(2, 2000, 2))))
+    ack = cursor.ack(1)
+    assert ack.missing == tuple(range(1, 2 * MOST_MISSING, 2))
+    assert ack.max == 2 * MOST_MISSING
+
+
+def test_whoever_asks_for_the_next_message_has_to_say_first_what_became_of_the_last() -> None:
+    cursor = Cursor(Saved(begun=True))
+    cursor.take(entry(1, "a", Step(activation=1, count=1)), 0.0)
+    assert cursor.next(0.0) is not None
+    with pytest.raises(ValueError, match="still out"):
+        cursor.next(0.0)
+    cursor.done(0.0)
+    with pytest.raises(ValueError, match="no message is out"):
+        cursor.done(0.0)
