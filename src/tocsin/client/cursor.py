@@ -121,13 +121,14 @@ class Plan:
 class Cursor:
     """Of one consumer in one stream. One message at a time is out: `next` hands it over, `done` or `failed` ends that.
 
-    Whoever writes it down writes along what `unwritten` tells, and says so with `written`.
+    `is_first`: nothing of it was ever written down. Whoever writes it down writes along what `unwritten` tells, and says so with `written`.
     """
 
     def __init__(
         self,
         saved: Saved | None = None,
         *,
+        is_first: bool = False,
         hold_s: float = HOLD_S,
         most_ready: int = MOST_READY,
         most_held: int = MOST_HELD,
@@ -142,7 +143,7 @@ class Cursor:
         self.known = 0
         self._epoch = 0
         self._is_new = False
-        self._begun_written = saved.begun
+        self._begun_written = None if is_first else saved.begun
         self._unwritten: list[Span] = []
         self._clear()
 
@@ -273,7 +274,7 @@ class Cursor:
         self.begun, self.done_ranges, self.known = True, Ranges(), 0
         self.steps.clear()
         self.frail.clear()
-        self._is_new, self._begun_written = True, False
+        self._is_new = True
         self._epoch += 1
         self._clear()
 

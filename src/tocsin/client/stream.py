@@ -155,4 +155,4 @@ _HINTS: Final[dict[str, str]] = {
 
 def restored(saved: Saved | None, *, from_beginning: bool, hold_s: float) -> Cursor:
     """Return the cursor of a stream as it was saved, or a first one."""
-    return Cursor(saved or Saved(begun=from_beginning), hold_s=hold_s)
+    return Cursor(saved or Saved(begun=from_beginning), is_first=saved is None, hold_s=hold_s)
