@@ -144,8 +144,10 @@ async def stand_in(broker: Mosquitto, *, boot: str = "b00700000000", keyed: bool
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(daemon.listen()), group.create_task(daemon.beat_on())]
             yield daemon
-            for task in tasks:
-                task.cancel()
+            while not all(task.done() for task in tasks):  # aiomqtt swallows a cancellation in the moment of success
+                for task in tasks:
+                    task.cancel()
+                await asyncio.sleep(0.01)
 
 
 def foreign() -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tocsin.client import Subscriber
 from tocsin.store import read_recording
 from tocsin.testing import (
     ChainSpec,
@@ -40,3 +41,13 @@ async def misused(path: Path) -> None:
     await MemoryBus().publish("a", "text")  # E: arg-type
     for item in read_recording(path).items():
         assert item.event_no  # E: union-attr
+
+
+async def followed_wrongly(path: Path) -> None:
+    Subscriber("mqtt://h", watchdogs=["a/b"], consumer="c", key="k", path=path, start="end")  # E: arg-type
+    Subscriber("mqtt://h", watchdogs=["a/b"], consumer="c", path=path)  # E: call-arg
+    async with Subscriber("mqtt://h", watchdogs=["a/b"], consumer="c", key="k", path=path) as alerts:
+        async for message in alerts:
+            message.done()  # E: unused-coroutine
+            with message.transaction():  # E: attr-defined
+                pass

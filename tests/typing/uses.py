@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tocsin.client import Message as Delivered
+from tocsin.client import Notice, NoticeKind, Subscriber
 from tocsin.store import Entry, Gap, SnapshotAt, read_recording
 from tocsin.testing import (
     ChainSpec,
@@ -71,3 +73,27 @@ async def published() -> list[Message]:
     bus = MemoryBus()
     await bus.publish("a/b", b"{}", retain=True)
     return bus.on("a/#")
+
+
+def told(notice: Notice) -> None:
+    assert notice.kind is not NoticeKind.REFUSED, notice.text
+
+
+async def followed(path: Path) -> list[str]:
+    found: list[str] = []
+    subscriber = Subscriber(
+        "mqtt://h",
+        watchdogs=["ams/host-a"],
+        consumer="pager",
+        key=b"k" * 16,
+        path=path,
+        start="beginning",
+        on_notice=told,
+    )
+    async with subscriber as alerts:
+        async for message in alerts:
+            delivered: Delivered = message
+            async with delivered.transaction() as db:
+                db.execute("INSERT INTO page VALUES (?)", (delivered.id,))
+            found.append(delivered.summary)
+    return found

@@ -119,9 +119,10 @@ class Plan:
 
 
 class Cursor:
-    """Of one consumer in one stream. One message at a time is out: `next` hands it over, `done` or `failed` ends that.
+    """Of one consumer in one stream.
 
-    `is_first`: nothing of it was ever written down. Whoever writes it down writes along what `unwritten` tells, and says so with `written`.
+    One message at a time is out: `next` hands it over, `done` or `failed` ends that. `is_first`: nothing was written
+    down yet. Whoever writes it down writes along what `unwritten` tells, and says so with `written`.
     """
 
     def __init__(
