@@ -68,10 +68,10 @@ import os, signal, sys
 from tocsin.cli.main import run
 from tocsin.runtime import daemon, live
 
-async def recover(store, recovered=live.recover):
+async def recover(*given, recovered=live.recover):
     os.replace("{0}", "{1}")
     os.kill(os.getpid(), signal.SIGHUP)
-    return await recovered(store)
+    return await recovered(*given)
 
 async def end(self, ended=daemon.Daemon._end):
     os.kill(os.getpid(), signal.SIGHUP)
@@ -91,7 +91,7 @@ async def test_a_hangup_is_obeyed_before_the_daemon_is_there_and_kills_it_neithe
     fresh.chmod(0o600)
     daemon.start(code=HUNG_UP.format(fresh, daemon.config))
     await eventually(lambda: "reload by SIGHUP: configuration" in daemon.log() or daemon.exit_code, "it is read again")
-    assert (await daemon.status())["config"]["ok"]
+    await daemon.until_status(lambda now: now["config"]["ok"], "the daemon is up, with what it read")
     assert await daemon.stop() == 0
 
 

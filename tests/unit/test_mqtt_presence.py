@@ -52,7 +52,8 @@ def test_our_own_will_is_stale_while_we_live() -> None:
 @pytest.mark.parametrize("other", [EARLIER, LATER])
 @pytest.mark.parametrize("state", [State.LOST, State.DISCONNECTED])
 def test_the_end_of_another_life_is_stale(other: Life, state: State) -> None:
-    assert judge(LIFE, said(other, state)) == Stale()
+    parted = other.boot if state is State.DISCONNECTED else ""
+    assert judge(LIFE, said(other, state)) == Stale(parted=parted)
 
 
 @pytest.mark.parametrize("state", [State.INIT, State.READY, State.DEGRADED, State.DRAINING])

@@ -292,16 +292,22 @@ class Subscriber:
             self._thread.shutdown()
 
     async def _run(self) -> None:
-        """Connect again and again, ever more slowly, until cancelled."""
-        while True:
+        """Connect again and again, ever more slowly, until closed.
+
+        A cancellation alone is not enough: aiomqtt waits by `asyncio.wait_for`, which swallows one in the moment of
+        success.
+        """
+        while not self._closed:
             attempts = AsyncRetrying(
                 retry=retry_if_exception_type(BrokerError),
                 wait=wait_random_exponential(multiplier=_BACKOFF_FIRST_S, max=_BACKOFF_MOST_S),
+                stop=lambda _: self._closed,
                 reraise=True,
             )
-            async for attempt in attempts:
-                with attempt:
-                    await self._one_connection()
+            with contextlib.suppress(BrokerError):
+                async for attempt in attempts:
+                    with attempt:
+                        await self._one_connection()
 
     async def _one_connection(self) -> None:
         began = _now()
@@ -309,7 +315,8 @@ class Subscriber:
             async with self._transport.connect(will=None, on_message=self._receive) as connection:
                 began = _now()
                 await self._greet(connection)
-                await self._serve(connection)
+                if not self._closed:
+                    await self._serve(connection)
         except BrokerError as error:
             self._note_gone(error)
             if _now() - began < _STEADY_S:
@@ -344,7 +351,7 @@ class Subscriber:
 
     async def _keep_acking(self, connection: MqttConnection) -> None:
         opening = {name for name, stream in self._streams.items() if not stream.cursor.begun}
-        while True:
+        while not self._closed:
             self._ack_news.clear()
             for name, stream in list(self._streams.items()):
                 if name in opening and stream.cursor.begun:
