@@ -7,10 +7,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import closing
 from pathlib import Path
 
+import aiomqtt
 import pytest
 from tests.support.broker import Mosquitto, client_of, eventually
 from tests.support.streaming import CONSUMER, KEY, WATCHDOG, StandIn, foreign, stand_in
@@ -295,6 +296,32 @@ async def test_the_file_is_one_consumers_one_process_and_no_newer_programs(broke
     with pytest.raises(SchemaTooNew, match="use the newer program"):
         async with subscriber(broker, tmp_path):
             pass
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("wait", range(1, 9))
+async def test_it_closes_in_whatever_wait_for_the_broker_it_is_though_the_library_swallows_the_cancellation(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: int
+) -> None:
+    begun, last, reached = 0, 0, asyncio.Event()
+
+    async def wait_for(_: aiomqtt.Client, what: Awaitable[object], **_options: object) -> object:
+        """Wait as `asyncio.wait_for` does when the answer and the cancellation come together."""
+        nonlocal begun
+        begun += 1
+        if begun == last:
+            reached.set()
+        answer = asyncio.ensure_future(what)
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            return await answer
+
+    monkeypatch.setattr(aiomqtt.Client, "_wait_for", wait_for)
+    async with stand_in(broker):
+        last = begun + wait
+        async with subscriber(broker, tmp_path):
+            await reached.wait()
 
 
 @pytest.mark.parametrize("damage", ["header", "page", "row", "foreign", "folder"])

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tocsin.client.cursor import Beat, Cursor, Entry, Plan, Saved, Step, Taken
+from tocsin.client.cursor import Cursor
+from tocsin.client.entries import Beat, Entry, Plan, Saved, Step, Taken
 from tocsin.client.ranges import Ranges
 from tocsin.wire.acks import MOST_MISSING
 

@@ -11,7 +11,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from tocsin.client.cursor import MOST_ALERTS, Entry, Plan, Saved, Step
+from tocsin.client.cursor import MOST_ALERTS
+from tocsin.client.entries import Entry, Plan, Saved, Step
 from tocsin.errors import CorruptRecord, SchemaTooNew, StoreError
 
 VERSION: Final = 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from tocsin.client.cursor import Entry
+from tocsin.client.entries import Entry
 
 
 class NoticeKind(StrEnum):

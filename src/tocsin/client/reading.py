@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from tocsin.client.cursor import Entry, Step
+from tocsin.client.entries import Entry, Step
 from tocsin.client.ranges import Span
 from tocsin.model.alert import AlertState, Severity
 from tocsin.wire import topics

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from tocsin.client.cursor import Beat, Cursor, Entry, Saved, Taken
+from tocsin.client.cursor import Cursor
+from tocsin.client.entries import Beat, Entry, Saved, Taken
 from tocsin.client.message import Notice, NoticeKind
 from tocsin.client.reading import Answer, Gone, Heartbeat, read
 from tocsin.wire import topics

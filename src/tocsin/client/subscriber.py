@@ -10,20 +10,21 @@ import logging
 import sqlite3
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, TypeVar
+from typing import Final, Literal, Self
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from tocsin.client import arguments
-from tocsin.client.cursor import HOLD_S, Entry, Plan
-from tocsin.client.ledger import Ledger, guard, unguard
+from tocsin.client.cursor import HOLD_S
+from tocsin.client.entries import Entry, Plan
+from tocsin.client.ledger import Ledger
 from tocsin.client.message import Message, Notice, NoticeKind
 from tocsin.client.stream import Stream, restored
+from tocsin.client.writer import Writer
 from tocsin.clock import MS, Clock, SystemClock
-from tocsin.errors import BrokerError, PublishRefused, StoreError
+from tocsin.errors import BrokerError, PublishRefused
 from tocsin.mqtt.client import Received
 from tocsin.mqtt.reasons import SESSION_TAKEN_OVER, ConnectionRefused
 from tocsin.mqtt.settings import BrokerSettings
@@ -33,8 +34,6 @@ from tocsin.wire import topics
 from tocsin.wire.envelope import Origin
 
 log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
 
 _ACK_EXPIRY_S = 60
 _LOOK_S = 0.25
@@ -88,7 +87,8 @@ class Subscriber:
             raise ValueError(f'start={start!r}: use "now" or "beginning"')
         if not 0 <= hold_s < _LONGEST_HOLD_S:
             raise ValueError(f"hold_s={hold_s!r}: use seconds, from 0 to {_LONGEST_HOLD_S}")
-        self._path, self._start, self._hold_s = Path(path), start, hold_s
+        self._writer = Writer(Path(path), self._consumer)
+        self._start, self._hold_s = start, hold_s
         self._on_notice = on_notice
         self._clock = clock or SystemClock()
         self._transport = MqttTransport(
@@ -103,24 +103,13 @@ class Subscriber:
         self._news = asyncio.Event()
         self._ack_news = asyncio.Event()
         self._closed = True
-        self._lock = asyncio.Lock()
         self._at = self._at_limit = 0
         self._error = ""
 
     async def __aenter__(self) -> Self:
         if self._streams:
             raise ValueError("a subscriber is entered once; make another one")
-        self._thread = ThreadPoolExecutor(1, "tocsin-client")
-        try:
-            self._ledger = await self._in_thread(lambda: Ledger(self._path, self._consumer))
-        except BaseException:
-            self._thread.shutdown()
-            raise
-        try:
-            await self._in_thread(self._load)
-        except BaseException:
-            await self._close()
-            raise
+        await self._writer.open(self._load)
         self._closed = False
         self._group: asyncio.TaskGroup = asyncio.TaskGroup()
         await self._group.__aenter__()
@@ -138,7 +127,7 @@ class Subscriber:
         except BaseExceptionGroup as errors:
             raise first_of(errors) from None
         finally:
-            await self._close()
+            await self._writer.close()
 
     @property
     def connected(self) -> bool:
@@ -197,10 +186,11 @@ class Subscriber:
             raise ValueError(f"{message!r} is not the one that was handed over last, or it was ended before")
         stream = self._streams[message.watchdog]
         try:
-            async with self._lock:
-                plan = stream.cursor.unwritten()
-                async with self._writing(
-                    lambda: self._write(stream, plan, message), lambda: self._ended(stream, plan)
+            async with self._writer.lock:
+                plan, at = stream.cursor.unwritten(), self._at
+                async with self._writer.transaction(
+                    lambda ledger: self._write(ledger, stream, plan, message),
+                    lambda: self._ended(stream, plan, at),
                 ) as db:
                     yield db
                     if message is not self._out:
@@ -211,85 +201,35 @@ class Subscriber:
                 stream.cursor.failed(_now())
             self._drain()
 
-    def _ended(self, stream: Stream, plan: Plan) -> None:
+    def _ended(self, stream: Stream, plan: Plan, at: int) -> None:
         self._out = None
-        stream.cursor.written(plan)
+        self._written(stream, plan, at)
         stream.cursor.done(_now())
 
-    def _write(self, stream: Stream, plan: Plan, message: Message | None) -> None:
+    def _written(self, stream: Stream, plan: Plan, at: int) -> None:
+        if at > self._at_limit:
+            self._at_limit = at + _AT_RESERVE_MS
+        stream.cursor.written(plan)
+
+    def _write(self, ledger: Ledger, stream: Stream, plan: Plan, message: Message | None) -> None:
         """Write down, in the thread, what became of a message and of others that nobody needs."""
         source = stream.origin.source
         if plan:
-            self._ledger.settle(source, plan)
+            ledger.settle(source, plan)
         if message is not None:
-            self._ledger.done(source, message.entry, late=message.late)
+            ledger.done(source, message.entry, late=message.late)
         if self._at > self._at_limit:
-            self._ledger.keep_at(self._at + _AT_RESERVE_MS)
-
-    @contextlib.asynccontextmanager
-    async def _writing(self, write: Callable[[], None], then: Callable[[], None]) -> AsyncIterator[sqlite3.Connection]:
-        """Let a block write, then `write`, and commit, and do `then`; or let nothing have been. Needs the lock."""
-        db, at = self._ledger.db, self._at
-
-        def finish() -> None:
-            write()
-            self._ledger.commit()
-
-        def finished() -> None:
-            if at > self._at_limit:
-                self._at_limit = at + _AT_RESERVE_MS
-            then()
-
-        try:
-            await self._in_thread(self._ledger.begin)
-            guard(db)
-            try:
-                yield db
-            finally:
-                unguard(db)
-            await self._in_thread(finish, finished)
-        finally:
-            await self._in_thread(self._ledger.roll_back)
-
-    async def _in_thread(self, call: Callable[[], _T], then: Callable[[], None] | None = None) -> _T:
-        """Run a call to its end in the thread of the file, and `then` once it succeeded; a cancellation waits for that.
-
-        Raises StoreError for whatever SQLite says.
-        """
-        future = asyncio.get_running_loop().run_in_executor(self._thread, call)
-        cancelled: asyncio.CancelledError | None = None
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None and future.exception() is not None:
-            raise cancelled
-        try:
-            result = future.result()
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._path}: cannot be used: {error}; check free space, owner and mode") from error
-        if then is not None:
-            then()
-        if cancelled is not None:
-            raise cancelled
-        return result
+            ledger.keep_at(self._at + _AT_RESERVE_MS)
 
     # What runs behind it
 
-    def _load(self) -> None:
-        self._at = self._at_limit = self._ledger.last_at()
+    def _load(self, ledger: Ledger) -> None:
+        self._at = self._at_limit = ledger.last_at()
         for name in self._watchdogs:
             site, _, watchdog = name.partition("/")
-            saved = self._ledger.load(Origin(site=site, watchdog=watchdog).source)
+            saved = ledger.load(Origin(site=site, watchdog=watchdog).source)
             cursor = restored(saved, from_beginning=self._start == "beginning", hold_s=self._hold_s)
             self._streams[name] = Stream(name, self._consumer, self._key, cursor, self._tell)
-
-    async def _close(self) -> None:
-        try:
-            await self._in_thread(self._ledger.close)
-        finally:
-            self._thread.shutdown()
 
     async def _run(self) -> None:
         """Connect again and again, ever more slowly, until closed.
@@ -365,7 +305,7 @@ class Subscriber:
     async def _ack(self, connection: MqttConnection, stream: Stream) -> None:
         is_due = stream.is_ack_due(_now())
         at = max(self._at + 1, self._clock.wall_ns() // MS)
-        if (stream.cursor.unwritten() or (is_due and at > self._at_limit)) and not self._lock.locked():
+        if (stream.cursor.unwritten() or (is_due and at > self._at_limit)) and not self._writer.lock.locked():
             await self._settle(stream, at)
         if not is_due or at > self._at_limit:
             return
@@ -385,10 +325,12 @@ class Subscriber:
 
     async def _settle(self, stream: Stream, at: int) -> None:
         """Write down what no message waits for: what is gone, where we began, and that acks may have come so far."""
-        async with self._lock:
+        async with self._writer.lock:
             self._at = max(self._at, at)
-            plan = stream.cursor.unwritten()
-            async with self._writing(lambda: self._write(stream, plan, None), lambda: stream.cursor.written(plan)):
+            plan, noted = stream.cursor.unwritten(), self._at
+            async with self._writer.transaction(
+                lambda ledger: self._write(ledger, stream, plan, None), lambda: self._written(stream, plan, noted)
+            ):
                 pass
 
     def _receive(self, received: Received) -> None:

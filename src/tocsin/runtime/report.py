@@ -161,8 +161,8 @@ def _consumers(store: StoreHealth) -> list[dict[str, object]]:
 
 
 def waiting(store: StoreHealth) -> int:
-    """Return how many messages of the stream wait for the broker."""
-    return store.counts.pending + store.counts.unsaved
+    """Return how many messages of the stream wait for the broker, those that are not on disk among them."""
+    return store.counts.pending
 
 
 _LINKS = {link: "connected" if link is Link.CONNECTED else "none" if link is Link.NONE else "down" for link in Link}
