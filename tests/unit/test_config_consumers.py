@@ -1,5 +1,6 @@
 """`[[consumer]]`: who acknowledges the stream, and mistakes in it; keys never come out."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,23 @@ def test_a_reload_tells_of_consumers_also_where_only_a_key_was_replaced(tmp_path
     assert list(replaced.lines()) == ["~ consumers"]
     assert not replaced.refused
     assert list(changes(before, loaded(tmp_path, "")).lines()) == ["~ consumers"]
+
+
+def test_the_consumer_of_the_page_is_registered_with_what_is_in_its_file(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "subscribe.md").read_text()
+    (fragment,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    key = tmp_path / "pager.key"
+    key.write_text(KEY + "\n")
+    key.chmod(0o600)
+    found = loaded(tmp_path, fragment.replace("/etc/tocsin/pager.key", str(key)))
+    assert [(one.name, one.key.reveal()) for one in found.tree.consumers] == [("pager", KEY)]
+    assert [warning for warning in found.warnings if "consumer.0" in warning] == []
+
+
+@pytest.mark.parametrize("kind", ["file", "env", "credential"])
+def test_a_secret_that_looks_like_the_name_of_one_is_warned_of_and_not_shown(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "tocsin.toml").touch(mode=0o600)
+    found = loaded(tmp_path, f'[[consumer]]\nname = "pager"\nkey = "{kind}:/etc/tocsin/pager.key"\n')
+    [warning] = [warning for warning in found.warnings if "consumer.0" in warning]
+    assert f'consumer.0.key: is the secret itself as it stands; to read it write {{ {kind} = "..." }}' in warning
+    assert "pager.key" not in warning

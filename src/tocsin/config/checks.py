@@ -10,7 +10,7 @@ from tocsin.config.documents import Document, Table, read_file, tables
 from tocsin.config.locate import Path
 from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import public_key
-from tocsin.config.secrets import ConfiguredSecret, ConfiguredUrl, Sources, readable_by_others
+from tocsin.config.secrets import KINDS, ConfiguredSecret, ConfiguredUrl, Sources, readable_by_others
 from tocsin.config.tree import Asked, Beacon, Mqtt, Node, Provider, Tree
 from tocsin.config.values import budget_text
 from tocsin.engine.cadence import at_rest, evenly, sparsest_ns
@@ -144,10 +144,13 @@ def check_files(tree: Tree, document: Document, problems: Problems) -> None:
 
 
 def warn_of_secrets(tree: Tree, document: Document, sources: Sources, problems: Problems) -> None:
-    """Warn of secrets that every user of the host can read."""
+    """Warn of secrets that every user of the host can read, and of what is none but names where one is."""
     for path, secret in _secrets(tree):
         place = document.place(path)
         if secret.source is None:
+            kind = secret.reveal().partition(":")[0]
+            if kind in KINDS and not isinstance(secret, ConfiguredUrl):
+                problems.warn(place, path, f'is the secret itself as it stands; to read it write {{ {kind} = "..." }}')
             if _is_hidden(secret) and readable_by_others(FilePath(place.file)):
                 problems.warn(
                     place, path, f"every user can read this secret; chmod o-r {place.file}, or keep it outside"
