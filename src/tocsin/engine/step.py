@@ -37,6 +37,7 @@ from tocsin.model.event import (
     PeersListened,
     Polled,
     Ticked,
+    Unheard,
     Woken,
 )
 from tocsin.model.evolve import evolve
@@ -87,6 +88,8 @@ def step(state: EngineState, event: Event) -> Step:
             return _told(*configured(state, event.settings, state.t_ns))
         case Commanded():
             return _told(*commanded(state, event))
+        case Unheard():
+            return Step(state=state)
         case _:
             return Step(state=_noted(state, event))
 

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from tocsin.model.host import CertificateSample, ClockSample, DiskSample, UnitSample
 from tocsin.model.observation import BudgetUse, Fault, Part
@@ -176,8 +177,23 @@ class ConsumerSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSample:
+    """How a channel of people is: what waits for it, for how long it has been failing, how often it was given up on.
+
+    `failing_ns` is 0 where the last message got through, or there was none; `given_up` counts since the start.
+    """
+
+    name: str
+    waiting: int = 0
+    failing_ns: int = 0
+    given_up: int = 0
+    error: str = ""
+    """Why it fails, in words for a person, without secrets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySampled:
-    """How the alert stream leaves: looked at every second, told when it changes, and every ten seconds.
+    """How alerts leave: looked at every second, told when it changes, and every ten seconds.
 
     `filled` and `critical_filled` are per cent of what the outbox may hold, of all rows and of critical ones alone;
     `waiting` rows are for the broker, `owed` ones for consumers that have not confirmed them.
@@ -192,6 +208,28 @@ class DeliverySampled:
     owed: int
     unsaved: int = 0
     consumers: tuple[ConsumerSample, ...] = ()
+    channels: tuple[ChannelSample, ...] = ()
+
+
+class Why(StrEnum):
+    """Why nobody heard an alert over the broker."""
+
+    REFUSED = "refused"
+    """The broker answered that it may not be published."""
+    LATE = "late"
+    """The broker did not take it in time, or is gone."""
+    NOBODY = "nobody"
+    """The broker took it, and said that no subscriber matches (MQTT reason 0x10)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unheard:
+    """A critical alert reached nobody over the broker, in this one of its activations. Said once of each."""
+
+    t_ns: int
+    fingerprint: str
+    activation: int
+    why: Why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +277,7 @@ Event = (
     | PeerHeard
     | PeersListened
     | DeliverySampled
+    | Unheard
     | Ticked
     | CalendarRevised
     | Commanded
