@@ -26,6 +26,21 @@ def status_document(*, now_wall_ns: int, level: str = "critical", age_s: float =
         "summary": "ethereum/reth left the agreed chain at 21004118",
         "since_wall_ns": written - 192 * NS,
         "acked_by": None,
+        "silenced_by": ["s1"],
+        "flapping": False,
+        "inhibited_by": None,
+    }
+    silence = {
+        "id": "s1",
+        "match": "node=reth",
+        "by": "ann",
+        "reason": "disk swap",
+        "from_wall_ns": written - 60 * NS,
+        "until_wall_ns": written + 3600 * NS,
+        "critical": True,
+        "active": True,
+        "covers": 1,
+        "spares": 0,
     }
     return {
         "schema": 1,
@@ -49,6 +64,7 @@ def status_document(*, now_wall_ns: int, level: str = "critical", age_s: float =
             _chain("base", 8453, "ok", [_node("op", 33810422, 0)]),
         ],
         "alerts": [fork] if level == "critical" else [],
+        "silences": [silence] if level == "critical" else [],
         "loop_lag_ms": 0.7,
     }
 

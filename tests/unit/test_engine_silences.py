@@ -8,7 +8,8 @@ from tests.support.ticking import fails
 
 from tocsin.clock import NS
 from tocsin.engine.codec import decode_event, decode_state, encode_event, encode_state
-from tocsin.engine.silencing import LONGEST_NS, MOST, Refused, rows, silence_of
+from tocsin.engine.quiet import rows
+from tocsin.engine.silencing import LONGEST_NS, MOST, Refused, silence_of
 from tocsin.errors import CorruptRecord
 from tocsin.model.event import CalendarRevised, Commanded, ConfigRevised, Ticked
 from tocsin.model.silence import Silence, Span, WeeklyWindow

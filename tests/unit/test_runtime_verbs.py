@@ -9,6 +9,7 @@ import pytest
 from tests.support.store_kit import record
 
 from tocsin.errors import ControlError, StoreError, UsageError
+from tocsin.runtime.commands import Wanted
 from tocsin.runtime.control import Peer
 from tocsin.runtime.tail import KEPT, Tail
 from tocsin.runtime.verbs import Verbs
@@ -26,15 +27,34 @@ class Asked:
         self.reloaded: list[str] = []
         self.recorded: list[tuple[Path, int]] = []
         self.maintained: list[tuple[str, str, int, str, str]] = []
+        self.silenced: list[tuple[Wanted, str]] = []
+        self.unsilenced: list[tuple[str, str, str]] = []
         self.problems: tuple[str, ...] = ()
         self.known = {"f" * 32}
         self.tail = Tail()
         self._store = store
 
+    @property
+    def commands(self) -> "Asked":
+        return self
+
+    async def silence(self, wanted: Wanted, by: str) -> Mapping[str, object]:
+        self.silenced.append((wanted, by))
+        return {"silence": {"id": "s1"}}
+
+    async def unsilence(self, wanted: str, why: str, by: str) -> Mapping[str, object]:
+        self.unsilenced.append((wanted, why, by))
+        return {"silence": {"id": wanted}}
+
     def report(self) -> Mapping[str, object]:
         window = {"by": "root", "reason": "disk", "since_wall_ns": 1, "until_wall_ns": 2}
         nodes = [{"name": "n0", "maintenance": window}, {"name": "n1", "maintenance": None}]
-        return {"level": "ok", "config": {"hash": "abc"}, "chains": [{"name": "sim", "nodes": nodes}]}
+        return {
+            "level": "ok",
+            "config": {"hash": "abc"},
+            "silences": [{"id": "s7"}],
+            "chains": [{"name": "sim", "nodes": nodes}],
+        }
 
     async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
         self.acked.append((fingerprint, why, by))
@@ -147,6 +167,59 @@ async def test_maintenance_begins_ends_and_lists(asked: Asked) -> None:
     with pytest.raises(ControlError, match=r"no node sim/n9x* is configured") as caught:
         await verbs.maintenance({"chain": "sim", "node": "n9" + "x" * 60_000, "end": True}, PEER)
     assert len(str(caught.value)) < 300
+
+
+HOUR = {"match": "node=n0", "why": "disk", "for_s": 3600}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"match": None},
+        {"match": 7},
+        {"match": "x" * 501},
+        {"why": None},
+        {"why": ["x"]},
+        {"why": "x" * 501},
+        {"for_s": None},
+        {"for_s": 0},
+        {"for_s": -1},
+        {"for_s": 1.5},
+        {"for_s": True},
+        {"for_s": "3600"},
+        {"for_s": 10**30},
+        {"until_wall_ns": 5},
+        {"for_s": None, "until_wall_ns": "5"},
+        {"from_wall_ns": 0},
+        {"from_wall_ns": 2**63},
+        {"critical": 1},
+        {"critical": None},
+    ],
+)
+async def test_silence_takes_a_match_a_reason_and_an_end(asked: Asked, change: Mapping[str, object]) -> None:
+    with pytest.raises(UsageError, match="silence takes"):
+        await Verbs(asked).silence({**HOUR, **change}, PEER)
+    assert asked.silenced == []
+
+
+async def test_silence_begins_and_lists_with_the_author_that_the_kernel_names(asked: Asked) -> None:
+    verbs = Verbs(asked)
+    assert await verbs.silence({"v": 1, "verb": "silence"}, PEER) == {"silences": [{"id": "s7"}]}
+    assert await verbs.silence({**HOUR, "critical": True, "by": "somebody else"}, PEER) == {"silence": {"id": "s1"}}
+    until = {"match": "node=n0", "why": "disk", "until_wall_ns": 9, "from_wall_ns": 5}
+    await verbs.silence(until, PEER)
+    assert asked.silenced == [
+        (Wanted(match="node=n0", why="disk", for_ns=3600 * 10**9, critical=True), PEER.name),
+        (Wanted(match="node=n0", why="disk", until_wall_ns=9, from_wall_ns=5), PEER.name),
+    ]
+
+
+@pytest.mark.parametrize("request_", [{}, {"id": 7}, {"id": "s1", "why": None}, {"id": "s1", "why": "x" * 501}])
+async def test_unsilence_takes_an_id(asked: Asked, request_: Mapping[str, object]) -> None:
+    with pytest.raises(UsageError, match="unsilence takes the id"):
+        await Verbs(asked).unsilence(request_, PEER)
+    await Verbs(asked).unsilence({"id": "s1", "why": "done"}, PEER)
+    assert asked.unsilenced == [("s1", "done", PEER.name)]
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,23 @@ class Silences:
 
     def covers(self, detector: str, severity: Severity, labels: Labels) -> bool:
         """Tell whether an alert is silenced; a critical one only by a silence that says so."""
-        return any(
-            (one.critical or severity is not Severity.CRITICAL)
-            and matches(parse(one.match), detector, severity, labels, self.names)
-            for one in self.active
+        return any(means(one, detector, severity, labels, self.names) for one in self.active if is_for(one, severity))
+
+    def covering(self, detector: str, severity: Severity, labels: Labels) -> tuple[Silence, ...]:
+        """Return those that silence an alert."""
+        return tuple(
+            [one for one in self.active if is_for(one, severity) and means(one, detector, severity, labels, self.names)]
         )
+
+
+def is_for(silence: Silence, severity: Severity) -> bool:
+    """Tell whether a silence silences alerts as bad as this."""
+    return silence.critical or severity is not Severity.CRITICAL
+
+
+def means(silence: Silence, detector: str, severity: Severity, labels: Labels, names: Names) -> bool:
+    """Tell whether a silence means an alert, be it one that it spares."""
+    return matches(parse(silence.match), detector, severity, labels, names)
 
 
 def at(silences: tuple[Silence, ...], wall_ns: int) -> tuple[Silence, ...]:

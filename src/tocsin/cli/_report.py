@@ -7,6 +7,7 @@ as "all is well" is UNKNOWN, never OK. Texts in it may come from a node, so cont
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tocsin.cli import _silences
 from tocsin.cli._chains import chain_lines
 from tocsin.cli._own import own_lines
 from tocsin.cli._words import EXITS, NS, clean, paint, part, rows, say, span, started_ns, whole
@@ -103,6 +104,7 @@ def text(verdict: Verdict, *, now_wall_ns: int, colour: bool = False) -> str:
         shift_ns = verdict.age_ns or 0
         lines += chain_lines(verdict.document, shift_ns, colour=colour)
         lines += _alert_lines(verdict.document, now_wall_ns, colour=colour)
+        lines += _quiet_lines(verdict.document, now_wall_ns)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -125,14 +127,64 @@ def _headline(verdict: Verdict, now_wall_ns: int, *, colour: bool) -> str:
 
 def _alert_lines(document: Mapping[str, Any], now_wall_ns: int, *, colour: bool) -> Iterator[str]:
     alerts = rows(document, "alerts")
-    yield f"alerts {len(alerts)}" if alerts else "no alerts"
+    by_id = {say(row, "id"): row for row in rows(document, "silences")}
+    by_fingerprint = {say(row, "fingerprint"): row for row in alerts}
+    yield _alerts_heading(alerts)
     for alert in alerts:
         since = alert.get("since_wall_ns")
         age = f"for {span(now_wall_ns - since)}" if whole(since) else ""
         acked = f"acked by {say(alert, 'acked_by')}" if alert.get("acked_by") else ""
+        flapping = "flapping" if alert.get("flapping") is True else ""
         labels = alert.get("labels")
         pairs = " ".join(f"{k}={v}" for k, v in sorted(labels.items())) if isinstance(labels, dict) else ""
         severity = paint(say(alert, "severity"), colour=colour)
-        heading = [severity, say(alert, "state"), say(alert, "detector"), clean(pairs), age, acked]
+        heading = [severity, say(alert, "state"), say(alert, "detector"), clean(pairs), age, flapping, acked]
         yield "  " + "  ".join(part for part in heading if part)
         yield f"    {say(alert, 'summary')}  (ack {say(alert, 'fingerprint')[:12]})"
+        for one in _silencing(alert):
+            yield f"    silenced {_silences.whose(by_id.get(one, {}))} ({one})"
+        if covering := alert.get("inhibited_by"):
+            yield f"    covered by {_covering(clean(str(covering)), by_fingerprint)}"
+
+
+def _alerts_heading(alerts: list[Mapping[str, Any]]) -> str:
+    """Say how many alerts are open, and how many of them nobody is told of, or somebody has seen."""
+    marks = {
+        "silenced": sum(bool(_silencing(alert)) for alert in alerts),
+        "acknowledged": sum(bool(alert.get("acked_by")) for alert in alerts),
+        "flapping": sum(alert.get("flapping") is True for alert in alerts),
+    }
+    counted = [f"{count} {word}" for word, count in marks.items() if count]
+    heading = f"alerts {len(alerts)}" if alerts else "no alerts"
+    return f"{heading} ({', '.join(counted)})" if counted else heading
+
+
+def _silencing(alert: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the silences that an alert is under."""
+    ids = alert.get("silenced_by")
+    return [clean(str(one)) for one in ids] if isinstance(ids, list) else []
+
+
+def _covering(fingerprint: str, alerts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Name the alert that covers another one, by its detector where it is known."""
+    found = alerts.get(fingerprint)
+    return f"{say(found, 'detector')} ({fingerprint[:12]})" if found is not None else fingerprint[:12]
+
+
+def _quiet_lines(document: Mapping[str, Any], now_wall_ns: int) -> Iterator[str]:
+    """Yield the silences, and the nodes that are in maintenance, where there are any."""
+    if silences := rows(document, "silences"):
+        yield f"silences {len(silences)}"
+        yield from _silences.listed(document, now_wall_ns)
+    windows = [
+        (chain, node, window)
+        for chain in rows(document, "chains")
+        for node in (*rows(chain, "nodes"), *rows(chain, "beacons"))
+        if (window := part(node, "maintenance"))
+    ]
+    if windows:
+        yield f"in maintenance {len(windows)}"
+    for chain, node, window in windows:
+        name = f"{say(chain, 'name')}/{say(node, 'name')}"
+        yield f"  {name}  {_silences.whose(window)}"
+        yield f"    to end it: tocsin maintenance node {name} --end"

@@ -4,6 +4,7 @@ Pure, and wary: what is not what it should be reads as missing. Texts may come f
 never reach a terminal.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
@@ -37,6 +38,21 @@ def started_ns(stamp: object) -> int | None:
         return int(instant.timestamp()) * NS if instant.tzinfo else None
     except (ValueError, OverflowError):
         return None
+
+
+def moment(wall_ns: object) -> str:
+    """Say when something is: in UTC, and by the clock of whoever reads it, where that is another."""
+    if not whole(wall_ns):
+        return "?"
+    try:
+        utc, here = time.gmtime(wall_ns // NS), time.localtime(wall_ns // NS)
+    except (ValueError, OverflowError, OSError):
+        return "?"
+    said = time.strftime("%Y-%m-%d %H:%M UTC", utc)
+    if here[:5] == utc[:5]:
+        return said
+    day = "" if here[:3] == utc[:3] else "%Y-%m-%d "
+    return f"{said} ({time.strftime(f'{day}%H:%M %Z', here)})"
 
 
 def paint(level: str, *, colour: bool) -> str:

@@ -25,6 +25,8 @@ COMMANDS = {
     "check": "One line for Nagios and its kin.",
     "explain": "Say what an alert means and what to do.",
     "ack": "Acknowledge an alert.",
+    "silence": "Silence alerts for a time.",
+    "unsilence": "End a silence.",
     "maintenance": "Take a node out of judgement while you work on it.",
     "events": "Show the stream of alerts.",
     "incident": "Export an incident as one file.",

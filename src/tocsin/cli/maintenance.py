@@ -50,7 +50,7 @@ def node(
     if as_json:
         _print_json(answer)
     else:
-        said = "is over: it is verified now" if end else f"for {for_}"
+        said = "is over: it is verified now" if end else f"for {for_}, until {_until(answer, chain, own)}"
         _fast.print_out(f"{name}: maintenance {said}\n")
 
 
@@ -75,6 +75,13 @@ def listed(answer: Any, now_wall_ns: int) -> str:
     if not windows:
         return "no node is in maintenance\n"
     return "".join(f"{_line(window, now_wall_ns)}\n" for window in windows)
+
+
+def _until(answer: Any, chain: str, node: str) -> str:
+    """Say until when the window lasts that was begun just now."""
+    windows = _words.rows(answer if isinstance(answer, dict) else {}, "maintenance")
+    mine = (each for each in windows if (each.get("chain"), each.get("node")) == (chain, node))
+    return _words.moment(next(mine, {}).get("until_wall_ns"))
 
 
 def _line(window: Any, now_wall_ns: int) -> str:

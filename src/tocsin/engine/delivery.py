@@ -1,12 +1,10 @@
 """Consumers of the alert stream as subjects: how far each is, and whether that can be known now."""
 
-from tocsin.engine.labels import self_labels
+from tocsin.engine.labels import CONSUMER, self_labels
 from tocsin.engine.state import EngineState
 from tocsin.model.alert import Labels, Subject
 from tocsin.model.settings import Settings
 from tocsin.model.view import ConsumerView
-
-CONSUMER = "consumer"
 
 
 def labels_of(settings: Settings, consumer: str) -> Labels:

@@ -2,10 +2,35 @@
 
 from functools import lru_cache
 
-from tocsin.alerting.matching import Names
+from tocsin.alerting.matching import DETECTOR, SEVERITY, Names
 from tocsin.detect.provider_unreachable import PROVIDER, labels_of
 from tocsin.model.alert import Labels
+from tocsin.model.host import DISK, ENDPOINT, RESOURCE, UNIT
+from tocsin.model.peer import PEER
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
+
+CONSUMER = "consumer"
+"""Of alerts about who acknowledges the stream."""
+SUSPECT = "suspect"
+"""Of alerts about a detector of ours."""
+
+KEYS = (
+    DETECTOR,
+    SEVERITY,
+    "chain",
+    "node",
+    PROVIDER,
+    "environment",
+    "watchdog",
+    PEER,
+    CONSUMER,
+    DISK,
+    RESOURCE,
+    UNIT,
+    ENDPOINT,
+    SUSPECT,
+)
+"""What matches can go by: every label that an alert of ours can have, detector and severity."""
 
 
 def chain_labels(settings: Settings, chain: ChainSettings) -> Labels:

@@ -3,7 +3,7 @@
 from tocsin.alerting.tracked import Tracked
 from tocsin.clock import NS
 from tocsin.detect import CHAIN_DETECTORS, self_detector_suspect, self_illegal_transition
-from tocsin.engine.labels import chain_labels, self_labels
+from tocsin.engine.labels import SUSPECT, chain_labels, self_labels
 from tocsin.engine.state import EngineState
 from tocsin.engine.trust import acquitted
 from tocsin.model.alert import Labels, Subject
@@ -14,13 +14,12 @@ from tocsin.model.view import IllegalMove, Suspect
 TICK_NS = NS
 """Between two looks of the watchdog at itself."""
 
-_DETECTOR = "suspect"
 _CHAIN = "chain"
 
 
 def suspect_labels(settings: Settings, chain: ChainSettings, detector: str) -> Labels:
     """Return the labels of a detector of a chain as a subject: it is this watchdog's opinion of its own check."""
-    both = {*chain_labels(settings, chain), *self_labels(settings), (_DETECTOR, detector)}
+    both = {*chain_labels(settings, chain), *self_labels(settings), (SUSPECT, detector)}
     return tuple(sorted(both))
 
 
@@ -32,7 +31,7 @@ def own_subjects(settings: Settings) -> list[Labels]:
 def seen_subjects(state: EngineState) -> dict[Labels, Subject]:
     """Return those that alerts are about: whoever watches himself always has data."""
     tracked = (one.finding.labels for one in state.alerts.tracked.values())
-    return {labels: Subject(sample=state.tick) for labels in tracked if any(key == _DETECTOR for key, _ in labels)}
+    return {labels: Subject(sample=state.tick) for labels in tracked if any(key == SUSPECT for key, _ in labels)}
 
 
 def suspects(state: EngineState, settings: Settings) -> tuple[Suspect, ...]:
@@ -70,5 +69,5 @@ def acknowledged(state: EngineState, settings: Settings, tracked: Tracked) -> En
     if found is None:
         return state
     chain = state.chains[found.name]
-    after = evolve(chain, trust=acquitted(chain.trust, labels.get(_DETECTOR, "")))
+    after = evolve(chain, trust=acquitted(chain.trust, labels.get(SUSPECT, "")))
     return evolve(state, chains={**state.chains, found.name: after})

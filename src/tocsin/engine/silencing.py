@@ -23,6 +23,7 @@ MOST = 256
 MOST_SPANS = 4_096
 
 _LONGEST_WHY = 500
+_MOST_NAMED = 8
 _NOTHING = Silences()
 
 
@@ -44,7 +45,7 @@ def _occurrences(calendar: tuple[Span, ...], settings: Settings) -> tuple[Silenc
     return tuple(
         [
             Silence(
-                id=f"maintenance:{window.name}",
+                id=_weekly_id(window.name),
                 match=window.match,
                 by=window.by,
                 reason=window.reason,
@@ -101,11 +102,29 @@ def begun(state: EngineState, event: Commanded) -> EngineState:
 
 def ended(state: EngineState, event: Commanded) -> EngineState:
     """Return the state without the silence that a command names (arg `id`). Raises Refused where there is none."""
-    wanted = dict(event.args).get("id", "")
-    left = tuple([one for one in state.silences if one.id != wanted])
-    if len(left) == len(state.silences):
-        raise Refused(f"no silence by command has the id {wanted[:64]!r}; what is configured ends with a reload")
-    return evolve(state, silences=left)
+    silence = named(state, dict(event.args).get("id", ""))
+    return evolve(state, silences=tuple([one for one in state.silences if one.id != silence.id]))
+
+
+def named(state: EngineState, wanted: str) -> Silence:
+    """Return the silence by command that has this id. Raises Refused where there is none, with those that there are."""
+    found = next((one for one in state.silences if one.id == wanted), None)
+    if found is not None:
+        return found
+    settings = state.settings
+    if settings is not None and wanted in _configured(settings):
+        raise Refused(f"{wanted} is of the configuration: take it out there, then tocsin reload")
+    known = ", ".join(one.id for one in state.silences[:_MOST_NAMED]) or "there is none"
+    more = f" and {len(state.silences) - _MOST_NAMED} more" if len(state.silences) > _MOST_NAMED else ""
+    raise Refused(f"no silence by command has the id {wanted[:64]!r} (now: {known}{more}); tocsin silence lists them")
+
+
+def _configured(settings: Settings) -> set[str]:
+    return {one.id for one in settings.silences} | {_weekly_id(window.name) for window in settings.windows}
+
+
+def _weekly_id(name: str) -> str:
+    return f"maintenance:{name}"
 
 
 def expired(state: EngineState, wall_ns: int) -> EngineState:
@@ -117,23 +136,10 @@ def expired(state: EngineState, wall_ns: int) -> EngineState:
     return evolve(state, silences=silences, calendar=calendar)
 
 
-def rows(state: EngineState, wall_ns: int) -> list[dict[str, object]]:
-    """Return all silences that are not over, the weekly ones while they last, as a status shows them."""
+def listed(state: EngineState, wall_ns: int) -> tuple[Silence, ...]:
+    """Return all silences that are not over, the weekly ones while they last."""
     settings = state.settings
     if settings is None:
-        return []
+        return ()
     weekly = at(_occurrences(state.calendar, settings), wall_ns)
-    return [
-        {
-            "id": one.id,
-            "match": one.match,
-            "by": one.by,
-            "reason": one.reason,
-            "from_wall_ns": one.from_wall_ns,
-            "until_wall_ns": one.until_wall_ns,
-            "critical": one.critical,
-            "active": one.from_wall_ns <= wall_ns,
-        }
-        for one in (*state.silences, *settings.silences, *weekly)
-        if one.until_wall_ns > wall_ns
-    ]
+    return tuple([one for one in (*state.silences, *settings.silences, *weekly) if one.until_wall_ns > wall_ns])

@@ -5,8 +5,9 @@ Pure: what the core knows. What only the runtime knows (broker, store, configura
 
 from collections.abc import Iterable
 
+from tocsin.alerting.silences import Silences
 from tocsin.alerting.tracked import Tracked
-from tocsin.engine import beacondocs, hostdocs, peers, standing, traitdocs
+from tocsin.engine import beacondocs, hostdocs, peers, quiet, silencing, standing, traitdocs
 from tocsin.engine.documents import lag_blocks
 from tocsin.engine.pool import groups_of
 from tocsin.engine.shown import block, seconds
@@ -31,6 +32,7 @@ def status(state: EngineState, t_ns: int) -> dict[str, object]:
         "level": level,
         "chains": chains,
         "alerts": _alerts(state),
+        "silences": quiet.rows(state, state.wall_ns),
         "host": hostdocs.host(state),
         "peers": peers.rows(state, t_ns),
         "loop_lag_ms": state.loop_lag_ns // 10**6,
@@ -102,29 +104,27 @@ def _node(chain: ChainState, settings: ChainSettings, name: str, t_ns: int) -> d
 
 
 def _alerts(state: EngineState) -> list[dict[str, object]]:
-    scopes = [state.alerts, *(state.chains[name].alerts for name in sorted(state.chains))]
-    open_ = [
-        (key, tracked)
-        for alerts in scopes
-        for key, tracked in alerts.tracked.items()
-        if tracked.state is not AlertState.PENDING
-    ]
-    open_.sort(key=lambda entry: (-_rank(entry[1]), entry[1].started_wall_ns, entry[0]))
-    return [_alert(key, tracked) for key, tracked in open_]
+    silences = silencing.in_force(state, state.wall_ns)
+    open_ = sorted(quiet.open_alerts(state), key=lambda entry: (-_rank(entry[1]), entry[1].started_wall_ns, entry[0]))
+    return [_alert(key, tracked, silences) for key, tracked in open_]
 
 
 def _rank(tracked: Tracked) -> int:
     return tracked.severity.rank if tracked.severity is not None else -1
 
 
-def _alert(key: str, tracked: Tracked) -> dict[str, object]:
+def _alert(key: str, tracked: Tracked, silences: Silences) -> dict[str, object]:
+    finding, severity = tracked.finding, quiet.severity_of(tracked)
     return {
         "fingerprint": key,
-        "detector": tracked.finding.detector,
-        "severity": tracked.severity.value if tracked.severity is not None else "info",
+        "detector": finding.detector,
+        "severity": severity.value,
         "state": tracked.state.value,
-        "labels": dict(tracked.finding.labels),
-        "summary": tracked.finding.summary,
+        "labels": dict(finding.labels),
+        "summary": finding.summary,
         "since_wall_ns": tracked.started_wall_ns,
         "acked_by": tracked.acked_by,
+        "silenced_by": [one.id for one in silences.covering(finding.detector, severity, finding.labels)],
+        "flapping": tracked.flap is not None,
+        "inhibited_by": tracked.muted_by,
     }

@@ -19,7 +19,7 @@ from tocsin.config.reload import changes
 from tocsin.errors import ConfigError, StoreError
 from tocsin.ids import boot_id
 from tocsin.model.effect import Request
-from tocsin.model.event import Booted, Commanded, ConfigRejected, ConfigRevised
+from tocsin.model.event import Booted, ConfigRejected, ConfigRevised
 from tocsin.mqtt.health import Link
 from tocsin.mqtt.presence import State
 from tocsin.rpc.lag import LoopLag
@@ -28,6 +28,7 @@ from tocsin.runtime import report
 from tocsin.runtime.beacons import BeaconWatch
 from tocsin.runtime.brokerlog import BrokerLog
 from tocsin.runtime.calendar import Calendar
+from tocsin.runtime.commands import Commands
 from tocsin.runtime.configuration import read_config, tell_warnings
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
@@ -93,6 +94,7 @@ class Daemon:
             on_request=self._ask,
             on_alert=self._on_alert,
         )
+        self.commands = Commands(self.core, self.clock)
         self.calendar = Calendar(self.clock, state=lambda: self.core.state, emit=self.core.take)
         self.lag = LoopLag(self.clock)
         self.resolver = Resolver(self._mono)
@@ -350,27 +352,6 @@ class Daemon:
             await self.voice.replace(fresh)
         await self.voice.register_consumers()
         return ()
-
-    async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
-        """Let the core note that a person has seen an alert; False when no open alert has this fingerprint."""
-        before = self.core.state.seq
-        self._command("ack", by, fingerprint=fingerprint, why=why)
-        has_said = self.core.state.seq > before
-        await self.core.drained()
-        return has_said
-
-    async def maintain(self, chain: str, node: str, for_ns: int, why: str, by: str) -> bool:
-        """Take a node out of judgement for a time, or with 0 back into it; False when it is not configured."""
-        watched = self.core.state.chains.get(chain)
-        if watched is None or (node not in watched.nodes and node not in watched.beacons):
-            return False
-        self._command("maintenance", by, chain=chain, node=node, for_ns=str(for_ns), why=why)
-        await self.core.drained()
-        return True
-
-    def _command(self, verb: str, by: str, **args: str) -> None:
-        now, wall = self.clock.t_ns(), self.clock.wall_ns()
-        self.core.take(Commanded(t_ns=now, wall_ns=wall, verb=verb, args=tuple(sorted(args.items())), by=by))
 
     async def record(self, path: Path, seconds: int) -> Exported:
         """Write the newest stretch of the journal to a new file. Raises StoreError."""

@@ -9,6 +9,7 @@ import orjson
 from tocsin.clock import NS
 from tocsin.engine.maintenance import LONGEST_NS
 from tocsin.errors import ControlError, UsageError
+from tocsin.runtime.commands import Wanted, wanted_of
 from tocsin.runtime.control import Handler, Peer, Reply, Request, Stream
 from tocsin.store import Exported
 
@@ -20,15 +21,36 @@ _LONGEST_MARGIN_S: Final = 3600
 _LONGEST_S: Final = LONGEST_NS // NS
 
 
+class Commanding(Protocol):
+    """What people command. All is on disk when a call returns; no by TocsinError."""
+
+    async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
+        """Acknowledge an open alert; False when there is none with this fingerprint."""
+        ...
+
+    async def maintain(self, chain: str, node: str, for_ns: int, why: str, by: str) -> bool:
+        """Take a node out of judgement for a time, or with 0 back into it; False when it is not configured."""
+        ...
+
+    async def silence(self, wanted: Wanted, by: str) -> Mapping[str, object]:
+        """Begin a silence; return it with what it covers and what it spares."""
+        ...
+
+    async def unsilence(self, wanted: str, why: str, by: str) -> Mapping[str, object]:
+        """End a silence by its id; return it with what it covered."""
+        ...
+
+
 class Asked(Protocol):
     """What the verbs need of the daemon."""
 
-    def report(self) -> Mapping[str, object]:
-        """Return the status document."""
+    @property
+    def commands(self) -> Commanding:
+        """What people tell it to do about alerts and nodes."""
         ...
 
-    async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
-        """Acknowledge an open alert, on disk when this returns; False when there is none with this fingerprint."""
+    def report(self) -> Mapping[str, object]:
+        """Return the status document."""
         ...
 
     async def reload(self, by: str) -> tuple[str, ...]:
@@ -37,10 +59,6 @@ class Asked(Protocol):
 
     async def record(self, path: Path, seconds: int) -> Exported:
         """Write the newest stretch of the journal to a new file."""
-        ...
-
-    async def maintain(self, chain: str, node: str, for_ns: int, why: str, by: str) -> bool:
-        """Take a node out of judgement for a time, or with 0 back into it; False when it is not configured."""
         ...
 
     def events(self, last: int, *, follow: bool) -> AsyncGenerator[bytes, None]:
@@ -76,6 +94,8 @@ class Verbs:
             "reload": self.reload,
             "record": self.record,
             "maintenance": self.maintenance,
+            "silence": self.silence,
+            "unsilence": self.unsilence,
             "incidents": self.incidents,
         }
         self.streams: Mapping[str, Stream] = {"events": self.events, "incident": self.incident}
@@ -89,7 +109,7 @@ class Verbs:
         fingerprint, why = request.get("fingerprint"), request.get("why", "")
         if not isinstance(fingerprint, str) or not isinstance(why, str) or len(why) > _LONGEST_WHY:
             raise UsageError(f"ack takes a fingerprint and a why of at most {_LONGEST_WHY} characters")
-        if not await self._daemon.acknowledge(fingerprint, why, peer.name):
+        if not await self._daemon.commands.acknowledge(fingerprint, why, peer.name):
             raise ControlError(f"no alert has the fingerprint {fingerprint[:64]}; tocsin status lists them")
         return {"fingerprint": fingerprint, "by": peer.name}
 
@@ -113,8 +133,21 @@ class Verbs:
             raise UsageError(f"maintenance takes a chain, a node and a why of at most {_LONGEST_WHY} characters")
         if type(end) is not bool or type(for_s) is not int or (for_s == 0) is not end or not 0 <= for_s <= _LONGEST_S:
             raise UsageError(f"maintenance takes for_s from 1 to {_LONGEST_S}, or end")
-        if not await self._daemon.maintain(str(chain), str(node), for_s * NS, str(why), peer.name):
+        if not await self._daemon.commands.maintain(str(chain), str(node), for_s * NS, str(why), peer.name):
             raise ControlError(f"no node {str(chain)[:64]}/{str(node)[:64]} is configured; tocsin status lists them")
+
+    async def silence(self, request: Request, peer: Peer) -> Reply:
+        """Begin a silence if `match` says of what; return it with what it does, or all that there are."""
+        if set(request) <= {"v", "verb"}:
+            return {"silences": self._daemon.report()["silences"]}
+        return await self._daemon.commands.silence(wanted_of(request), peer.name)
+
+    async def unsilence(self, request: Request, peer: Peer) -> Reply:
+        """End a silence by its `id`."""
+        silence, why = request.get("id"), request.get("why", "")
+        if not isinstance(silence, str) or not isinstance(why, str) or len(why) > _LONGEST_WHY:
+            raise UsageError(f"unsilence takes the id of a silence and a why of at most {_LONGEST_WHY} characters")
+        return await self._daemon.commands.unsilence(silence, why, peer.name)
 
     async def record(self, request: Request, _: Peer) -> Reply:
         """Write the journal of the last `seconds` into a new file at `path`, which must be absolute."""

@@ -1,0 +1,174 @@
+"""What silences come to, for the people who want and see them.
+
+Which open alerts one covers, which critical ones it spares, and what of its match can mean nothing. Nothing is decided
+here: that is `tocsin.engine.silencing`.
+"""
+
+import difflib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tocsin.alerting.matching import DETECTOR, SEVERITY, Matcher, Names, Sign, matches, may_mean, parse
+from tocsin.alerting.silences import is_for, means
+from tocsin.alerting.tracked import Tracked
+from tocsin.detect import REGISTRY
+from tocsin.engine import silencing
+from tocsin.engine.labels import KEYS, names_of
+from tocsin.engine.silencing import Refused
+from tocsin.engine.state import EngineState
+from tocsin.model.alert import AlertState, Severity
+from tocsin.model.event import Commanded
+from tocsin.model.settings import Settings
+from tocsin.model.silence import Silence
+
+_MOST_SHOWN: Final = 20
+"""Alerts that are told one by one; of more only the number."""
+_MOST_CHOICES: Final = 8
+
+Open = tuple[str, Tracked]
+"""An alert that is no longer only pending, with its fingerprint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """The open alerts that a silence means: those that it silences, and the critical ones that it spares."""
+
+    covered: tuple[Open, ...] = ()
+    spared: tuple[Open, ...] = ()
+
+
+def open_alerts(state: EngineState) -> Iterator[Open]:
+    """Yield the alerts that fire or are unknown."""
+    scopes = [state.alerts, *(state.chains[name].alerts for name in sorted(state.chains))]
+    for alerts in scopes:
+        for key, tracked in alerts.tracked.items():
+            if tracked.state is not AlertState.PENDING:
+                yield key, tracked
+
+
+def severity_of(tracked: Tracked) -> Severity:
+    """Return how bad an open alert is."""
+    return tracked.severity or Severity.INFO
+
+
+def reach(state: EngineState, silence: Silence) -> Reach:
+    """Return what a silence means of all that is open, whether or not it has begun."""
+    names = _names(state)
+    meant = [
+        entry
+        for entry in open_alerts(state)
+        if means(silence, entry[1].finding.detector, severity_of(entry[1]), entry[1].finding.labels, names)
+    ]
+    return Reach(
+        covered=tuple([entry for entry in meant if is_for(silence, severity_of(entry[1]))]),
+        spared=tuple([entry for entry in meant if not is_for(silence, severity_of(entry[1]))]),
+    )
+
+
+def _names(state: EngineState) -> Names:
+    return names_of(state.settings) if state.settings is not None else Names()
+
+
+def wanted(state: EngineState, event: Commanded) -> Silence:
+    """Return the silence that a command will begin. Raises Refused, also for keys that no alert has.
+
+    Those the core takes: what was taken once has to mean the same when it is replayed.
+    """
+    silence = silencing.begun(state, event).silences[-1]
+    used = {key for _, tracked in open_alerts(state) for key, _ in tracked.finding.labels}
+    for term in parse(silence.match):
+        if term.key not in KEYS and term.key not in used:
+            raise Refused(f"match: no alert has a label {term.key!r}{_nearest(term.key, KEYS)}; {_choices(KEYS)}")
+    return silence
+
+
+def hints(state: EngineState, silence: Silence) -> tuple[str, ...]:
+    """Return what makes a silence mean nothing, now or ever: names that nothing has, critical alerts that it spares."""
+    terms = parse(silence.match)
+    found = list(_unknown_names(state.settings, terms)) if state.settings is not None else []
+    graded = [term for term in terms if term.key == SEVERITY]
+    lesser = [one for one in Severity if is_for(silence, one)]
+    if not any(matches(graded, "", one, ()) for one in lesser):
+        found.append("it means critical alerts alone, and spares those: say so with --critical to silence them")
+    return tuple(found)
+
+
+def _unknown_names(settings: Settings, terms: Iterable[Matcher]) -> Iterator[str]:
+    known = {
+        DETECTOR: sorted(REGISTRY),
+        "chain": [chain.name for chain in settings.chains],
+        "node": [node.name for chain in settings.chains for node in chain.everyone],
+        "provider": sorted({node.provider for chain in settings.chains for node in chain.everyone}),
+    }
+    formal = {
+        "chain": [f"eip155:{chain.id}" for chain in settings.chains],
+        "node": [node.id for chain in settings.chains for node in chain.everyone],
+    }
+    for term in terms:
+        names = [*known.get(term.key, ()), *formal.get(term.key, ())]
+        if not names or term.sign is not Sign.IS or term.choices == ("",):
+            continue
+        if not any(may_mean(term, name) for name in names):
+            said = "|".join(term.choices)
+            yield f"no {term.key} is called {said}{_nearest(said, names)}; {_choices(known[term.key])}"
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _choices(known: Sequence[str]) -> str:
+    more = ", ..." if len(known) > _MOST_CHOICES else ""
+    return f"there are {', '.join(known[:_MOST_CHOICES])}{more}"
+
+
+# -- as documents show it
+
+
+def row(silence: Silence, wall_ns: int) -> dict[str, object]:
+    """Return a silence as documents show it."""
+    return {
+        "id": silence.id,
+        "match": silence.match,
+        "by": silence.by,
+        "reason": silence.reason,
+        "from_wall_ns": silence.from_wall_ns,
+        "until_wall_ns": silence.until_wall_ns,
+        "critical": silence.critical,
+        "active": silence.from_wall_ns <= wall_ns < silence.until_wall_ns,
+    }
+
+
+def rows(state: EngineState, wall_ns: int) -> list[dict[str, object]]:
+    """Return all silences that are not over, the weekly ones while they last, with how many open alerts each means."""
+    found = []
+    for silence in silencing.listed(state, wall_ns):
+        meant = reach(state, silence)
+        found.append({**row(silence, wall_ns), "covers": len(meant.covered), "spares": len(meant.spared)})
+    return found
+
+
+def told(state: EngineState, silence: Silence, wall_ns: int) -> dict[str, object]:
+    """Return what a person is told of a silence: itself, what it does to open alerts, and what is odd about it."""
+    meant = reach(state, silence)
+    return {
+        "silence": row(silence, wall_ns),
+        "covered": _counted(meant.covered),
+        "spared": _counted(meant.spared),
+        "hints": list(hints(state, silence)),
+    }
+
+
+def _counted(entries: tuple[Open, ...]) -> dict[str, object]:
+    return {"count": len(entries), "alerts": [_alert(*entry) for entry in entries[:_MOST_SHOWN]]}
+
+
+def _alert(key: str, tracked: Tracked) -> dict[str, object]:
+    return {
+        "fingerprint": key,
+        "detector": tracked.finding.detector,
+        "severity": severity_of(tracked).value,
+        "summary": tracked.finding.summary,
+    }
