@@ -27,7 +27,8 @@ from tests.support.rpcserver import (
 
 from tocsin.clock import SystemClock
 from tocsin.model.effect import Fetch
-from tocsin.model.observation import CHAIN_ID, LATEST, SYNCING, FaultKind, by_hash
+from tocsin.model.event import Fetched
+from tocsin.model.observation import CHAIN_ID, LATEST, SYNCING, FaultKind, by_hash, by_number, run_of
 from tocsin.rpc.channel import Progress, Reply
 from tocsin.rpc.faults import fault_of
 from tocsin.rpc.resolver import Resolver
@@ -349,6 +350,58 @@ async def test_a_fetch_brings_one_block_by_its_hash() -> None:
     assert (asked["method"], asked["params"]) == ("eth_getBlockByHash", ["0x" + "12" * 32, False])
     assert (fetched.request, fetched.call, fetched.fault) == (5, call, None)
     assert fetched.part.result is not None
+
+
+async def runs_from(behaviour: Behaviour, **changes: Any) -> tuple[Fetched, list[list[str]]]:
+    """What a run of four headers brings, and the heights that each request asked for."""
+    async with serving(behaviour) as node, session_to(node.url, **changes) as session:
+        call = run_of("0x" + "12" * 32, 0x12, 4)
+        fetched = await session.fetch(Fetch(request=5, chain="test", node="n", call=call))
+        bodies = [json.loads(one.body) for one in node.requests]
+    assert (fetched.request, fetched.call) == (5, call)
+    listed = [body if isinstance(body, list) else [body] for body in bodies]
+    return fetched, [[one["params"][0] for one in body] for body in listed]
+
+
+async def by_height(request: Request) -> None:
+    """Every block is known by its height alone; above 17 there is none."""
+    asked = json.loads(request.body)
+    one_by_one = asked if isinstance(asked, list) else [asked]
+    found = [
+        {
+            "jsonrpc": "2.0",
+            "id": one["id"],
+            "result": None if one["params"][0] == "0x12" else {"number": one["params"][0]},
+        }
+        for one in one_by_one
+    ]
+    request.writer.write(http(json.dumps(found if isinstance(asked, list) else found[0]).encode()))
+
+
+async def test_a_run_of_headers_is_one_request_and_comes_highest_first() -> None:
+    fetched, asked = await runs_from(by_height)
+    assert asked == [["0x12", "0x11", "0x10", "0xf"]]
+    assert (fetched.fault, fetched.part) == (None, None)
+    assert [part.result for part in fetched.run] == [b"null", *(b'{"number":"%#x"}' % at for at in (17, 16, 15))]
+    assert [part.call for part in fetched.run] == [by_number(at) for at in (18, 17, 16, 15)]
+
+
+async def test_a_run_of_a_node_without_batches_is_asked_for_one_by_one() -> None:
+    async def without(request: Request) -> None:
+        if request.body.startswith(b"["):
+            request.writer.write(http(b"batches are off", "400 Bad Request"))
+        else:
+            await by_height(request)
+
+    fetched, asked = await runs_from(without)
+    assert asked[-4:] == [["0x12"], ["0x11"], ["0x10"], ["0xf"]]
+    assert [part.call for part in fetched.run] == [by_number(at) for at in (18, 17, 16, 15)]
+
+
+async def test_a_run_that_fails_has_a_fault_and_no_headers() -> None:
+    fetched, _ = await runs_from(reset)
+    assert (fetched.part, fetched.run) == (None, ())
+    assert fetched.fault is not None
 
 
 async def test_a_trial_is_given_up_before_what_links_the_chain() -> None:

@@ -9,7 +9,7 @@ from tocsin.engine.step import step
 from tocsin.model.alert import Alert
 from tocsin.model.effect import AlertChanged, Effect, Fetch
 from tocsin.model.event import Booted, ConfigRevised, Event, Fetched, Polled, Ticked
-from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault
+from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault, singles
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
 from tocsin.testing import ChainSpec, ManualClock, SimChain, SimNode
 from tocsin.wire.jsonrpc import encode, split
@@ -140,12 +140,12 @@ class Pool:
         return replace(blank, parts=got)
 
     def _fetch(self, effect: Fetch) -> Fetched:
-        got = self._ask(effect.node, (effect.call,))
+        got = self._ask(effect.node, singles(effect.call))
         blank = Fetched(t_ns=self.now, chain="sim", node=effect.node, request=effect.request, call=effect.call)
         if isinstance(got, Fault):
             return replace(blank, fault=got)
         assert isinstance(got, tuple)
-        return replace(blank, part=got[0])
+        return replace(blank, part=got[0]) if len(got) == 1 else replace(blank, run=got)
 
     def said(self) -> list[tuple[str, str, str]]:
         """Detector, node (or chain) and state of every alert so far, in order."""

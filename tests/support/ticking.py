@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from orjson import dumps, loads
 from tests.support.pool import Answer, Pool
 
 from tocsin.chain.nodelife import NodeState
@@ -12,6 +14,7 @@ from tocsin.model.alert import Grade
 from tocsin.model.event import Booted, ConfigRevised, Fetched, Orphan
 from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault, FaultKind, Part, hash_of
 from tocsin.model.settings import Settings
+from tocsin.testing import SimChain, SimNode
 
 
 def at_pace(settings: Settings, block_time_ns: int) -> Settings:
@@ -115,4 +118,25 @@ def fails(kind: FaultKind = FaultKind.TIMEOUT) -> Answer:
 
 def nothing(event: Fetched) -> Fetched:
     """What a fetch brings from a node that does not have the block."""
-    return replace(event, part=Part(call=event.call, result=b"null"))
+    return replace(event, part=Part(call=event.call, result=b"null"), run=())
+
+
+def stranger(pool: Pool, *, ahead: int, fetches: bool = False) -> Answer:
+    """A node of a chain of its own with the same id, some blocks ahead; without `fetches` it gives no ancestors."""
+    spec = replace(pool.chain.spec, seed=99, history=pool.chain.branch().head.number + ahead)
+    node = SimNode(SimChain(pool.clock, spec), name="x", delay_ns=0)
+
+    def answer(_node: SimNode, request: bytes) -> bytes:
+        asked = loads(request)
+        if fetches or not _are_ancestors(asked):
+            return node.answer(request)
+        return dumps([{"jsonrpc": "2.0", "id": one["id"], "result": None} for one in asked])
+
+    return answer
+
+
+def _are_ancestors(asked: list[dict[str, Any]]) -> bool:
+    """Whether a request is for one header by its hash, or for a run of them by height."""
+    if len(asked) == 1:
+        return asked[0]["method"] == "eth_getBlockByHash"
+    return all(one["method"] == "eth_getBlockByNumber" and one["params"][0].startswith("0x") for one in asked)

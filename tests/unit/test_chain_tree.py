@@ -134,10 +134,25 @@ def test_a_gap_is_filled_parent_by_parent_until_the_heads_are_linked() -> None:
     blocks = {block.hash: block for block in MAIN}
     seen, fetched = tree([at(990), at(1010)]), 0
     while wanted := missing(seen, [at(990), at(1010)]):
-        assert wanted == (Missing(hash=wanted[0].hash, head=at(1010).ref),)
+        assert [one.head for one in wanted] == [at(1010).ref]
         seen, fetched = insert(seen, blocks[wanted[0].hash]), fetched + 1
     assert fetched == 19
     assert relation(seen, at(1010), at(990)) == Ahead(20)
+
+
+def test_a_long_gap_is_asked_for_in_runs_and_a_branch_in_ever_longer_ones() -> None:
+    main, other = chain(900, 1000), chain(700, 990, "other")
+    blocks = {block.number: block for block in other}
+    seen, runs = tree(main, other[-1:]), []
+    while wanted := missing(seen, [main[-1], other[-1]]):
+        [gap] = wanted
+        assert blocks[gap.number].hash == gap.hash
+        runs.append(gap.run)
+        seen = insert(seen, *(blocks[gap.number - at] for at in range(gap.run)))
+    assert runs == [1, 4, 16, 16, 16, 11]
+    assert sum(runs) == BACKFILL
+    assert apart(seen, main[-1], other[-1]) == BACKFILL + 1
+    assert missing(tree([at(1000), at(1010)]), [at(1000), at(1010)])[0].run == 9
 
 
 def test_a_fork_of_unknown_depth_is_filled_on_both_sides() -> None:
@@ -198,7 +213,7 @@ def test_two_geneses_are_never_linked_and_never_asked_below() -> None:
 def test_a_head_that_was_never_seen_itself_is_asked_for() -> None:
     seen = tree(MAIN)
     assert missing(seen, [BlockRef(number=1011, hash=name("new")), at(1010)]) == (
-        Missing(hash=name("new"), head=BlockRef(number=1011, hash=name("new"))),
+        Missing(hash=name("new"), head=BlockRef(number=1011, hash=name("new")), number=1011),
     )
 
 

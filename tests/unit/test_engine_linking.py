@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import orjson
 import pytest
-from tests.support.pool import Answer, settings_for
-from tests.support.ticking import Ticking, at_pace, fails, nothing
+from tests.support.pool import settings_for
+from tests.support.ticking import Ticking, at_pace, fails, nothing, stranger
 
 from tocsin.clock import MS, NS
 from tocsin.engine import backfill, fold
@@ -17,7 +17,7 @@ from tocsin.engine.step import step
 from tocsin.model.alert import Grade
 from tocsin.model.event import Fetched, Polled, Ticked
 from tocsin.model.observation import CHAIN_ID, LATEST, FaultKind, Part, by_hash, hash_of
-from tocsin.testing import ChainSpec, SimChain, SimNode
+from tocsin.testing import ChainSpec, SimChain
 
 FAST = NS // 4
 SKEW = (10**8, 7 * 10**8, 13 * 10**8, 19 * 10**8)
@@ -27,19 +27,6 @@ def fast(providers: tuple[str, ...] = ("a", "b", "c"), slot_ns: int = FAST) -> T
     """A chain of several blocks a poll, and nodes that see them some blocks apart."""
     settings = at_pace(settings_for(providers), slot_ns)
     return Ticking(settings, spec=ChainSpec(slot_ns=slot_ns, seed=3), delays_ns=SKEW[: len(providers)])
-
-
-def stranger(pool: Ticking, *, ahead: int, fetches: bool = False) -> Answer:
-    """A node of a chain of its own with the same id, some blocks ahead; without `fetches` it gives no ancestors."""
-    spec = replace(pool.chain.spec, seed=99, history=pool.chain.branch().head.number + ahead)
-    node = SimNode(SimChain(pool.clock, spec), name="x", delay_ns=0)
-
-    def answer(_node: SimNode, request: bytes) -> bytes:
-        if not fetches and b"getBlockByHash" in request:
-            return b'{"jsonrpc":"2.0","id":1,"result":null}'
-        return node.answer(request)
-
-    return answer
 
 
 @pytest.mark.parametrize("slot_ns", [FAST, 400 * MS, NS])

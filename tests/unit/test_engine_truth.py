@@ -5,7 +5,7 @@ from dataclasses import replace
 import orjson
 import pytest
 from tests.support.pool import Answer, settings_for
-from tests.support.ticking import Ticking
+from tests.support.ticking import Ticking, stranger
 
 from tocsin.clock import NS
 from tocsin.engine.codec import decode_state, encode_state
@@ -77,23 +77,11 @@ def test_the_same_divergence_inside_every_group_ends_in_a_split() -> None:
 # -- a foreign chain that gives no ancestors
 
 
-def stranger(pool: Ticking, ahead: int) -> Answer:
-    spec = replace(pool.chain.spec, seed=99, history=pool.chain.branch().head.number + ahead)
-    node = SimNode(SimChain(pool.clock, spec), name="x", delay_ns=0)
-
-    def answer(_node: SimNode, request: bytes) -> bytes:
-        if b"getBlockByHash" in request:
-            return b'{"jsonrpc":"2.0","id":1,"result":null}'
-        return node.answer(request)
-
-    return answer
-
-
 @pytest.mark.parametrize("ahead", [0, 1, 2, 3])
 def test_a_node_a_little_ahead_on_a_foreign_chain_without_ancestors_is_forked(ahead: int) -> None:
     pool = Ticking(settings_for(("a", "b", "c")))
     pool.rounds(20)
-    pool.answers["n2"] = stranger(pool, ahead)
+    pool.answers["n2"] = stranger(pool, ahead=ahead)
     pool.rounds(60)
     # At the same height it has finalized another block as well, and that is told apart.
     finality = {("chain.finality_violation", "sim", "warning")} if ahead == 0 else set()

@@ -3,13 +3,16 @@
 from dataclasses import replace
 
 import pytest
+from orjson import dumps
 from tests.support.pool import settings_for
-from tests.support.ticking import Ticking
+from tests.support.ticking import Ticking, at_pace
 
 from tocsin.chain.tree import BACKFILL
 from tocsin.clock import NS
 from tocsin.model.alert import Alert, AlertState, Grade, Severity
-from tocsin.testing import ChainSpec
+from tocsin.model.event import Fetched
+from tocsin.model.observation import singles
+from tocsin.testing import ChainSpec, SimChain
 
 SLOT_NS = 2 * NS
 
@@ -94,3 +97,92 @@ def test_a_split_of_an_upgrade_that_heals_leaves_nothing_raised_for_ever() -> No
     follow(pool, "later", "n1", "n2")
     pool.rounds(60)
     assert pool.grades[-1] is Grade.QUORUM
+
+
+# -- a whole pool that leaves its branch for one whose tip is lower
+
+
+def to_lower_branch(depth: int, lower: int, *movers: str, watched: int = 200) -> Ticking:
+    """Three groups watch a chain; there is a branch that parts `depth` below its head and ends `lower` below it."""
+    pool = Ticking(
+        settings_for(("a", "b", "c"), slot_s=2),
+        spec=ChainSpec(slot_ns=SLOT_NS, seed=5, history=400, finalized_after=256),
+    )
+    pool.rounds(watched)
+    pool.chain.fork("new", depth=depth)
+    pool.chain.rollback(lower, branch="new")
+    follow(pool, "new", *movers)
+    return pool
+
+
+def is_on_new(pool: Ticking) -> bool:
+    head = pool.state.chains["sim"].head.block
+    return head is not None and head.hash in {block.hash for block in pool.chain.branch("new").blocks}
+
+
+@pytest.mark.parametrize(("depth", "lower"), [(10, 3), (40, 10), (60, 30), (150, 60), (150, 90)])
+def test_a_quorum_that_moves_to_a_lower_branch_takes_the_agreed_head_with_it_at_once(depth: int, lower: int) -> None:
+    pool = to_lower_branch(depth, lower, "n0", "n1")
+    asked = len(pool.asked)
+    pool.rounds(3)
+    assert is_on_new(pool)
+    [told] = {one.fingerprint: one for one in reorgs(pool)}.values()
+    assert told.severity is Severity.CRITICAL
+    reorg = pool.state.chains["sim"].reorg
+    assert reorg is not None
+    assert min(depth, lower + BACKFILL) - 2 <= reorg.depth <= depth
+    assert len(pool.asked) - asked <= 12, "questions"
+    assert sum(len(singles(one.call)) for one in pool.asked[asked:]) <= BACKFILL + 16, "headers"
+    pool.rounds(12)
+    # Who stayed behind is on another branch, for as long as it stays there; nobody is behind.
+    assert pool.fired() == {("chain.reorg", "sim", "critical"), ("node.fork", "n2", "critical")}
+    follow(pool, "new", "n2")
+    pool.rounds(100)
+    assert pool.open() == set()
+    assert pool.fired() == {("chain.reorg", "sim", "critical"), ("node.fork", "n2", "critical")}
+
+
+def test_one_group_on_a_lower_branch_moves_nothing_and_is_no_laggard() -> None:
+    pool = to_lower_branch(150, 90, "n0")
+    pool.rounds(30)
+    assert not is_on_new(pool)
+    assert reorgs(pool) == []
+    assert pool.fired() == {("node.fork", "n0", "critical")}
+
+
+@pytest.mark.parametrize("fault", ["another chain by height", "the top alone", "nothing"])
+def test_a_run_is_believed_as_far_as_it_links(fault: str) -> None:
+    pool = to_lower_branch(40, 10, "n0", "n1")
+    strangers = SimChain(pool.clock, replace(pool.chain.spec, seed=99))
+    others = strangers.branch().blocks[-1:-20:-1]
+
+    def bent(event: Fetched) -> Fetched:
+        if fault == "another chain by height" and event.run:
+            wrong = [replace(part, result=dumps(block.head())) for part, block in zip(event.run, others, strict=False)]
+            return replace(event, run=(event.run[0], *wrong[1:]))
+        if event.run:
+            return replace(event, run=event.run[:1] if fault == "the top alone" else ())
+        return event
+
+    pool.answers_fetch = bent
+    pool.rounds(30)
+    known = pool.state.chains["sim"].tree.headers
+    assert not {block.hash for block in strangers.branch().blocks} & known.keys()
+    assert is_on_new(pool)
+    reorg = pool.state.chains["sim"].reorg
+    assert reorg is not None
+    assert reorg.ancestor is not None
+    assert ("node.lag", "n0") not in pool.open()
+
+
+@pytest.mark.parametrize("slot_ns", [NS // 4, NS])
+def test_a_quorum_on_a_lower_branch_of_a_fast_chain_is_not_behind_either(slot_ns: int) -> None:
+    settings = at_pace(settings_for(("a", "b", "c")), slot_ns)
+    pool = Ticking(settings, spec=ChainSpec(slot_ns=slot_ns, seed=5, history=400, finalized_after=256))
+    pool.rounds(60)
+    pool.chain.fork("new", depth=100)
+    pool.chain.rollback(60, branch="new")
+    follow(pool, "new", "n0", "n1", "n2")
+    pool.rounds(60)
+    assert is_on_new(pool)
+    assert {detector for detector, _, _ in pool.fired()} == {"chain.reorg"}

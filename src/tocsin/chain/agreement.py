@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from tocsin.chain.count import QUORUM_GROUPS, Poll, count, deepest, distinct, place, quorum, ref
 from tocsin.chain.dispute import Ruling, is_split, useful, words
 from tocsin.chain.groups import Groups, without
-from tocsin.chain.tree import HeaderTree, Point, is_bridgeable, relation, reorg
+from tocsin.chain.tree import HeaderTree, Point, apart, is_bridgeable, relation, reorg
 from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef
 from tocsin.model.evolve import evolve
@@ -76,6 +76,8 @@ class Circumstances:
     out_of_reach: int | None = None
     """How many blocks below the held head a quorum has to be, without a link to it, to show that nobody is on the way
     there; None where nothing shows it."""
+    has_left: bool = False
+    """Whether witnesses of two groups show other blocks where the held head's own chain is known."""
     claims: Mapping[str, Point] = field(default_factory=dict)
     """What nodes say of their own heads, where the tree has heard different things of the hash."""
 
@@ -199,7 +201,7 @@ def _decide(poll: Poll, previous: Agreement, t_ns: int, circumstances: Circumsta
     tip = quorum(poll)
     held = previous.block
     joined = None if tip is None or held is None else relation(poll.tree, tip, held)
-    block = _moved(tip, held, joined, circumstances.out_of_reach)
+    block = _moved(poll.tree, tip, held, joined, circumstances)
     grade, why = _graded(poll, tip, held, block, circumstances)
     return Decision(
         agreement=_agreement(poll, grade, why, block, previous, t_ns),
@@ -211,12 +213,16 @@ def _decide(poll: Poll, previous: Agreement, t_ns: int, circumstances: Circumsta
     )
 
 
-def _moved(tip: Point | None, held: BlockRef | None, joined: Relation | None, out_of_reach: int | None) -> Point | None:
+def _moved(
+    tree: HeaderTree, tip: Point | None, held: BlockRef | None, joined: Relation | None, circumstances: Circumstances
+) -> Point | None:
     """Return the block to publish, given how the tip stands to the one that is held.
 
     Down the same chain it never moves, so a lower block must be known to be on another one, or so far down that what is
-    held was no block of the chain. A block at the same height or above that has a quorum is taken at once: on a chain
-    faster than the polls most heads come without their parents.
+    held was no block of the chain. It is on another one as soon as the held chain is known to have another block at the
+    height of the tip, wherever the two part: a pool that left a branch for a shorter one is on it, and not behind.
+    A block at the same height or above that has a quorum is taken at once: on a chain faster than the polls most heads
+    come without their parents.
     """
     if tip is None or held is None:
         return held if tip is None else tip
@@ -224,7 +230,9 @@ def _moved(tip: Point | None, held: BlockRef | None, joined: Relation | None, ou
         case Level() | Behind():
             return held
         case Unlinked(ahead=ahead) if ahead < 0:
-            return tip if out_of_reach is not None and -ahead >= out_of_reach else held
+            reach = circumstances.out_of_reach
+            is_out = reach is not None and -ahead >= reach
+            return tip if is_out or circumstances.has_left or apart(tree, tip, held) else held
         case _:
             return tip
 

@@ -20,7 +20,14 @@ from tocsin.model.evolve import evolve
 from tocsin.model.view import Ahead, Behind, Forked, Level, Relation, Unlinked
 
 BACKFILL = 64
-"""How many headers a gap may lack before asking for them one by one is given up."""
+"""How many headers a gap may lack before asking for them is given up."""
+
+RUN = 16
+"""So many headers are asked for in one request at most: a batch of the size that nearly all nodes take."""
+
+_WIDENS = 3
+"""How much wider each question is than all before it: a reorg of one or two blocks costs what it costs one by one, one
+of 64 takes six round trips."""
 
 _MATCH = Verification.MATCH
 _Core = tuple[int, str, int, str]
@@ -58,18 +65,27 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A header to ask for: the ancestor `hash` of `head`, which the nodes that show `head` should have."""
+    """A header to ask for: the ancestor `hash` of `head`, which the nodes that show `head` should have.
+
+    Where more are lacking below it, `run` is how many of them, it among them, are worth asking for at once.
+    """
 
     hash: str
     head: BlockRef
+    number: int
+    run: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
     """Two chains that do not meet in the tree. `left` and `right` are parents to fetch, where fetching helps."""
 
-    left: str | None
-    right: str | None
+    left: tuple[str, int] | None
+    right: tuple[str, int] | None
+    span: int
+    """How many headers lack at least between the heights where the walks ended."""
+    floor: int
+    """The height below which nothing more is asked for."""
     deep: bool
     apart: int
     doubted: bool
@@ -249,14 +265,26 @@ def missing(tree: HeaderTree, heads: Iterable[Point]) -> tuple[Missing, ...]:
     """
     found = {_by_height(head): head for head in heads}
     points = [found[key] for key in sorted(found)]
-    wanted: dict[str, BlockRef] = {}
+    wanted: dict[str, Missing] = {}
     for one, other in combinations(points, 2):
         met = _meet(tree, one, other)
         if isinstance(met, _Gap) and not met.deep:
             for lacking, head in ((met.left, one), (met.right, other)):
                 if lacking is not None:
-                    wanted.setdefault(lacking, BlockRef(number=head.number, hash=head.hash))
-    return tuple(Missing(hash=lacking, head=head) for lacking, head in wanted.items())
+                    wanted.setdefault(lacking[0], _sought(tree, lacking, head, met))
+    return tuple(wanted.values())
+
+
+def _sought(tree: HeaderTree, lacking: tuple[str, int], head: Point, gap: _Gap) -> Missing:
+    """Return what to ask for below the end of a walk: all of what separates two heights, or ever more of a branch."""
+    name, number = lacking
+    at = BlockRef(number=head.number, hash=head.hash)
+    if name in tree.headers:
+        return Missing(hash=name, head=at, number=number)
+    walked = head.number - number  # 0 for the head itself, 1 for its parent
+    widened = 1 + _WIDENS * max(0, walked - 1)
+    most = max(1, min(RUN, number + 1 - max(0, gap.floor)))
+    return Missing(hash=name, head=at, number=number, run=min(most, max(widened, gap.span)))
 
 
 def reorg(tree: HeaderTree, old: Point, new: Point) -> Forked | None:
@@ -365,19 +393,21 @@ def _gap(
     return _Gap(
         left=lacking[0],
         right=lacking[1],
+        span=gap - 1,
+        floor=lower - BACKFILL,
         deep=hopeless or gap > BACKFILL or forked >= BACKFILL,
         apart=max(0, lower - max(end.number for end in ends) + 1),
         doubted=any(over and end.hash in tree.contested for over, end in zip(ended, ends, strict=True)),
     )
 
 
-def _lacking(tree: HeaderTree, end: Point) -> str | None:
-    """Return the hash to ask for below the end of a walk: itself if never seen, its parent if absent or wrong."""
+def _lacking(tree: HeaderTree, end: Point) -> tuple[str, int] | None:
+    """Return hash and height of what lacks where a walk ended: itself if never seen, its parent if absent or wrong."""
     header = tree.headers.get(end.hash)
     if header is None:
-        return end.hash
+        return end.hash, end.number
     if header.number == 0 or header.number != end.number or header.hash in tree.contested:
         return None
     below = tree.headers.get(header.parent_hash)
     # One that is there and does not link by number is nobody's parent; unless it is verified, it may be a lie.
-    return header.parent_hash if below is None or below.verification is not _MATCH else None
+    return (header.parent_hash, header.number - 1) if below is None or below.verification is not _MATCH else None

@@ -50,15 +50,20 @@ def fork_limits(view: ChainView, node: NodeView, params: ForkParams) -> Limits:
     )
 
 
+def _is_beside(node: NodeView) -> bool:
+    """Tell whether an unlinked head is on another branch, and not one that nobody can know."""
+    return node.apart or (isinstance(node.relation, Unlinked) and node.relation.ahead < _PHANTOM_FROM)
+
+
 def node_fork(view: ChainView, params: ForkParams) -> Iterator[Finding]:
     """Yield one finding per node on another branch; `value` is the depth in blocks, 64 for that and more."""
     for node in view.answering:
         match node.relation:
             case Forked(depth=depth, ancestor=ancestor):
                 how = f"{blocks(depth)} since {ancestor.number}"
-            case Unlinked(ahead=ahead) if node.severed and ahead < _PHANTOM_FROM:
+            case Unlinked() if node.severed and _is_beside(node):
                 depth, how = _DEEP, f"{blocks(_DEEP)} or more"
-            case Unlinked(ahead=ahead) if node.withheld and ahead < _PHANTOM_FROM and view.head.grade in _AGREED:
+            case Unlinked() if node.withheld and _is_beside(node) and view.head.grade in _AGREED:
                 depth, how = 1, "whose headers nobody gives"
             case Ahead(blocks=depth) if node.ruled_out:
                 how = f"against which a tie was broken by {node.ruled_out}"

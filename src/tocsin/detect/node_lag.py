@@ -61,7 +61,7 @@ def node_lag(view: ChainView, params: LagParams) -> Iterator[Finding]:
     """Yield one finding per node that is behind; `value` in blocks. A node never observed yields nothing, not 0."""
     for node in view.answering:
         behind = blocks_behind(node.relation)
-        if not behind or node.severed or node.withheld or node.seen.corrupt is not None:
+        if not behind or node.severed or node.apart or node.withheld or node.seen.corrupt is not None:
             continue
         late = seconds(behind * view.settings.block_time_ns)
         yield Finding(

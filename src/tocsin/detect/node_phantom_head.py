@@ -30,6 +30,8 @@ def unexplained(view: ChainView, node: NodeView) -> int:
     """Return by how many blocks an unlinked head is above all that may have come since the agreed head advanced."""
     if not isinstance(node.relation, Unlinked) or node.relation.ahead <= 0 or view.head.since_ns is None:
         return 0
+    if node.apart:
+        return 0  # it links to blocks beside the agreed ones: a fork
     # Two polls more: one that lies between two nodes that are asked in turn, and one for the answer on its way.
     since_ns = max(0, view.now_ns - view.head.since_ns) + 2 * view.settings.poll_ns
     return max(0, node.relation.ahead - since_ns // view.settings.block_time_ns)

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from tocsin.alerting.silences import Silences
 from tocsin.alerting.tracked import Moment
 from tocsin.chain.gaps import noted, p99
-from tocsin.chain.tree import BACKFILL, HeaderTree, Point, insert, is_bridgeable, is_doubted, pruned, relation, settled
+from tocsin.chain.tree import (
+    BACKFILL,
+    HeaderTree,
+    apart,
+    insert,
+    is_bridgeable,
+    is_doubted,
+    pruned,
+    relation,
+    settled,
+)
 from tocsin.detect import CHAIN_DETECTORS
 from tocsin.detect.provider_unreachable import ID as OUTAGE
 from tocsin.detect.provider_unreachable import PROVIDER
@@ -242,6 +252,7 @@ def _node_views(
         if name in state.maintenance:
             continue
         record, placed = state.nodes[name], relations[name]
+        severed, beside = _severance(state, chain, name, placed)
         views.append(
             NodeView(
                 settings=node,
@@ -250,13 +261,20 @@ def _node_views(
                 relation=placed,
                 voting=is_sound(record, chain, state.started_ns) and may_vote(state, name),
                 muted="" if may_vote(state, name) else state.lives[name].state.value,
-                severed=isinstance(placed, Unlinked) and _is_severed(state, common.point(state, chain, name), placed),
+                severed=severed,
+                apart=beside or _has_gone_back(state, chain, record, name),
                 withheld=name in state.unlinked and name not in waiting,
                 ruled_out=state.ruled_out.get(name, ""),
                 breaches=broken.get(record.head.hash, ()) if record.head is not None else (),
             )
         )
     return tuple(views)
+
+
+def _has_gone_back(state: ChainState, chain: ChainSettings, record: NodeRecord, name: str) -> bool:
+    """Tell whether a node of a fast chain is below the block by which it was placed: the next round places it anew."""
+    at = common.point(state, chain, name) if common.is_fast(chain) else None
+    return at is not None and record.head is not None and record.head.number < at.number
 
 
 def _view(
@@ -307,14 +325,22 @@ def _is_answering(record: NodeRecord, since_ns: int) -> bool:
     return not record.missed and has_answered(record, since_ns)
 
 
-def _is_severed(state: ChainState, head: Point | None, placed: Unlinked) -> bool:
-    """Tell whether a head near the agreed one is on a branch of its own for longer than a back-fill looks back."""
-    if abs(placed.ahead) > BACKFILL:
-        return False
-    block = state.head.block
-    if head is None or block is None or is_bridgeable(state.tree, head, block):
-        return False
-    return head.number == block.number or not is_doubted(state.tree, head, block)
+def _severance(state: ChainState, chain: ChainSettings, name: str, placed: Relation) -> tuple[bool, bool]:
+    """Tell whether a head is on a branch of its own for longer than a back-fill looks back, and whether it is on one.
+
+    It is on one where both chains are known at one height; else only a head near the agreed one is severed.
+    """
+    if not isinstance(placed, Unlinked):
+        return False, False
+    head, block = common.point(state, chain, name), state.head.block
+    if head is None or block is None:
+        return False, False
+    beside = apart(state.tree, head, block) > 0
+    if is_bridgeable(state.tree, head, block):
+        return False, beside
+    if beside or abs(placed.ahead) > BACKFILL:
+        return beside, beside
+    return head.number == block.number or not is_doubted(state.tree, head, block), False
 
 
 def _run(view: ChainView, chain: ChainSettings) -> Iterator[Finding]:

@@ -58,6 +58,7 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
         overdue=overdue,
         raised=raised,
         out_of_reach=max(_OUT_OF_REACH, _OUT_OF_REACH_NS // chain.block_time_ns),
+        has_left=_has_left(state, chain),
         claims=_claims(state, chain, sound, votes),
     )
     decision = _heads(state, settings, chain, sound, votes, circumstances, event)
@@ -78,6 +79,14 @@ def agreed(state: ChainState, settings: Settings, chain: ChainSettings, event: T
         noted = _note_reorg(counted, state.head.block, decision, now_ns)
         noted = evolve(noted, trail=()) if noted.trail else noted  # of the branch that was left
     return finality.counted(noted, chain, sound, circumstances, now_ns)
+
+
+def _has_left(state: ChainState, chain: ChainSettings) -> bool:
+    """Whether on a fast chain witnesses have another block where the held head's chain was agreed on before."""
+    if state.unjoined is not None:
+        return False  # what witnesses are asked for is a branch that was left before
+    told = common.witnessed(state, chain) if common.is_fast(chain) else None
+    return told is not None and not told[1]
 
 
 def _claims(
@@ -238,7 +247,8 @@ def _note_reorg(state: ChainState, old: BlockRef | None, decision: Decision, now
     unjoined = decision.unjoined or state.unjoined
     if unjoined is None or new is None:
         return state
-    if decision.unjoined is not None and new.number < unjoined.number:
+    is_lower = decision.unjoined is not None and new.number < unjoined.number
+    if is_lower and not apart(state.tree, unjoined, new):
         # Out of reach: no header will ever join the two, and what was held is not on the chain any more.
         return _reorged(state, BACKFILL, None, unjoined, new, now_ns)
     match relation(state.tree, unjoined, new):
@@ -248,7 +258,8 @@ def _note_reorg(state: ChainState, old: BlockRef | None, decision: Decision, now
             return evolve(state, unjoined=unjoined)
         case Unlinked() if (depth := apart(state.tree, unjoined, new)) >= BACKFILL:
             # As far as anybody looks back the branches do not meet: it is a reorg, and no gap that hides one chain.
-            return _reorged(state, depth, None, unjoined, new, now_ns)
+            above = max(0, unjoined.number - new.number)  # replaced as well, by nothing yet
+            return _reorged(state, depth + above, None, unjoined, new, now_ns)
         case _:
             return evolve(state, unjoined=None)
 

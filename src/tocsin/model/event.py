@@ -89,6 +89,8 @@ class Fetched:
     call: str
     part: Part | None = None
     fault: Fault | None = None
+    run: tuple[Part, ...] = ()
+    """Where a run of headers was asked for: what came, the highest block first; `part` is None then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

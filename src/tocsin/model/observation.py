@@ -12,6 +12,7 @@ GENESIS = "genesis"
 NETWORK = "network"
 _BY_HASH = "hash:"
 _BY_NUMBER = "number:"
+_RUN = "run:"
 
 
 def by_hash(block_hash: str) -> str:
@@ -20,7 +21,9 @@ def by_hash(block_hash: str) -> str:
 
 
 def hash_of(call: str) -> str | None:
-    """Return the block hash that a `by_hash` call asks for, None for every other call."""
+    """Return the block hash that a `by_hash` call asks for, or a run from there down; None for every other call."""
+    if call.startswith(_RUN):
+        return call.removeprefix(_RUN).partition(":")[0]
     return call.removeprefix(_BY_HASH) if call.startswith(_BY_HASH) else None
 
 
@@ -33,6 +36,22 @@ def number_of(call: str) -> int | None:
     """Return the height that a `by_number` call asks for, None for every other call."""
     text = call.removeprefix(_BY_NUMBER)
     return int(text) if text != call and text.isdecimal() and text.isascii() else None
+
+
+def run_of(block_hash: str, number: int, count: int) -> str:
+    """Return the call that asks, in one request, for the header with this hash and height and for those below it.
+
+    `count` headers, at least two, each by its height on the chain of the node that is asked.
+    """
+    return f"{_RUN}{block_hash}:{number}:{count}"
+
+
+def singles(call: str) -> tuple[str, ...]:
+    """Return the calls of which a call consists, a run's from the highest block down; every other is one by itself."""
+    if not call.startswith(_RUN):
+        return (call,)
+    _, number, count = call.removeprefix(_RUN).split(":")
+    return tuple(by_number(height) for height in range(int(number), int(number) - int(count), -1))
 
 
 class FaultKind(StrEnum):

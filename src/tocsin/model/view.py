@@ -140,6 +140,9 @@ class NodeView:
     """The state that takes its vote from the node, such as `corrupt`; empty in all others."""
     severed: bool = False
     """Whether the head is unlinked although both branches are known as far down as a back-fill goes."""
+    apart: bool = False
+    """Whether the head is not where its height says: on another branch, since the two chains have other blocks at one
+    height, or on a fast chain gone back below the block by which the node was placed."""
     withheld: bool = False
     """Whether nobody gave the headers that would link the head, although the back-fill had its chance."""
     ruled_out: str = ""

@@ -13,7 +13,18 @@ from typing import Self
 from tocsin.clock import MS, NS, EngineClock
 from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched
-from tocsin.model.observation import GENESIS, BudgetUse, Fault, FaultKind, Part, RpcError, RpcErrorKind, hash_of
+from tocsin.model.observation import (
+    GENESIS,
+    BudgetUse,
+    Fault,
+    FaultKind,
+    Part,
+    RpcError,
+    RpcErrorKind,
+    hash_of,
+    number_of,
+    singles,
+)
 from tocsin.model.question import is_trial
 from tocsin.rpc.batching import BatchLimit
 from tocsin.rpc.bill import Bill, Meter, price_of
@@ -111,9 +122,12 @@ class Session:
         return Answer.of(outcome, started, self._clock.t_ns())
 
     async def fetch(self, effect: Fetch) -> Fetched:
-        """Ask one call outside the polls, if the budget allows; at least one connection is always left to these."""
+        """Ask one call outside the polls, or a run of headers in one request, if the budget allows.
+
+        At least one connection is always left to these.
+        """
         async with self._fetches:
-            calls = (effect.call,)
+            calls = singles(effect.call)
             need = Need.ROUTINE if is_trial(effect.call) else Need.CLOSER
             answer = await self.ask(calls) if self.affords(calls, need) else self._unaffordable()
         return Fetched(
@@ -122,8 +136,9 @@ class Session:
             node=effect.node,
             request=effect.request,
             call=effect.call,
-            part=answer.parts[0] if answer.parts else None,
+            part=answer.parts[0] if len(answer.parts) == 1 else None,
             fault=answer.fault,
+            run=answer.parts if len(answer.parts) > 1 else (),
         )
 
     @property
@@ -264,7 +279,8 @@ class Session:
         return _Refused(len(calls), fault, certain=False) if suspect and len(calls) > 1 else fault
 
     def _remember(self, calls: tuple[str, ...], body: bytes, parts: tuple[Part, ...]) -> None:
-        if any(call == GENESIS or hash_of(call) is not None for call in calls):
+        # Asked once: to remember it would push out what every poll asks.
+        if any(call == GENESIS or hash_of(call) is not None or number_of(call) is not None for call in calls):
             return
         self._last.pop(calls, None)
         if len(self._last) >= _PLANS_KEPT:

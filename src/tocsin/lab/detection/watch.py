@@ -21,7 +21,7 @@ from tocsin.engine.step import step
 from tocsin.model.alert import Alert
 from tocsin.model.effect import AlertChanged, Fetch, Pace
 from tocsin.model.event import Booted, ConfigRevised, Event, Fetched, Polled, Ticked
-from tocsin.model.observation import Fault, FaultKind, Part, hash_of, number_of
+from tocsin.model.observation import Fault, FaultKind, Part, hash_of, number_of, singles
 from tocsin.model.settings import Settings
 from tocsin.testing.simstream import Shown, SimStream, StreamedNode, StreamNode, StreamSpec
 
@@ -166,10 +166,9 @@ class Watch:
 
     def _answered(self) -> Iterator[Fetched]:
         for effect in self._sought:
-            part, node = None, self.stream.nodes[effect.node]
-            if not node.down and not node.hung:
-                found = self._block(effect, node)
-                part = Part(call=effect.call, result=found.latest.result) if found is not None else None
+            node = self.stream.nodes[effect.node]
+            parts = [] if node.down or node.hung else self._parts(effect, node)
+            part = parts[0] if len(parts) == 1 else None
             yield Fetched(
                 t_ns=self.now_ns + _FETCH_NS,
                 chain=CHAIN,
@@ -177,13 +176,19 @@ class Watch:
                 request=effect.request,
                 call=effect.call,
                 part=part,
-                fault=None if part is not None else _GONE,
+                fault=None if parts else _GONE,
+                run=tuple(parts) if part is None else (),
             )
         self._sought.clear()
 
-    def _block(self, effect: Fetch, node: StreamedNode) -> Shown | None:
+    def _parts(self, effect: Fetch, node: StreamedNode) -> list[Part]:
+        """Return what the node answers, as far as it knows the blocks."""
+        found = [(call, self._block(call, node)) for call in singles(effect.call)]
+        return [Part(call=call, result=block.latest.result) for call, block in found if block is not None]
+
+    def _block(self, call: str, node: StreamedNode) -> Shown | None:
         """Return the block that is asked for, by its hash or as the node has it at a height."""
-        wanted, number = hash_of(effect.call), number_of(effect.call)
+        wanted, number = hash_of(call), number_of(call)
         if wanted is not None:
             return self.stream.by_hash(wanted)
         return self.stream.at(number, node.line) if number is not None else None

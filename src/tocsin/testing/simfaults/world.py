@@ -40,15 +40,22 @@ class FinalityStall(Plain):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeepReorg(Plain):
-    """The last `depth` blocks are replaced for everybody, the height unchanged."""
+    """The last `depth` blocks are replaced for everybody; the new branch ends `lower` below the old one."""
 
     name: ClassVar[str] = "deep_reorg"
     aim: ClassVar[Aim] = "chain"
 
     depth: int = 7
+    lower: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lower < self.depth:
+            raise ValueError(f"lower = {self.lower}: must be at least 0 and below depth = {self.depth}")
 
     async def begin(self, world: SimWorld, nodes: tuple[str, ...]) -> None:
         world.chain.reorg(self.depth)
+        if self.lower:
+            world.chain.rollback(self.lower)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
