@@ -53,6 +53,7 @@ def test_every_shipped_scenario_reads(file: Path) -> None:
         ('[[fault]]\nat = "1s"\nfault = "freeze"\nnode = "a"\ndepht = 2', "s.toml:16: fault.0.depht: unknown key"),
         ('[[fault]]\nat = "1s"\nfault = "fork"\nnode = "a"\ndepht = 2', "fault.0.depht: unknown key (did you mean depth?)"),
         ('[[fault]]\nat = "1s"\nfault = "fork"\nnode = "a"\ndepth = "2"', "s.toml:16: fault.0.depth: write a whole number"),
+        ('[[fault]]\nat = "1s"\nfault = "deep_reorg"\nlower = 7', "s.toml:12: fault.0: lower = 7: must be at least 0 and"),
         ('[[fault]]\nat = "1s"\nfault = "chain_halt"\nnode = "a"', "chain_halt strikes the chain, not nodes"),
         ('[[fault]]\nat = "1s"\nfault = "version"\nnode = "a"', "fault.0.client: missing; version needs it"),
         ('[[fault]]\nat = "1s"\nfault = "lag"\nnode = "a"', "s.toml:12: fault.0: a lag needs blocks or by"),
