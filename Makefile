@@ -83,7 +83,7 @@ $(STAMPS)/tocsin: $(STAMPS)/dependencies pyproject.toml
 	$(BIN)/pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The Ethereum node of the tests, a binary in an npm package; its install script is not needed and not run.
+# From npm: the Ethereum node of the tests, a binary, and the reader of AsyncAPI documents. Install scripts are not run.
 $(STAMPS)/anvil: package-lock.json $(STAMPS)/dependencies | system
 	@if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
 	else echo 'skipped: npm is not installed, tests with a real node will be skipped'; test -z "$${CI:-}"; fi
