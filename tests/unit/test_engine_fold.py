@@ -9,7 +9,7 @@ from tests.support.pool import settings_for
 from tocsin.clock import MS, NS
 from tocsin.engine.fold import fetched, fold, noted
 from tocsin.model.event import Fetched, Polled
-from tocsin.model.observation import CHAIN_ID, LATEST, Fault, FaultKind, Part, by_hash
+from tocsin.model.observation import CHAIN_ID, LATEST, Fault, FaultKind, Part, RpcError, RpcErrorKind, by_hash
 from tocsin.model.view import NodeRecord
 from tocsin.testing import ChainSpec, ManualClock, SimChain, SimNode
 
@@ -100,3 +100,20 @@ def test_a_percentile_is_worked_out_from_twenty_answers_on_and_ends_with_the_las
 )
 def test_a_step_back_is_a_lower_head_a_moment_later(heads: tuple[tuple[int, int], ...], steps: int) -> None:
     assert len(shown(*heads).regressions) == steps
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        (RpcErrorKind.OTHER, FaultKind.RPC_ERROR),
+        (RpcErrorKind.AUTH, FaultKind.AUTH),
+        (RpcErrorKind.RATE_LIMITED, FaultKind.RATE_LIMITED),
+    ],
+)
+def test_an_error_that_fails_a_poll_is_told_with_what_was_asked(kind: RpcErrorKind, fault: FaultKind) -> None:
+    chain = settings_for(("a",)).chains[0]
+    for message, said in (("x", "x"), ("", "no message")):
+        parts = (Part(call=CHAIN_ID, error=RpcError(kind=kind, code=0, message=message)),)
+        event = Polled(t_ns=NS, started_ns=NS, chain="sim", node="n0", poll=1, parts=parts)
+        record = fold(NodeRecord(), event, chain)
+        assert record.fault == Fault(kind=fault, detail=f"chain_id was answered with error 0: {said}")

@@ -211,11 +211,12 @@ def _essential_fault(part: Part | None) -> Fault | None:
         return Fault(kind=FaultKind.MALFORMED, detail="an answer that was asked for is missing")
     if part.error is None:
         return None
-    if part.error.kind is RpcErrorKind.RATE_LIMITED:
-        return Fault(kind=FaultKind.RATE_LIMITED, detail=f"{part.error.code} {part.error.message}")
-    if part.error.kind is RpcErrorKind.AUTH:
-        return Fault(kind=FaultKind.AUTH, detail=f"{part.error.code} {part.error.message}")
-    return Fault(kind=FaultKind.RPC_ERROR, detail=f"{part.call}: {part.error.code} {part.error.message}")
+    kinds = {RpcErrorKind.RATE_LIMITED: FaultKind.RATE_LIMITED, RpcErrorKind.AUTH: FaultKind.AUTH}
+    said = part.error.message or "no message"
+    return Fault(
+        kind=kinds.get(part.error.kind, FaultKind.RPC_ERROR),
+        detail=f"{part.call} was answered with error {part.error.code}: {said}",
+    )
 
 
 def _bad_header(header: Malformed | Absent | None) -> Fault:
