@@ -29,6 +29,8 @@ def flaw(state: EngineState) -> str | None:
         _is_gibberish(text) for text in [one.match for one in silences] + [one.match for one in state.settings.windows]
     ):
         return "a silence means no alerts"
+    if any(_is_gibberish(one.match) or one.per_minute < 1 for one in state.settings.channels):
+        return "a channel is told of no alerts"
     if _misfit(state.settings.detectors):
         return "a detector has the limits of another one"
     if any(one.period_ns < 0 for one in state.peers.known.values()):

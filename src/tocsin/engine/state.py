@@ -7,6 +7,7 @@ was restored from a snapshot decides like the one that wrote it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tocsin.alerting.routing import Routing
 from tocsin.alerting.tracked import Alerts
 from tocsin.chain.gaps import Gaps
 from tocsin.chain.nodelife import NodeLife
@@ -269,3 +270,5 @@ class EngineState:
     """How many there have been."""
     calendar: tuple[Span, ...] = ()
     """When the weekly windows of the settings come, for the next days."""
+    routing: Routing = Routing()  # noqa: RUF009 - frozen
+    """What people were told, and what they are to be told."""

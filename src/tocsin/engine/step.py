@@ -12,7 +12,7 @@ from tocsin.alerting.tracked import Moment
 from tocsin.chain.nodelife import redial
 from tocsin.clock import NS
 from tocsin.detect import SELF_DETECTORS
-from tocsin.engine import delivery, documents, finality, host, pace, peers, retired, selfwatch, silencing
+from tocsin.engine import delivery, documents, finality, host, notices, pace, peers, retired, selfwatch, silencing
 from tocsin.engine.commanded import commanded
 from tocsin.engine.configured import configured
 from tocsin.engine.keeping import kept_firing
@@ -71,10 +71,35 @@ class Step:
     effects: tuple[Effect, ...] = ()
 
 
+Decisive = (
+    Booted
+    | ConfigRevised
+    | ConfigRejected
+    | CalendarRevised
+    | HostSampled
+    | PeerHeard
+    | PeersListened
+    | DeliverySampled
+    | Woken
+    | Ticked
+    | Commanded
+    | Unheard
+)
+"""Events that are taken as they come. What nodes answer waits for a tick."""
+
+
 def step(state: EngineState, event: Event) -> Step:
     """Return the state after the event, what the detectors said, and what is to leave."""
     if isinstance(event, Polled | BeaconPolled | Fetched):
         return Step(state=_received(state, event))
+    decided = _decided(state, event)
+    after, told = notices.notified(state, event, decided.state, decided.effects)
+    if after is decided.state:
+        return decided
+    return Step(state=after, findings=decided.findings, effects=(*decided.effects, *told))
+
+
+def _decided(state: EngineState, event: Decisive) -> Step:
     state = evolve(state, t_ns=max(state.t_ns, event.t_ns))
     match event:
         case Ticked():

@@ -14,7 +14,7 @@ from tocsin.engine.state import EngineState
 from tocsin.engine.step import Step, step
 from tocsin.errors import CorruptRecord
 from tocsin.model.alert import Alert
-from tocsin.model.effect import AlertChanged, Effect, Request
+from tocsin.model.effect import AlertChanged, Effect, Notify, Request
 from tocsin.model.event import ConfigRevised, Event
 from tocsin.model.settings import Settings
 from tocsin.store import Entry, Gap, Recording, SnapshotAt, read_recording
@@ -66,7 +66,7 @@ class Replay:
     def messages(self) -> Iterator[Message]:
         """Yield every message that was published, rendered as it was then."""
         for state, effect in self.effects():
-            if isinstance(effect, Request) or state.settings is None:
+            if isinstance(effect, Request | Notify) or state.settings is None:
                 continue
             origin = Origin(site=state.settings.site, watchdog=state.settings.watchdog)
             try:

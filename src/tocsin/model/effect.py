@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from tocsin.model.alert import Alert, Json
+from tocsin.model.alert import Alert, Json, Severity
+from tocsin.model.notice import Notice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,21 @@ class StateChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Tell people through a channel. `number` is contiguous over the life of the state directory.
+
+    Messages of one `group` of a channel keep their order.
+    """
+
+    number: int
+    channel: str
+    group: str
+    severity: Severity
+    wall_ns: int
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
     """Ask one node for one thing outside its poll; the answer comes back as `Fetched`."""
 
@@ -52,6 +68,6 @@ class Pace:
 
 
 Request = Fetch | Pace
-"""What goes back to those who poll. Everything else is published."""
+"""What goes back to those who poll. Everything else leaves."""
 
-Effect = AlertChanged | StateChanged | Fetch | Pace
+Effect = AlertChanged | StateChanged | Notify | Fetch | Pace

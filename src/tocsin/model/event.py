@@ -31,8 +31,8 @@ class Orphan:
 class Booted:
     """The daemon came up: a new life, named by `boot`.
 
-    `seq` is the highest number that the event stream has used so far; `orphans` are alerts of a life whose state was
-    lost. Both matter only where the state directory was damaged, or the disk full.
+    `seq` is the highest number that the event stream has used so far, `notice` that of messages to people; `orphans`
+    are alerts of a life whose state was lost. They matter only where the state directory was damaged, or the disk full.
     """
 
     t_ns: int
@@ -41,6 +41,7 @@ class Booted:
     version: str
     seq: int = 0
     orphans: tuple[Orphan, ...] = ()
+    notice: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,6 +147,54 @@ class AlertRules:
                 return self.remind_info_ns
 
 
+_SECOND = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerSeverity:
+    """A time in nanoseconds for alerts of each severity."""
+
+    critical: int = 0
+    warning: int = 0
+    info: int = 0
+
+    def of(self, severity: Severity) -> int:
+        """Return the one of a severity."""
+        match severity:
+            case Severity.CRITICAL:
+                return self.critical
+            case Severity.WARNING:
+                return self.warning
+            case Severity.INFO:
+                return self.info
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSettings:
+    """A channel of people: which alerts it is told of, and how they are gathered into messages.
+
+    Alerts of one severity with equal `group_by` labels are a group. It waits for `wait` before it is told of, so that
+    what comes together is told together, and is told of again after `interval` at the earliest. An alert that has not
+    changed is told again after `repeat` at the earliest, when the stream says it again.
+    """
+
+    name: str
+    match: str = "detector=*"
+    floor: Severity = Severity.WARNING
+    """Alerts less severe are none of its business."""
+    group_by: tuple[str, ...] = ("site", "chain", "detector")
+    """Labels, or `detector` or `site`."""
+    wait: PerSeverity = PerSeverity(critical=0, warning=30 * _SECOND, info=_HOUR)
+    interval: PerSeverity = PerSeverity(critical=30 * _SECOND, warning=5 * _MINUTE, info=_HOUR)
+    repeat: PerSeverity = PerSeverity()
+    per_minute: int = 6
+    """So many messages of one severity at most; what is more is merged into one."""
+    gathers: bool = True
+    """Whether alerts are gathered; else each is told by itself and at once, and so is who acknowledges it."""
+    is_fallback: bool = False
+    """Whether it is told of critical alerts only that reached nobody over the broker."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that decides; `config_hash` identifies the configuration that it was made from."""
@@ -170,3 +218,5 @@ class Settings:
     """Maintenance that comes again every week; when that is, a `CalendarRevised` event says."""
     consumers: tuple[ConsumerSettings, ...] = ()
     """Who acknowledges the alert stream."""
+    channels: tuple[ChannelSettings, ...] = ()
+    """How people are told."""

@@ -18,7 +18,7 @@ from tocsin.engine.codec import encode_event, encode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import Step, step
 from tocsin.errors import TocsinError
-from tocsin.model.effect import AlertChanged, Effect, Request, StateChanged
+from tocsin.model.effect import AlertChanged, Effect, Notify, Request, StateChanged
 from tocsin.model.event import BeaconPolled, Event, Fetched, PeerHeard, Polled, Ticked, Woken
 from tocsin.store import Group, OutboxRow, Record, RetainedRow, Snapshot, Store
 from tocsin.wire.envelope import Message, Origin, render
@@ -119,7 +119,7 @@ class Core:
     def _note(self, effect: Effect) -> None:
         self._open.effects.append(effect)
         settings = self.state.settings
-        if isinstance(effect, Request) or settings is None:
+        if isinstance(effect, Request | Notify) or settings is None:
             return
         origin = Origin(site=settings.site, watchdog=settings.watchdog)
         for message in render(effect, origin, self.state.boot):
