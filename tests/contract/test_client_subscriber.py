@@ -177,6 +177,29 @@ async def test_a_first_start_begins_with_what_is_open(broker: Mosquitto, tmp_pat
         assert lost not in daemon.resent
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+async def test_words_of_the_self_test_are_had_and_handed_over_only_if_wanted(
+    broker: Mosquitto, tmp_path: Path, *, wanted: bool
+) -> None:
+    async with stand_in(broker) as daemon, subscriber(broker, tmp_path, self_test=wanted) as alerts:
+        await eventually(lambda: alerts.connected)
+        tests = [await daemon.test() for _ in range(3)]
+        last = await daemon.say(1)
+        found = numbers(await handle(alerts, 4 if wanted else 1))
+        assert sorted(found) == ([*tests, last] if wanted else [last])
+        await eventually(daemon.has_all)
+        assert alerts.counts["self_test"] == (0 if wanted else 3)
+        daemon.alert(2)
+        await daemon.test()
+        await eventually(lambda: daemon.resent != [])
+        await handle(alerts, 2 if wanted else 1)
+        await eventually(daemon.has_all)
+    async with stand_in(broker) as daemon, subscriber(broker, tmp_path):
+        daemon.rows = dict.fromkeys(range(1, 7), daemon.rows.get(1))  # type: ignore[arg-type]
+        await eventually(lambda: bool(daemon.acks))
+        assert (daemon.acks[0].max, daemon.acks[0].missing) == (6, ())
+
+
 async def test_the_loss_of_the_daemons_state_is_told_and_its_new_stream_followed(
     broker: Mosquitto, tmp_path: Path
 ) -> None:

@@ -86,6 +86,28 @@ async def test_a_row_that_was_pruned_does_not_come_back_when_the_tail_is_replaye
         assert await order(store) == [3, 4]
 
 
+async def test_a_delivered_row_is_forgotten_once_its_expiry_has_run_out_also_where_it_is_owed(
+    opened: Opener, clock: ManualClock
+) -> None:
+    brief = [replace(row(seq, fingerprint="t"), expiry_s=300) for seq in (2, 4)]
+    async with await opened() as store:
+        await store.register_consumers(["pager"])
+        await alerts(store, row(1), brief[0], row(3), brief[1])
+        await store.mark_sent([1, 2, 3])
+        clock.advance(s=299)
+        assert await store.prune() == 0
+        clock.advance(s=2)
+        assert await store.prune() == 1
+        counts = await store.counts()
+        assert (counts.sent, counts.unconfirmed, counts.pending) == (2, 2, 1)
+        assert await order(store) == [4], "one that waits is not forgotten, however old"
+        await alerts(store, row(1), brief[0], row(3), brief[1], row(5))
+        assert await order(store) == [4, 5], "what is forgotten does not come back"
+        done = await store.acknowledge("pager", at=1, highest=0, missing=())
+        assert done is not None
+        assert done.gone == ((2, 2),)
+
+
 async def test_a_seq_that_belongs_to_another_alert_is_refused_aloud(opened: Opener) -> None:
     async with await opened() as store:
         await alerts(store, row(1), row(2))

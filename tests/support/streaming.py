@@ -12,6 +12,7 @@ from tests.support.broker import Mosquitto, client_of
 from tests.support.messages import ALERT, LIFE, ORIGIN, changed
 
 from tocsin.model.alert import AlertState, Severity
+from tocsin.model.selftest import ID as SELF_TEST
 from tocsin.mqtt import presence
 from tocsin.wire import envelope
 from tocsin.wire.acks import Ack, AckRefused, Refusal, verify
@@ -35,7 +36,7 @@ class StandIn:
         self.beating = True
         self._life = dataclasses.replace(LIFE, boot=boot)
         self._key = KEY.encode() if keyed else b"some other key of that length"
-        self._beats = 0
+        self._beats = self._tests = 0
         self._steps: dict[int, tuple[int, int, bool]] = {}
 
     @property
@@ -59,6 +60,18 @@ class StandIn:
         seq = self.last_seq + 1
         effect = dataclasses.replace(changed(said, seq), boot=self._life.boot)
         self.rows[seq], self.kept = envelope.alert_messages(effect, ORIGIN)
+        return seq
+
+    async def test(self) -> int:
+        """Say a word of the self-test."""
+        seq = self.last_seq + 1
+        self._tests += 1
+        word = dataclasses.replace(
+            ALERT, fingerprint="f" * 32, detector=SELF_TEST, severity=Severity.INFO, activation=1, count=self._tests
+        )
+        effect = dataclasses.replace(changed(word, seq), boot=self._life.boot)
+        self.rows[seq], _ = envelope.alert_messages(effect, ORIGIN)
+        await self.send(seq)
         return seq
 
     async def send(self, *seqs: int) -> None:

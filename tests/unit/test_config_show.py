@@ -128,7 +128,7 @@ def test_the_defaults_that_the_example_names_are_the_defaults(tmp_path: Path) ->
     more += '[[maintenance]]\nname = "w"\nmatch = "node=a"\nauthor = "a"\nreason = "b"\ndays = ["mon"]\n'
     more += 'from = "01:00"\nto = "02:00"\n'
     document = loaded(tmp_path, MINIMAL + more).document
-    where = {f"[{name}]": document[name] for name in ("watchdog", "journal", "mqtt", "host", "alerts")}
+    where = {f"[{name}]": document[name] for name in ("watchdog", "journal", "mqtt", "host", "self_test", "alerts")}
     where |= {f"[[{kind}]]": document[kind][0] for kind in ("consumer", "silence", "maintenance")}
     where["[[chain]]"] = document["chain"][0]
     assert len(named) > 8
@@ -193,7 +193,7 @@ def test_the_reference_has_the_defaults_of_every_detector() -> None:
 
 
 def _header(path: tuple[str, ...]) -> str:
-    single = ("alerts", "host", "journal", "mqtt", "watchdog")
+    single = ("alerts", "host", "journal", "mqtt", "self_test", "watchdog")
     return f"[{path[0]}]" if path[0] in single else f"[[{'.'.join(path)}]]"
 
 

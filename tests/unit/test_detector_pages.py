@@ -14,8 +14,9 @@ from tests.support.messages import ALERT, ORIGIN, changed
 
 from tocsin.detect import REGISTRY, failures
 from tocsin.model.alert import Over, Under
+from tocsin.model.selftest import ID as SELF_TEST
 from tocsin.model.trust import Trust
-from tocsin.wire.envelope import alert_data
+from tocsin.wire.envelope import TEST_EXPIRY_S, alert_data
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "docs/detectors"
@@ -73,8 +74,13 @@ def says(text: str, number: str) -> bool:
 
 
 def test_every_detector_has_its_page_and_a_line_in_the_index() -> None:
-    assert sorted(PAGES) == sorted(REGISTRY)
-    assert re.findall(r"^\| \[(\S+)\]\(\1\.md\) \| [^|]+ \| [^|]+ \|$", INDEX, re.MULTILINE) == sorted(REGISTRY)
+    known = sorted([*REGISTRY, SELF_TEST])
+    assert sorted(PAGES) == known
+    assert re.findall(r"^\| \[(\S+)\]\(\1\.md\) \| [^|]+ \| [^|]+ \|$", INDEX, re.MULTILINE) == known
+
+
+def test_the_self_test_has_a_page_that_says_how_long_a_word_is_worth_anything() -> None:
+    assert says(PAGES[SELF_TEST], str(TEST_EXPIRY_S))
 
 
 @pytest.mark.parametrize("detector", REGISTRY)

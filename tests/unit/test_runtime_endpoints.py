@@ -11,6 +11,7 @@ from tocsin.detect import REGISTRY
 from tocsin.engine.cadence import sparsest_ns
 from tocsin.engine.state import EngineState
 from tocsin.model.observation import FINALIZED, GENESIS, NETWORK, SAFE, SYNCING
+from tocsin.model.selftest import SelfTest
 from tocsin.rpc.prober import plan_of
 from tocsin.runtime import endpoints
 from tocsin.runtime.describe import configured_topics, description, heartbeat
@@ -238,11 +239,12 @@ def test_the_heartbeat_counts_what_waits_on_disk_and_in_memory() -> None:
         unsealed=0,
         seal_error="",
     )
-    state = EngineState(seq=17, loop_lag_ns=2_500_000)
+    state = EngineState(seq=17, loop_lag_ns=2_500_000, self_test=SelfTest(echo_ns=12_900_000))
     assert heartbeat(state, health) == {
         "event_seq": 17,
         "last_seq": 16,
         "heads": {},
         "loop_lag_ms": 2,
         "outbox": 7,
+        "echo_ms": 12,
     }

@@ -26,6 +26,8 @@ def own_lines(document: Mapping[str, Any]) -> Iterator[str]:
     store = part(document, "store")
     if store.get("state") != "ok":
         yield f"store     {say(store, 'state')}  {say(store, 'detail')}"
+    if test := part(document, "self_test"):
+        yield f"self-test {_self_test(test)}"
     if consumers := rows(document, "consumers"):
         yield f"consumers {'; '.join(_consumer(row) for row in consumers)}"
     if peers := rows(document, "peers"):
@@ -62,6 +64,12 @@ def _certificate(row: Mapping[str, Any]) -> str:
     days, distrust = row.get("days_left"), say(row, "distrust")
     words = f"{days} days" if whole(days) else f"unknown: {say(row, 'problem')}"
     return f"{say(row, 'endpoint')} {words}" + (f", {distrust}" if row.get("distrust") else "")
+
+
+def _self_test(test: Mapping[str, Any]) -> str:
+    """Say how long the self-test took, and how long ago that was."""
+    echo_ms, ago = test.get("echo_ms"), span(test.get("silent_s"))
+    return f"heard back after {echo_ms} ms, {ago} ago" if whole(echo_ms) else f"not heard back for {ago}"
 
 
 def _consumer(row: Mapping[str, Any]) -> str:

@@ -100,7 +100,7 @@ class Cursor:
     def _take(self, entry: Entry, now: float, *, kept: bool) -> Taken:
         if self._is_had(entry) or (not self.begun and self._is_before(entry, kept=kept)):
             return Taken.DUPLICATE
-        if self.begun and self.known and entry.seq > max(self.known, self.done_ranges.highest) + _LEAP:
+        if self._is_beyond(entry.seq):
             return Taken.IMPLAUSIBLE
         if kept and not self.begun:
             self._open.add(entry.seq)
@@ -137,6 +137,19 @@ class Cursor:
             self._remember(entry.fingerprint, entry.step)
             return True
         return False
+
+    def skip(self, seq: int, now: float) -> Taken:
+        """Take a message that is had for ever as it comes, and not handed over."""
+        if self._is_beyond(seq):
+            return Taken.IMPLAUSIBLE
+        if seq in self._here:
+            return Taken.DUPLICATE
+        self._fill(seq, seq)
+        self._release(now)
+        return Taken.TAKEN
+
+    def _is_beyond(self, seq: int) -> bool:
+        return self.begun and self.known > 0 and seq > max(self.known, self.done_ranges.highest) + _LEAP
 
     def drop(self, spans: Iterable[Span], now: float) -> int:
         """Take the daemon's word that these will not come; return how many of them had not.

@@ -8,6 +8,7 @@ from tocsin.client.cursor import Cursor
 from tocsin.client.entries import Beat, Entry, Saved, Taken
 from tocsin.client.message import Notice, NoticeKind
 from tocsin.client.reading import Answer, Gone, Heartbeat, read
+from tocsin.model.selftest import ID as SELF_TEST
 from tocsin.wire import topics
 from tocsin.wire.acks import Refusal, encode
 from tocsin.wire.envelope import Origin
@@ -22,10 +23,20 @@ _FARTHEST_MS = 366 * 24 * 3600 * 1000
 
 
 class Stream:
-    """Takes what comes on the topics of one watchdog, `<site>/<name>`. `tell` gets the news."""
+    """Takes what comes on the topics of one watchdog, `<site>/<name>`. `tell` gets the news.
+
+    Words of its self-test are had as they come, unless they are wanted (`self_test`).
+    """
 
     def __init__(
-        self, watchdog: str, consumer: str, key: bytes, cursor: Cursor, tell: Callable[[Notice], None]
+        self,
+        watchdog: str,
+        consumer: str,
+        key: bytes,
+        cursor: Cursor,
+        tell: Callable[[Notice], None],
+        *,
+        self_test: bool = False,
     ) -> None:
         site, _, name = watchdog.partition("/")
         self.watchdog = watchdog
@@ -34,6 +45,7 @@ class Stream:
         self.counts: Counter[str] = Counter()
         """Messages by what became of them; `unreadable` ones were none."""
         self._consumer, self._key, self._tell = consumer, key, tell
+        self._self_test = self_test
         self._complained: set[str] = set()
         self._refused = ""
         self._claimed: tuple[int, tuple[int, ...]] | None = None
@@ -86,8 +98,14 @@ class Stream:
 
     def _take(self, entry: Entry, *, kept: bool, now: float) -> None:
         was_lacking = self.cursor.is_lacking
-        taken = self.cursor.take(entry, now, kept=kept)
-        self.counts[taken.value] += 1
+        if entry.event["data"]["detector"] == SELF_TEST and not self._self_test:
+            if kept or not entry.durable:
+                return  # the one is no news, the other may yet come under another number
+            taken = self.cursor.skip(entry.seq, now)
+            self.counts["self_test" if taken is Taken.TAKEN else taken.value] += 1
+        else:
+            taken = self.cursor.take(entry, now, kept=kept)
+            self.counts[taken.value] += 1
         if taken is Taken.TAKEN and was_lacking and not self.cursor.is_lacking:
             self.ack_now = True
 

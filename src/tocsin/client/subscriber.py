@@ -56,6 +56,7 @@ class Subscriber:
     `consumer` and `key` are those of a `[[consumer]]` of each watchdog. `path` is the consumer's own SQLite file. A
     first start hands over what is open now and then all that comes (`start="now"`), or all that the daemons still keep
     for this consumer (`start="beginning"`). A message whose predecessor is missing is held for at most `hold_s`.
+    Words of the self-test are counted and acknowledged, and handed over only if wanted (`self_test`).
     `broker` is a URL, `mqtt://host:1883` or `mqtts://host:8883`; `ca`, `cert` and `cert_key` are PEM files.
     `on_notice` hears of losses, refusals and the connection, which are logged too. Iteration ends with the block.
 
@@ -72,6 +73,7 @@ class Subscriber:
         path: str | Path,
         start: Literal["now", "beginning"] = "now",
         hold_s: float = HOLD_S,
+        self_test: bool = False,
         user: str | None = None,
         password: str | None = None,
         ca: str | Path | None = None,
@@ -89,6 +91,7 @@ class Subscriber:
             raise ValueError(f"hold_s={hold_s!r}: use seconds, from 0 to {_LONGEST_HOLD_S}")
         self._writer = Writer(Path(path), self._consumer)
         self._start, self._hold_s = start, hold_s
+        self._self_test = self_test
         self._on_notice = on_notice
         self._clock = clock or SystemClock()
         self._transport = MqttTransport(
@@ -136,7 +139,7 @@ class Subscriber:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Messages since the start: `taken`, `duplicate`, `refused` (no room), `implausible`, `unreadable`."""
+        """Messages since the start: `taken duplicate refused` (no room) `implausible unreadable self_test`."""
         return sum((stream.counts for stream in self._streams.values()), Counter())
 
     def positions(self) -> dict[str, int]:
@@ -229,7 +232,7 @@ class Subscriber:
             site, _, watchdog = name.partition("/")
             saved = ledger.load(Origin(site=site, watchdog=watchdog).source)
             cursor = restored(saved, from_beginning=self._start == "beginning", hold_s=self._hold_s)
-            self._streams[name] = Stream(name, self._consumer, self._key, cursor, self._tell)
+            self._streams[name] = Stream(name, self._consumer, self._key, cursor, self._tell, self_test=self._self_test)
 
     async def _run(self) -> None:
         """Connect again and again, ever more slowly, until closed.

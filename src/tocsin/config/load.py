@@ -28,6 +28,7 @@ from tocsin.config.show import canonical, effective
 from tocsin.config.tree import Tree
 from tocsin.config.wording import MISSING, describe
 from tocsin.ids import digest
+from tocsin.model import selftest
 from tocsin.model.settings import Settings
 
 
@@ -76,7 +77,7 @@ def settle(
     settings = settings_of(tree, registry, common, layers)
     warn_of_secrets(tree, document, sources, problems)
     warn_of_pools(settings, tree, document, problems)
-    warn_of_matches(_matches(tree), registry, document, problems)
+    warn_of_matches(_matches(tree), (*registry, selftest.ID), document, problems)
     shown = effective(tree, settings, resolved(registry, common), trusted(common), keeping(registry, common))
     return Loaded(
         tree=tree,

@@ -10,7 +10,7 @@ _RESTART = ("site", "name", "environment", "state_dir", "runtime_dir")
 """Of [watchdog]: topics, labels, files and sockets of a running daemon are named by them."""
 
 
-_WHOLE = ("broker", "journal", "host", "peers", "consumers", "alerts", "silences", "maintenance")
+_WHOLE = ("broker", "journal", "host", "peers", "consumers", "self_test", "alerts", "silences", "maintenance")
 """What is told to differ as a whole."""
 
 
@@ -33,6 +33,7 @@ class Changes:
     journal_changed: bool = False
     host_changed: bool = False
     peers_changed: bool = False
+    self_test_changed: bool = False
     alerts_changed: bool = False
     silences_changed: bool = False
     maintenance_changed: bool = False
@@ -77,6 +78,7 @@ def changes(old: Loaded, new: Loaded) -> Changes:
         broker_changed=old.tree.mqtt != new.tree.mqtt,
         journal_changed=old.tree.journal != new.tree.journal,
         host_changed=old.settings.host != new.settings.host,
+        self_test_changed=old.tree.self_test != new.tree.self_test,
         alerts_changed=old.tree.alerts != new.tree.alerts,
         silences_changed=old.tree.silences != new.tree.silences,
         maintenance_changed=old.tree.maintenance != new.tree.maintenance,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from tocsin.clock import NS
+from tocsin.config.pulse import SelfTestTable
 from tocsin.config.quiet import AlertsTable, MaintenanceTable, SilenceTable
 from tocsin.config.secrets import (
     BeaconUrl,
@@ -327,6 +328,8 @@ class Tree(Table):
     """Budgets that the nodes of a provider share."""
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=64), Listed] = Field((), alias="consumer")
     """Who acknowledges alerts."""
+    self_test: SelfTestTable = SelfTestTable.model_construct()
+    """An alert that always fires, and is heard back."""
     alerts: AlertsTable = AlertsTable.model_construct()
     """Reminders and flapping."""
     silences: Annotated[tuple[SilenceTable, ...], Field(max_length=64), Listed] = Field((), alias="silence")
@@ -347,6 +350,7 @@ TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("chain", "node"): Node,
     ("chain", "beacon"): Beacon,
     ("host",): Host,
+    ("self_test",): SelfTestTable,
     ("alerts",): AlertsTable,
     ("silence",): SilenceTable,
     ("maintenance",): MaintenanceTable,

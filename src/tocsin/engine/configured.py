@@ -8,7 +8,7 @@ from tocsin.alerting.withdrawal import retire
 from tocsin.chain.nodelife import NodeLife, redial
 from tocsin.detect import REGISTRY
 from tocsin.detect.provider_unreachable import providers
-from tocsin.engine import delivery, documents, host, maintenance, peers, retired, selfwatch, silencing, trust
+from tocsin.engine import delivery, documents, host, maintenance, peers, retired, selftest, selfwatch, silencing, trust
 from tocsin.engine.labels import chain_labels, node_labels, provider_labels
 from tocsin.engine.lives import closed
 from tocsin.engine.state import ChainState, EngineState
@@ -17,6 +17,7 @@ from tocsin.model.alert import Alert, Labels, Limits, Under
 from tocsin.model.beacon import BeaconRecord
 from tocsin.model.effect import Effect
 from tocsin.model.evolve import evolve
+from tocsin.model.selftest import ID as SELF_TEST
 from tocsin.model.settings import ChainSettings, Settings
 from tocsin.model.view import NodeRecord
 
@@ -40,8 +41,10 @@ def configured(state: EngineState, settings: Settings, t_ns: int) -> tuple[Engin
     )
     after, adopted = _adopted(after, settings, moment)
     watched = {chain.name: _subjects(settings, chain.name) for chain in settings.chains}
-    after = retired.parted(state, after, watched, _own_subjects(settings), state.orphans)
-    after, changes = numbered(after, (*said, *resolved, *adopted), after.wall_ns)
+    orphans = [orphan for orphan in state.orphans if orphan.detector != SELF_TEST]
+    after = retired.parted(state, after, watched, _own_subjects(settings), orphans)
+    after, tested = selftest.configured(after, state.settings, settings)
+    after, changes = numbered(after, (*said, *resolved, *adopted, *tested), after.wall_ns)
     after, told = documents.cleared(after, after.wall_ns)
     return after, (*changes, *told)
 
@@ -80,6 +83,9 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
     chains = dict(state.chains)
     own = state.alerts
     for orphan in state.orphans:
+        if orphan.detector == SELF_TEST:
+            state = selftest.adopted(state, orphan)
+            continue
         name = next((name for name in chains if orphan.labels in _subjects(settings, name)), None)
         if name is not None:
             own_params = next(each.detectors for each in settings.chains if each.name == name)

@@ -19,6 +19,7 @@ from tocsin.model.effect import Pace
 from tocsin.model.event import BeaconPolled, DeliverySampled, Fetched, Orphan, Polled
 from tocsin.model.host import HostRecord
 from tocsin.model.peer import PeersRecord
+from tocsin.model.selftest import SelfTest
 from tocsin.model.settings import Settings
 from tocsin.model.silence import Silence, Span
 from tocsin.model.traits import Reach
@@ -268,6 +269,7 @@ class EngineState:
     """By command; those of the configuration are in the settings."""
     silence_no: int = 0
     """How many there have been."""
+    self_test: SelfTest = SelfTest()  # noqa: RUF009 - frozen
     calendar: tuple[Span, ...] = ()
     """When the weekly windows of the settings come, for the next days."""
     routing: Routing = Routing()  # noqa: RUF009 - frozen

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from tocsin.alerting.silences import Silences
 from tocsin.alerting.tracked import Tracked
-from tocsin.engine import beacondocs, hostdocs, peers, quiet, silencing, standing, traitdocs
+from tocsin.engine import beacondocs, hostdocs, peers, quiet, selftest, silencing, standing, traitdocs
 from tocsin.engine.documents import lag_blocks
 from tocsin.engine.pool import groups_of
 from tocsin.engine.shown import block, seconds
@@ -35,6 +35,7 @@ def status(state: EngineState, t_ns: int) -> dict[str, object]:
         "silences": quiet.rows(state, state.wall_ns),
         "host": hostdocs.host(state),
         "peers": peers.rows(state, t_ns),
+        "self_test": selftest.row(state, t_ns),
         "loop_lag_ms": state.loop_lag_ns // 10**6,
     }
 

@@ -12,7 +12,19 @@ from tocsin.alerting.tracked import Moment
 from tocsin.chain.nodelife import redial
 from tocsin.clock import NS
 from tocsin.detect import SELF_DETECTORS
-from tocsin.engine import delivery, documents, finality, host, notices, pace, peers, retired, selfwatch, silencing
+from tocsin.engine import (
+    delivery,
+    documents,
+    finality,
+    host,
+    notices,
+    pace,
+    peers,
+    retired,
+    selftest,
+    selfwatch,
+    silencing,
+)
 from tocsin.engine.commanded import commanded
 from tocsin.engine.configured import configured
 from tocsin.engine.keeping import kept_firing
@@ -30,6 +42,7 @@ from tocsin.model.event import (
     ConfigRejected,
     ConfigRevised,
     DeliverySampled,
+    Echoed,
     Event,
     Fetched,
     HostSampled,
@@ -119,7 +132,7 @@ def _decided(state: EngineState, event: Decisive) -> Step:
             return Step(state=_noted(state, event))
 
 
-Noted = ConfigRejected | CalendarRevised | HostSampled | PeerHeard | PeersListened | DeliverySampled | Woken
+Noted = ConfigRejected | CalendarRevised | HostSampled | PeerHeard | PeersListened | DeliverySampled | Echoed | Woken
 """Events that nothing follows from before the next look."""
 
 
@@ -135,6 +148,8 @@ def _noted(state: EngineState, event: Noted) -> EngineState:
             return evolve(state, peers=peers.taken(state, event))
         case DeliverySampled():
             return evolve(state, delivery=event)
+        case Echoed():
+            return selftest.echoed(state, event)
         case Woken():
             return _heard(state, event)
 
@@ -249,6 +264,7 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
         loop_lag_ns=event.loop_lag_ns,
         self_ticked_ns=event.t_ns,
         peers=peers.resumed(state.peers, event.t_ns, gap_ns) if gap_ns >= STILL_NS else state.peers,
+        self_test=selftest.resumed(state.self_test, event.t_ns) if gap_ns >= STILL_NS else state.self_test,
     )
     if settings is None:
         return Step(state=state)
@@ -260,7 +276,8 @@ def _tick_self(state: EngineState, event: Ticked) -> Step:
     alerts, said = advance(state.alerts, findings, _self_subjects(state, settings, view), moment)
     state, effects = numbered(evolve(state, alerts=alerts), said, event.wall_ns)
     state, told = retired.forgotten(state) if state.retired else (state, ())
-    return Step(state=state, findings=findings, effects=(*effects, *told))
+    state, tests = selftest.look(state, settings, event.t_ns)
+    return Step(state=state, findings=findings, effects=(*effects, *told, *tests))
 
 
 def _run(view: SelfView, settings: Settings) -> Iterator[Finding]:
@@ -286,6 +303,7 @@ def _self_view(state: EngineState, settings: Settings, event: Ticked, gap_ns: in
         peers=peers.views(state, settings, event.t_ns),
         delivery=state.delivery,
         consumers=delivery.views(state, settings, event.t_ns),
+        echo=selftest.view(state, settings, event.t_ns),
     )
 
 
@@ -326,6 +344,7 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
         host=host.anew(state.host),
         self_ticked_ns=None,
         peers=peers.anew(state.peers, state.t_ns),
+        self_test=selftest.anew(state.self_test, state.t_ns),
         inbox=(),
         seq=seq,
         orphans=tuple(orphans.values()),

@@ -15,6 +15,7 @@ import orjson
 
 from tocsin.clock import NS
 from tocsin.errors import StoreError
+from tocsin.model.selftest import ID as SELF_TEST
 from tocsin.store import History, Told
 
 MOST_EVENTS: Final = 5000
@@ -124,6 +125,8 @@ def recent(history: History, count: int) -> list[dict[str, object]]:
         if len(found) == count:
             break
         data = data_of(told)
+        if data["detector"] == SELF_TEST:
+            continue
         key = (told.fingerprint, int(data["activation"]))
         found.setdefault(key, _line(data))
     return list(found.values())

@@ -236,6 +236,14 @@ class Unheard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Echoed:
+    """A word of the self-test came back from the broker: the one with this number in the stream."""
+
+    t_ns: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked:
     """An evaluation tick: detectors of `chain` run over what came since the last one.
 
@@ -281,6 +289,7 @@ Event = (
     | PeersListened
     | DeliverySampled
     | Unheard
+    | Echoed
     | Ticked
     | CalendarRevised
     | Commanded

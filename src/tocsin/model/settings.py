@@ -220,3 +220,5 @@ class Settings:
     """Who acknowledges the alert stream."""
     channels: tuple[ChannelSettings, ...] = ()
     """How people are told."""
+    self_test_ns: int = 0
+    """How often the self-test alert is said; 0 for never."""

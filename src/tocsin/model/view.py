@@ -10,6 +10,7 @@ from tocsin.model.event import DeliverySampled
 from tocsin.model.host import HeadAges, HostView
 from tocsin.model.observation import BudgetUse, Fault
 from tocsin.model.peer import PeerView
+from tocsin.model.selftest import EchoView
 from tocsin.model.settings import ChainSettings, NodeSettings
 from tocsin.model.traits import Capabilities, Vitals
 from tocsin.model.trust import Suspicion
@@ -305,3 +306,5 @@ class SelfView:
     delivery: DeliverySampled | None = None
     """How the alert stream leaves; None until that was looked at."""
     consumers: tuple[ConsumerView, ...] = ()
+    echo: EchoView | None = None
+    """None where there is no self-test."""

@@ -192,6 +192,10 @@ class Heartbeat(_Strict):
     heads: dict[Name, BeatOfChain]
     loop_lag_ms: Counter
     outbox: Annotated[Counter, Field(description="Messages of the stream that wait.")]
+    echo_ms: Annotated[
+        Counter | None,
+        Field(description="How long the self-test took that was heard back last; null before one was, or without one."),
+    ] = None
 
 
 class Head(_Strict):

@@ -18,6 +18,7 @@ from tocsin.errors import BrokerError, PublishRefused
 from tocsin.mqtt import presence
 from tocsin.mqtt.acks import Acks
 from tocsin.mqtt.client import Received
+from tocsin.mqtt.echo import Echo
 from tocsin.mqtt.health import Contact, Health, Link, Tally
 from tocsin.mqtt.outbox import Outbox
 from tocsin.mqtt.peers import Ears
@@ -73,6 +74,7 @@ class Publisher:
         timers: Timers | None = None,
         ears: Ears | None = None,
         acks: Acks | None = None,
+        echo: Echo | None = None,
     ) -> None:
         self._life = life
         self._transport = transport
@@ -81,6 +83,7 @@ class Publisher:
         self._beat = beat
         self._ears = ears
         self._acks = acks
+        self._echo = echo
         self._timers: Final = timers or Timers()
         self._state = State.INIT
         self._description: Mapping[str, object] | None = None
@@ -151,6 +154,7 @@ class Publisher:
                 *self._pump.holds.refused,
                 *(self._ears.refused if self._ears is not None else ()),
                 *(self._acks.refused if self._acks is not None else ()),
+                *(self._echo.refused if self._echo is not None else ()),
             ),
             rival=self._rivalry.boot(_now()),
             tally=replace(self._tally),
@@ -226,6 +230,8 @@ class Publisher:
                 await connection.subscribe(self._life.origin.root + topic)
             except PublishRefused as refusal:
                 self._pump.holds.refuse(refusal.topic, refusal, _now())
+        if self._echo is not None:
+            await self._echo.subscribe(connection)
         self._pump.start()
         self._news.clear()
         self._description_due = True
@@ -246,6 +252,8 @@ class Publisher:
                     tasks.append(group.create_task(self._ears.listen(connection)))
                 if self._acks is not None:
                     tasks.append(group.create_task(self._acks.listen(connection)))
+                if self._echo is not None:
+                    tasks.append(group.create_task(self._echo.listen(connection)))
                 await self._parting.wanted.wait()
                 await self._farewell(connection)
                 for task in tasks:
@@ -316,6 +324,9 @@ class Publisher:
             return
         if self._acks is not None and self._acks.takes(received.topic):
             self._acks.hear(received)
+            return
+        if self._echo is not None and received.topic == self._echo.topic:
+            self._tally.garbage += not self._echo.hear(received)
             return
         match presence.judge(self._life, received):
             case Stale(garbage=garbage, parted=parted):

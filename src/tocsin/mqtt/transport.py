@@ -47,8 +47,8 @@ class Connection(Protocol):
         """Return when the broker has taken it. Raises PublishRefused when it said no, BrokerError otherwise."""
         ...
 
-    async def subscribe(self, topic: str) -> None:
-        """Ask for the messages of a topic, except for our own. Raises PublishRefused or BrokerError."""
+    async def subscribe(self, topic: str, *, own: bool = False) -> None:
+        """Ask for the messages of a topic, without (unless `own`) our own. Raises PublishRefused or BrokerError."""
         ...
 
     async def ended(self) -> BrokerError:
@@ -184,9 +184,9 @@ class MqttConnection:
         self._counters.acked += 1
         self._counters.unheard += code == reasons.NO_MATCHING_SUBSCRIBERS
 
-    async def subscribe(self, topic: str) -> None:
+    async def subscribe(self, topic: str, *, own: bool = False) -> None:
         try:
-            codes = await self._client.subscribe(topic, options=SubscribeOptions(qos=1, noLocal=True))
+            codes = await self._client.subscribe(topic, options=SubscribeOptions(qos=1, noLocal=not own))
         except aiomqtt.MqttError as error:
             raise self._gone() or _broken(self._url, error) from None
         code = codes[0].value if isinstance(codes[0], ReasonCode) else codes[0]

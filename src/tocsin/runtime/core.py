@@ -21,6 +21,7 @@ from tocsin.errors import TocsinError
 from tocsin.model.effect import AlertChanged, Effect, Notify, Request, StateChanged
 from tocsin.model.event import BeaconPolled, Event, Fetched, PeerHeard, Polled, Ticked, Woken
 from tocsin.store import Group, OutboxRow, Record, RetainedRow, Snapshot, Store
+from tocsin.wire import topics
 from tocsin.wire.envelope import Message, Origin, render
 
 _IDLE_S: Final = 1.0
@@ -59,7 +60,7 @@ class _Closed:
 class Core:
     """Owns the engine's state.
 
-    After the commit `on_request` gets what is for those who poll, `on_alert` the payload of each event.
+    After the commit `on_request` gets what is for those who poll, `on_alert` the payload of each event but self-tests.
     """
 
     def __init__(
@@ -157,7 +158,7 @@ class Core:
             retained=tuple(self._open.retained.values()),
             snapshot=self._snapshot(),
         )
-        payloads = [row.payload for row in self._open.outbox]
+        payloads = [row.payload for row in self._open.outbox if not row.topic.endswith(topics.SELF_TEST)]
         self._closed.append(_Closed(group=group, effects=self._open.effects, payloads=payloads))
         self._open = _Open()
         self._work.set()

@@ -18,8 +18,10 @@ from tocsin.config.load import Loaded
 from tocsin.config.reload import changes
 from tocsin.errors import ConfigError, StoreError
 from tocsin.ids import boot_id
+from tocsin.lab.incident import data_of
 from tocsin.model.effect import Request
 from tocsin.model.event import Booted, ConfigRejected, ConfigRevised
+from tocsin.model.selftest import ID as SELF_TEST
 from tocsin.mqtt.health import Link
 from tocsin.mqtt.presence import State
 from tocsin.rpc.lag import LoopLag
@@ -203,7 +205,7 @@ class Daemon:
         except StoreError as error:
             log.warning("the events of earlier lives are not shown: %s", error)
         else:
-            self.tail.refill([one.payload for one in told])
+            self.tail.refill([one.payload for one in told if data_of(one)["detector"] != SELF_TEST])
 
     def _on_alert(self, payload: bytes) -> None:
         self.tail.add(payload)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tocsin import __version__
 from tocsin.detect import REGISTRY
+from tocsin.engine.selftest import echo_ms
 from tocsin.engine.shown import block
 from tocsin.engine.state import EngineState
 from tocsin.model.settings import NodeSettings, Settings
@@ -54,6 +55,7 @@ def heartbeat(state: EngineState, store: Health) -> Mapping[str, object]:
         },
         "loop_lag_ms": state.loop_lag_ns // 10**6,
         "outbox": store.counts.pending + store.counts.unsaved,
+        "echo_ms": echo_ms(state),
     }
 
 

@@ -10,6 +10,7 @@ from tocsin.clock import EngineClock, SystemClock
 from tocsin.config.load import Loaded
 from tocsin.errors import StoreFull
 from tocsin.mqtt.acks import Acks
+from tocsin.mqtt.echo import Echo
 from tocsin.mqtt.health import Health
 from tocsin.mqtt.peers import Ears
 from tocsin.mqtt.presence import Life, State
@@ -129,9 +130,19 @@ class Voice:
             beat=lambda: heartbeat(parts.core.state, parts.store.health()),
             ears=self._ears,
             acks=self._acks,
+            echo=self._echo(origin) if where is not None else None,
         )
         _introduce(publisher, loaded)
         return publisher
+
+    def _echo(self, origin: Origin) -> Echo:
+        core = self._parts.core
+        return Echo(
+            origin=origin,
+            clock=self._parts.clock,
+            awaits=lambda seq: any(word.seq == seq for word in core.state.self_test.waiting),
+            emit=core.take,
+        )
 
     def _believe(self, loaded: Loaded) -> None:
         if self._acks is not None:

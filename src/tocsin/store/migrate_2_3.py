@@ -1,14 +1,20 @@
 """From layout 2 to layout 3.
 
 Version 3 knows how far consumers have come, tells of drops exactly which rows they cost, and finds the least severe
-rows among delivered ones too: what a consumer has not confirmed counts towards the bounds.
+rows among delivered ones too: what a consumer has not confirmed counts towards the bounds. Delivered rows whose expiry
+has run out are found by an index.
 """
 
 import sqlite3
 
 from tocsin.store.schema import LAYOUT, statements
 
-_NEW = ("CREATE TABLE dropped ", "CREATE TABLE consumer ", "CREATE INDEX outbox_severity ")
+_NEW = (
+    "CREATE TABLE dropped ",
+    "CREATE TABLE consumer ",
+    "CREATE INDEX outbox_severity ",
+    "CREATE INDEX outbox_expiring ",
+)
 
 
 def two_to_three(db: sqlite3.Connection) -> None:

@@ -163,19 +163,35 @@ class Outbox:
         return sum(self._rearm(seq) for seq in seqs)
 
     def prune(self, wall_ns: int) -> int:
-        """Forget delivered rows that are too old or too many, unless they are owed; return how many."""
+        """Forget delivered rows that are too old or too many, unless they are owed; return how many.
+
+        Those whose expiry has run out are worth nothing to anybody, and go in any case.
+        """
+        expired = self._expired(wall_ns)
         before = wall_ns - self._limits.sent_age_ns
         doomed = [seq for seq in self._sent_seqs("sent_wall_ns < ?", before) if not self._lacks(seq)]
         excess = self._sent - len(doomed) - self._limits.sent_rows
         if excess > 0:
             rest = (seq for seq in self._sent_seqs("sent_wall_ns >= ?", before) if not self._lacks(seq))
             doomed += [seq for _, seq in zip(range(excess), rest, strict=False)]
-        if doomed:
-            self._db.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in doomed])
-            self._sent -= len(doomed)
-            self._pruned_seq = max(self._pruned_seq, *doomed)
+        self._sent -= len(doomed)
+        self._forget(doomed)
+        return len(doomed) + expired
+
+    def _expired(self, wall_ns: int) -> int:
+        """Forget delivered rows that the broker has let expire by now; return how many."""
+        query = f"{_SIZES} AND expiry_s IS NOT NULL AND sent_wall_ns + expiry_s * 1000000000 < ?"
+        rows = self._db.execute(query, (wall_ns,)).fetchall()
+        for seq, length, rank in rows:
+            self._deliver(-1, seq, length, rank)
+        self._forget([seq for seq, _, _ in rows])
+        return len(rows)
+
+    def _forget(self, seqs: list[int]) -> None:
+        if seqs:
+            self._db.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in seqs])
+            self._pruned_seq = max(self._pruned_seq, *seqs)
             self._db.execute("UPDATE head SET pruned_seq = ?", (self._pruned_seq,))
-        return len(doomed)
 
     def enforce(self, wall_ns: int) -> None:
         """Drop the least severe, oldest rows while more waits or is owed than may; never a critical one.

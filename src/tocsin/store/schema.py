@@ -44,6 +44,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_pending ON outbox (lane, seq) WHERE sent_wall_ns IS NULL;
 CREATE INDEX outbox_severity ON outbox (severity, seq);
 CREATE INDEX outbox_fingerprint ON outbox (fingerprint, seq) WHERE sent_wall_ns IS NULL;
+CREATE INDEX outbox_expiring ON outbox (sent_wall_ns) WHERE expiry_s IS NOT NULL AND sent_wall_ns IS NOT NULL;
 CREATE INDEX outbox_sent ON outbox (sent_wall_ns) WHERE sent_wall_ns IS NOT NULL;
 CREATE TABLE retained (
     topic TEXT PRIMARY KEY, payload BLOB,

@@ -17,6 +17,7 @@ from tocsin import ids
 from tocsin.model.alert import Alert, AlertState, Json
 from tocsin.model.block import BlockRef
 from tocsin.model.effect import AlertChanged, StateChanged
+from tocsin.model.selftest import ID as SELF_TEST
 from tocsin.wire import topics
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
@@ -24,6 +25,8 @@ EVIDENCE_LIMIT: Final = 16 * 1024
 """Bytes of evidence that travel inside an alert; what is longer goes by digest."""
 RESOLVED_EXPIRY_S: Final = 24 * 3600
 """How long the retained state of a resolved alert stays with the broker."""
+TEST_EXPIRY_S: Final = 300
+"""How long a word of the self-test is worth anything: it must not fill queues of those who are away."""
 
 _EXACT = 2**53
 """From here on JSON numbers lose digits in most readers (RFC 8259 section 6): larger ones are decimal strings."""
@@ -95,6 +98,7 @@ def alert_messages(effect: AlertChanged, origin: Origin) -> tuple[Message, Messa
     stream = Message(
         topic=origin.root + topics.event(alert.severity, alert.detector),
         payload=payload,
+        expiry_s=TEST_EXPIRY_S if alert.detector == SELF_TEST and alert.state is AlertState.FIRING else None,
         seq=effect.seq,
         fingerprint=alert.fingerprint,
         severity=alert.severity,

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from tocsin.model.alert import Severity
+from tocsin.model.selftest import ID
+
 PREFIX: Final = "tocsin/v1"
 """The major version is a level of its own: a breaking change moves to v2 beside v1."""
 
@@ -76,6 +79,10 @@ def event(severity: str, detector: str) -> str:
     if _DETECTOR.fullmatch(detector) is None:
         raise ValueError(f"{detector!r} is not a detector id; write names joined by dots, such as node.lag")
     return f"event/{name(severity)}/{detector}"
+
+
+SELF_TEST: Final = event(Severity.INFO, ID)
+"""Where the stream carries the self-test."""
 
 
 def response(fingerprint: str) -> str:

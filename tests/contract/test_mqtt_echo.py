@@ -1,0 +1,117 @@
+"""The self-test over a real broker: heard back by the one who said it, on its own topic alone."""
+
+import dataclasses
+
+import pytest
+from tests.contract.test_mqtt_publisher import FAST, is_connected, running
+from tests.support.broker import ROOT, Mosquitto, client_of, eventually
+from tests.support.memory_outbox import MemoryOutbox
+from tests.support.messages import ALERT, LIFE, ORIGIN, changed
+
+from tocsin.clock import EngineClock, SystemClock
+from tocsin.model.alert import Alert, Severity
+from tocsin.model.event import Echoed
+from tocsin.model.selftest import ID
+from tocsin.mqtt.client import Received
+from tocsin.mqtt.echo import Echo
+from tocsin.mqtt.publisher import Publisher
+from tocsin.mqtt.settings import BrokerSettings
+from tocsin.mqtt.transport import MqttTransport
+
+TOPIC = f"{ROOT}event/info/self.test"
+WORD: Alert = dataclasses.replace(ALERT, fingerprint="0" * 32, detector=ID, severity=Severity.INFO, labels=())
+
+
+class Rig:
+    """A publisher with an ear for its own self-test, and what that heard."""
+
+    def __init__(self, settings: BrokerSettings, awaited: tuple[int, ...] = (1,)) -> None:
+        self.outbox = MemoryOutbox()
+        self.heard: list[Echoed] = []
+        self.echo = Echo(
+            origin=ORIGIN,
+            clock=EngineClock(SystemClock(), last_t_ns=0, last_wall_ns=0),
+            awaits=lambda seq: seq in awaited,
+            emit=self.heard.append,
+        )
+        self.transport = MqttTransport(settings)
+        self.publisher = Publisher(
+            life=LIFE,
+            transport=self.transport,
+            outbox=self.outbox,
+            clock=SystemClock(),
+            broker=settings.url,
+            timers=FAST,
+            echo=self.echo,
+        )
+
+    def say(self, seq: int, alert: Alert = WORD) -> None:
+        self.outbox.add(changed(alert, seq), ORIGIN)
+
+    @property
+    def seqs(self) -> list[int]:
+        return [event.seq for event in self.heard]
+
+
+async def test_a_word_that_waited_for_the_connection_is_heard_back_too(broker: Mosquitto) -> None:
+    rig = Rig(broker.settings(), (1, 2))
+    rig.say(1)
+    async with running(rig.publisher):
+        await eventually(lambda: rig.seqs == [1])
+        rig.say(2)
+        await eventually(lambda: rig.seqs == [1, 2])
+        assert rig.publisher.health().tally.garbage == 0
+
+
+async def test_the_own_ear_does_not_hide_that_nobody_listens_elsewhere(broker: Mosquitto) -> None:
+    rig = Rig(broker.settings())
+    rig.say(1)
+    async with running(rig.publisher):
+        await eventually(lambda: rig.seqs == [1] and rig.outbox.unsent == [])
+        before = rig.transport.counters.unheard
+        rig.say(2, dataclasses.replace(ALERT, severity=Severity.CRITICAL))
+        await eventually(
+            lambda: rig.outbox.sent == [1, 2] and rig.outbox.table[f"{ROOT}alert/{ALERT.fingerprint}"].published != 0
+        )
+        assert rig.transport.counters.unheard == before + 2
+
+
+async def test_words_that_nobody_waits_for_and_nonsense_are_no_events(broker: Mosquitto) -> None:
+    rig = Rig(broker.settings(), (7,))
+    async with running(rig.publisher), client_of(broker) as stranger:
+        await eventually(is_connected(rig.publisher))
+        for payload in (b"", b"{", b"[]", b'{"data": {"seq": "7"}}', b'{"data": {"seq": true}}', b"\xff" * 70_000):
+            await stranger.publish(TOPIC, payload, qos=1)
+        await stranger.publish(TOPIC, b'{"data": {"seq": 7}}', qos=1, retain=True)
+        await stranger.publish(TOPIC, b'{"data": {"seq": 8}}', qos=1)
+        await eventually(lambda: rig.publisher.health().tally.received >= 8)
+        assert rig.publisher.health().tally.garbage == 6
+        assert rig.seqs == [7]
+
+
+@pytest.mark.parametrize("payload", [b'{"data": {"seq": 7}}'])
+def test_what_the_broker_had_kept_is_no_echo(broker: Mosquitto, payload: bytes) -> None:
+    rig = Rig(broker.settings(), (7,))
+    assert not rig.echo.hear(Received(topic=TOPIC, payload=payload, retained=True))
+    assert rig.echo.hear(Received(topic=TOPIC, payload=payload, retained=False))
+    assert rig.seqs == [7]
+
+
+async def test_the_shipped_access_list_lets_the_daemon_hear_itself_and_without_that_line_nothing_comes(
+    broker_acl: Mosquitto,
+) -> None:
+    acl = broker_acl.folder / "acl"
+    allowed = acl.read_text()
+    line = f"topic read {TOPIC}\n"
+    assert line in allowed
+    acl.write_text(allowed.replace(line, ""))
+    broker_acl.reload()
+    rig = Rig(broker_acl.settings(), (1, 2))
+    rig.say(1)
+    async with running(rig.publisher):
+        await eventually(lambda: rig.outbox.sent == [1])
+        acl.write_text(allowed)
+        broker_acl.reload()
+        rig.say(2)
+        await eventually(lambda: rig.seqs != [])
+        assert rig.seqs == [2]
