@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.support.daemon import FINGERPRINT, status_document
 
 from tocsin.cli import _check, _report, _words
+from tocsin.cli._own import own_lines
 from tocsin.clock import NS
 
 NOW = 1_800_000_000 * NS
@@ -250,3 +251,14 @@ def test_a_node_in_maintenance_is_named_and_its_lag_is_nobodys_business() -> Non
     assert code == 0
     assert "2 chains, 3 nodes, no alerts, 1 in maintenance" in line
     assert "ethereum_lag=0;" in line
+
+
+@pytest.mark.parametrize(
+    ("test", "line"),
+    [
+        ({"every_s": 60, "echo_ms": 12, "silent_s": 7, "unanswered": 0}, "self-test heard back after 12 ms, 7 s ago"),
+        ({"every_s": 60, "echo_ms": None, "silent_s": 190, "unanswered": 3}, "self-test not heard back for 3 min 10 s"),
+    ],
+)
+def test_the_status_says_how_the_self_test_fares(test: dict[str, object], line: str) -> None:
+    assert line in list(own_lines({"config": {"ok": True}, "self_test": test}))

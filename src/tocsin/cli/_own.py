@@ -68,7 +68,8 @@ def _certificate(row: Mapping[str, Any]) -> str:
 
 def _self_test(test: Mapping[str, Any]) -> str:
     """Say how long the self-test took, and how long ago that was."""
-    echo_ms, ago = test.get("echo_ms"), span(test.get("silent_s"))
+    echo_ms, silent_s = test.get("echo_ms"), number(test.get("silent_s"))
+    ago = span(int((silent_s or 0) * NS))
     return f"heard back after {echo_ms} ms, {ago} ago" if whole(echo_ms) else f"not heard back for {ago}"
 
 

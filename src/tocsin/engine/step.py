@@ -93,6 +93,7 @@ Decisive = (
     | PeerHeard
     | PeersListened
     | DeliverySampled
+    | Echoed
     | Woken
     | Ticked
     | Commanded
