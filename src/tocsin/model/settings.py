@@ -149,6 +149,9 @@ class AlertRules:
 
 _SECOND = 10**9
 
+RUNBOOK = "docs/detectors/{detector}.md"
+"""Where the source tree has it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerSeverity:
@@ -193,6 +196,8 @@ class ChannelSettings:
     """Whether alerts are gathered; else each is told by itself and at once, and so is who acknowledges it."""
     is_fallback: bool = False
     """Whether it is told of critical alerts only that reached nobody over the broker."""
+    runbook: str = RUNBOOK
+    """Where people find what to do; `{detector}` stands for the detector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,9 @@ from tocsin.engine.step import Step, step
 from tocsin.errors import TocsinError
 from tocsin.model.effect import AlertChanged, Effect, Notify, Request, StateChanged
 from tocsin.model.event import BeaconPolled, Event, Fetched, PeerHeard, Polled, Ticked, Woken
-from tocsin.store import Group, OutboxRow, Record, RetainedRow, Snapshot, Store
-from tocsin.wire import topics
+from tocsin.model.settings import RUNBOOK, Settings
+from tocsin.store import Group, NoticeRow, OutboxRow, Record, RetainedRow, Snapshot, Store
+from tocsin.wire import notices, topics
 from tocsin.wire.envelope import Message, Origin, render
 
 _IDLE_S: Final = 1.0
@@ -43,6 +44,7 @@ class _Open:
     records: list[Record] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
     retained: dict[str, RetainedRow] = field(default_factory=dict)
+    notices: list[NoticeRow] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     wall_ns: int = 0
 
@@ -120,9 +122,12 @@ class Core:
     def _note(self, effect: Effect) -> None:
         self._open.effects.append(effect)
         settings = self.state.settings
-        if isinstance(effect, Request | Notify) or settings is None:
+        if isinstance(effect, Request) or settings is None:
             return
         origin = Origin(site=settings.site, watchdog=settings.watchdog)
+        if isinstance(effect, Notify):
+            self._open.notices.append(notice_row(effect, origin, self.state.boot, settings))
+            return
         for message in render(effect, origin, self.state.boot):
             self._keep(message, effect)
 
@@ -156,6 +161,7 @@ class Core:
             records=tuple(self._open.records),
             outbox=tuple(self._open.outbox),
             retained=tuple(self._open.retained.values()),
+            notices=tuple(self._open.notices),
             snapshot=self._snapshot(),
         )
         payloads = [row.payload for row in self._open.outbox if not row.topic.endswith(topics.SELF_TEST)]
@@ -216,3 +222,18 @@ class Core:
         self.flush()
         if self._closed:
             await self._closed[-1].committed.wait()
+
+
+def notice_row(effect: Notify, origin: Origin, boot: str, settings: Settings) -> NoticeRow:
+    """Return a message to people as the store keeps it."""
+    runbooks = {channel.name: channel.runbook for channel in settings.channels}
+    return NoticeRow(
+        number=effect.number,
+        channel=effect.channel,
+        group=effect.group,
+        severity=effect.severity,
+        payload=notices.payload(
+            effect, origin, boot, environment=settings.environment, runbook=runbooks.get(effect.channel, RUNBOOK)
+        ),
+        created_wall_ns=effect.wall_ns,
+    )

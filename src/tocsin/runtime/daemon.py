@@ -168,7 +168,15 @@ class Daemon:
         now, wall = self.clock.t_ns(), self.clock.wall_ns()
         known = tuple(orphans(self._past.orphans))
         self.core.take(
-            Booted(t_ns=now, wall_ns=wall, boot=self._boot, version=__version__, seq=self._past.seq, orphans=known)
+            Booted(
+                t_ns=now,
+                wall_ns=wall,
+                boot=self._boot,
+                version=__version__,
+                seq=self._past.seq,
+                orphans=known,
+                notice=self.store.health().notices.last,
+            )
         )
         self.core.take(ConfigRevised(t_ns=now, settings=self.loaded.settings))
         self.calendar.revise()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from tocsin.alerting.routing import Routing
 from tocsin.alerting.tracked import Alerts
 from tocsin.clock import NS, Clock, SystemClock
 from tocsin.engine.codec import decode_event, decode_state
@@ -109,6 +110,8 @@ def _as_told(state: EngineState, said: Mapping[str, "_Published"], *, seq: int) 
         seq=seq,
         alerts=_told(state.alerts, said),
         chains={name: evolve(chain, alerts=_told(chain.alerts, said)) for name, chain in state.chains.items()},
+        # Whom of people it would have told nobody knows: they are told of what is open then.
+        routing=Routing(number=state.routing.number),
     )
 
 

@@ -94,7 +94,8 @@ class Core:
         self.tables.check(group)
         self.unsaved.park(group, self.tables.retained.revision)
         self.tables.pass_over(group, stopped=self.reason)
-        return Committed(durable=not (group.outbox or group.retained), journalled=not group.records)
+        is_nothing = not (group.outbox or group.retained or group.notices)
+        return Committed(durable=is_nothing, journalled=not group.records)
 
     # Batches.
 
@@ -160,6 +161,7 @@ class Core:
         self.tables.begin()
         if self.unsaved:
             self.unsaved.flush(self.tables.outbox, self.tables.retained, self.clock.wall_ns())
+        self.tables.notices.flush()
         results = [op.apply(self, journal=journal) for op in ops]
         self.db.execute("COMMIT")
         return results
@@ -258,9 +260,12 @@ class Core:
         self.db.execute("BEGIN IMMEDIATE")
         self.notices += files.reconcile(self.db, self.journal_dir, wall_ns=self.clock.wall_ns())
         self.db.execute("COMMIT")
+        before: Tables | None = getattr(self, "tables", None)
         self.tables = Tables(
             self.db, self.journal_dir, limits=self.limits, origin=self._origin, lost_journal=opened.lost_journal
         )
+        if before is not None:
+            self.tables.notices.take_over(before.notices.kept)
         self._place = Place(self.path, every_ns=self.limits.resume_every_ns)
 
     def _heal(self, why: str) -> None:
@@ -376,4 +381,5 @@ class Core:
             unsealed=0,
             seal_error="",
             consumers=self.tables.consumers.all(),
+            notices=self.tables.notices.held(),
         )

@@ -2,7 +2,7 @@
 
 Version 3 knows how far consumers have come, tells of drops exactly which rows they cost, and finds the least severe
 rows among delivered ones too: what a consumer has not confirmed counts towards the bounds. Delivered rows whose expiry
-has run out are found by an index.
+has run out are found by an index. It keeps what people are to be told.
 """
 
 import sqlite3
@@ -12,6 +12,7 @@ from tocsin.store.schema import LAYOUT, statements
 _NEW = (
     "CREATE TABLE dropped ",
     "CREATE TABLE consumer ",
+    "CREATE TABLE notice ",
     "CREATE INDEX outbox_severity ",
     "CREATE INDEX outbox_expiring ",
 )

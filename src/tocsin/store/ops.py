@@ -138,6 +138,32 @@ class Acknowledge:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveNotices:
+    """These messages were sent, or are not to be sent any more. Yields how many of them there were."""
+
+    numbers: tuple[int, ...]
+
+    def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
+        return books.tables.notices.remove(self.numbers, write=True)
+
+    def park(self, books: Books) -> object:
+        return books.tables.notices.remove(self.numbers, write=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeepChannels:
+    """Only these channels are told of anything. Yields how many messages of others there were."""
+
+    names: frozenset[str]
+
+    def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
+        return books.tables.notices.keep_channels(self.names, write=True)
+
+    def park(self, books: Books) -> object:
+        return books.tables.notices.keep_channels(self.names, write=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """These drops were told."""
 

@@ -13,9 +13,15 @@ from pathlib import Path
 
 from tocsin.store.migrate import remove_database, sync_path
 from tocsin.store.schema import LAYOUT, lay_out, statements
-from tocsin.store.sound import CONSUMER, DROPPED, OUTBOX, RETAINED, Kinds, is_sound
+from tocsin.store.sound import CONSUMER, DROPPED, NOTICE, OUTBOX, RETAINED, Kinds, is_sound
 
-_SAVED: Mapping[str, Kinds] = {"outbox": OUTBOX, "retained": RETAINED, "dropped": DROPPED, "consumer": CONSUMER}
+_SAVED: Mapping[str, Kinds] = {
+    "outbox": OUTBOX,
+    "retained": RETAINED,
+    "dropped": DROPPED,
+    "consumer": CONSUMER,
+    "notice": NOTICE,
+}
 _BESIDE = ("-wal", "-shm")
 _UNREADABLE = (sqlite3.Error, ValueError, TypeError, OverflowError)
 """What reading a damaged database can raise: names and texts need not even decode."""
@@ -96,6 +102,7 @@ def _salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int]
     saved = {table: _copy_rows(old, new, table, kinds) for table, kinds in _SAVED.items()}
     odd = new.execute("DELETE FROM outbox WHERE severity NOT IN (0, 1, 2) OR lane NOT IN (0, 1)").rowcount
     saved["outbox"] -= odd
+    saved["notice"] -= new.execute("DELETE FROM notice WHERE severity NOT IN (0, 1, 2)").rowcount
     _carry_head(old, new)
     new.execute("COMMIT")
     return saved

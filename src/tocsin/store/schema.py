@@ -62,6 +62,10 @@ CREATE TABLE consumer (
     name TEXT PRIMARY KEY, max INTEGER NOT NULL, at INTEGER NOT NULL, missing TEXT NOT NULL,
     heard_wall_ns INTEGER NOT NULL
 );
+CREATE TABLE notice (
+    number INTEGER PRIMARY KEY, channel TEXT NOT NULL, grp TEXT NOT NULL, severity INTEGER NOT NULL,
+    payload BLOB NOT NULL, created_wall_ns INTEGER NOT NULL
+);
 """
 
 SEGMENT_SHIFT = 32

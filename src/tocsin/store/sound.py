@@ -15,6 +15,7 @@ OUTBOX: Kinds = (
 RETAINED: Kinds = (_TEXT, (bytes, _NONE), _INT, _INT, _INT)
 DROPPED: Kinds = (_INT, _TEXT, _INT, _INT, _INT, _TEXT, _INT, _INT, _TEXT)
 CONSUMER: Kinds = (_TEXT, _INT, _INT, _TEXT, _INT)
+NOTICE: Kinds = (_INT, _TEXT, _TEXT, _INT, _BLOB, _INT)
 
 
 def is_sound(row: Sequence[object], kinds: Kinds) -> bool:

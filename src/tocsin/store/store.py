@@ -25,6 +25,7 @@ from tocsin.store.ops import (
     Commit,
     Failure,
     ForgetRetained,
+    KeepChannels,
     MarkFailed,
     MarkRetained,
     MarkSent,
@@ -32,6 +33,7 @@ from tocsin.store.ops import (
     Prune,
     Rearm,
     Register,
+    RemoveNotices,
 )
 from tocsin.store.recovery import Plan, plan_recovery, replay
 from tocsin.store.room import Room
@@ -48,6 +50,7 @@ from tocsin.store.values import (
     Health,
     Limits,
     Notice,
+    NoticeRow,
     Origin,
     Pending,
     Recovered,
@@ -84,6 +87,8 @@ class Store:
         """Set when there may be something new to publish; the publisher clears it."""
         self.on_change: Callable[[], None] | None = None
         """Called on the loop when `health().mode`, `saturated` or `seal_error` changes, or a notice comes."""
+        self.on_notices: Callable[[], None] | None = None
+        """Called on the loop when there are new messages to people."""
 
     @classmethod
     async def open(
@@ -204,6 +209,22 @@ class Store:
     async def prune(self) -> int:
         """Forget delivered rows and cleared topics that have aged; return how many. Runs by itself every minute."""
         result: int = await self._post(Prune())
+        return result
+
+    # Messages to people.
+
+    async def notices_for(self, channel: str, limit: int) -> list[NoticeRow]:
+        """Return the messages of a channel that may be sent now: of each group the oldest, the worst group first."""
+        return await self._ask(lambda core: core.tables.notices.waiting(channel, limit))
+
+    async def remove_notices(self, numbers: Iterable[int]) -> int:
+        """Forget messages that were sent, or are not to be sent any more; return how many there were."""
+        result: int = await self._post(RemoveNotices(tuple(numbers)))
+        return result
+
+    async def keep_channels(self, names: Iterable[str]) -> int:
+        """Forget the messages of all channels but these; return how many there were."""
+        result: int = await self._post(KeepChannels(frozenset(names)))
         return result
 
     # Retained topics.
@@ -334,6 +355,8 @@ class Store:
             self._snapshots_under_way -= 1
         if group.outbox or group.retained:
             self.outbox_changed.set()
+        if group.notices and self.on_notices is not None:
+            self.on_notices()
 
     def _tell_change(self) -> None:
         standing = self._standing()

@@ -11,6 +11,7 @@ from pathlib import Path
 from tocsin.errors import StoreError
 from tocsin.store.consumers import Consumers
 from tocsin.store.journal import Journal, save_gap
+from tocsin.store.notices import Notices
 from tocsin.store.outbox import Outbox
 from tocsin.store.position import read_position
 from tocsin.store.retained import RetainedTopics
@@ -18,7 +19,10 @@ from tocsin.store.values import Committed, Gap, Group, Limits, Origin, Position
 
 
 class Tables:
-    """Journal, outbox, cursors, retained topics. Raises sqlite3.Error, StoreError, TypeError, ValueError if damaged."""
+    """Journal, outbox, cursors, retained topics, messages to people.
+
+    Raises sqlite3.Error, StoreError, TypeError or ValueError if damaged.
+    """
 
     def __init__(
         self, db: sqlite3.Connection, journal_dir: Path, *, limits: Limits, origin: Origin, lost_journal: bool
@@ -28,6 +32,7 @@ class Tables:
         self.outbox = Outbox(db, limits)
         self.consumers = Consumers(db, self.outbox)
         self.retained = RetainedTopics(db, limits)
+        self.notices = Notices(db, limits)
         self.position = self.draft = read_position(db, journal_dir, lost_journal=lost_journal)
         if self.position.gap is not None:
             self.journal.detach()
@@ -42,6 +47,7 @@ class Tables:
         self.outbox.remember()
         self.consumers.remember()
         self.retained.remember()
+        self.notices.remember()
         self._db.execute("BEGIN")
 
     def go_back(self) -> None:
@@ -50,6 +56,7 @@ class Tables:
         self.outbox.go_back()
         self.consumers.go_back()
         self.retained.go_back()
+        self.notices.go_back()
         self.journal.detach()
 
     def check(self, group: Group) -> None:
@@ -72,10 +79,11 @@ class Tables:
         self.outbox.enforce(group.wall_ns)
         for document in group.retained:
             self.retained.put(document, group.wall_ns)
+        self.notices.add(group.notices, write=True)
         recorded = self._record(group, journal=journal, stopped=stopped)
         position = self.draft
         # A group of records says by itself how far the stream has come: the head row need not follow every time.
-        if group.outbox or group.retained or (journal and group.snapshot):
+        if group.outbox or group.retained or group.notices or (journal and group.snapshot):
             if position.gap is not None:
                 save_gap(self._db, position.gap)
             self._db.execute(
@@ -86,6 +94,7 @@ class Tables:
 
     def pass_over(self, group: Group, *, stopped: str) -> None:
         """Go on behind a group that was checked and is not written; its records are lost to the gap."""
+        self.notices.add(group.notices, write=False)
         self._advance(group)
         if group.records:
             self._widen(group, stopped)

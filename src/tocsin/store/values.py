@@ -38,6 +38,9 @@ class Limits:
     resume_every_ns: int = 5 * 10**9
     unsaved_rows: int = 10_000
     """Alerts kept in memory while not even the outbox can be written."""
+    notice_rows: int = 5_000
+    """Messages to people that wait."""
+    notice_bytes: int = 16 * MIB
     queue_groups: int = 1024
     queue_bytes: int = 64 * MIB
 
@@ -150,6 +153,27 @@ class Retained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeRow:
+    """One message to people through a channel. `number` is unique; messages of one group keep their order."""
+
+    number: int
+    channel: str
+    group: str
+    severity: Severity
+    payload: bytes
+    created_wall_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticesHeld:
+    """How many messages wait in which channel, how many were dropped for lack of room, and the highest number."""
+
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    dropped: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """What is committed together. `t_ns` and `wall_ns` are the instant at which the group closed.
 
@@ -162,6 +186,7 @@ class Group:
     records: tuple[Record, ...] = ()
     outbox: tuple[OutboxRow, ...] = ()
     retained: tuple[RetainedRow, ...] = ()
+    notices: tuple[NoticeRow, ...] = ()
     snapshot: Snapshot | None = None
 
     def cost(self) -> int:
@@ -173,7 +198,7 @@ class Group:
                 size += len(body)
         for row in self.outbox:
             size += len(row.payload)
-        return size
+        return size + sum(len(notice.payload) for notice in self.notices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +332,7 @@ class Health:
     seal_error: str
     consumers: tuple[Cursor, ...] = ()
     """Registered ones, by name."""
+    notices: NoticesHeld = NoticesHeld()
 
     @property
     def durable(self) -> bool:
