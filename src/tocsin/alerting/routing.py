@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from tocsin.alerting.grouping import Channel, Desk, Ready
 from tocsin.alerting.matching import Names, matches, parse
 from tocsin.alerting.silences import Silences
+from tocsin.model import selftest
 from tocsin.model.alert import Alert, AlertState, Severity
 from tocsin.model.effect import Notify
 from tocsin.model.notice import News, Told
@@ -25,8 +26,6 @@ _AGAIN = frozenset({"unsilenced", "flapping"})
 """Reasons for which somebody is told again."""
 _REMINDER = "reminder"
 _ACKED = "acked"
-_OURS = frozenset({"self.test"})
-"""Detectors that tell nothing to people: they try the way to them."""
 _LONGEST = 300
 
 
@@ -137,7 +136,7 @@ def _news_of(alert: Alert, desk: Desk, mail: Mail) -> News | None:
 
 
 def _is_meant(alert: Alert, settings: ChannelSettings, names: Names) -> bool:
-    if alert.silenced or alert.inhibited_by is not None or alert.detector in _OURS:
+    if alert.silenced or alert.inhibited_by is not None or alert.detector == selftest.ID:
         return False
     if alert.severity.rank < settings.floor.rank:
         return False
