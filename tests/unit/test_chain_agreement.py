@@ -302,6 +302,29 @@ def test_a_lower_quorum_that_is_not_linked_does_not_replace_what_is_held() -> No
     assert (decision.unjoined, decision.reorg) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("first", "circumstances", "is_taken"),
+    [
+        (990, Circumstances(), False),  # the two chains are known at no height together
+        (989, Circumstances(), True),
+        (980, Circumstances(), True),
+        (990, Circumstances(has_left=True), True),
+        (990, Circumstances(out_of_reach=11), False),
+        (990, Circumstances(out_of_reach=10), True),
+        (990, Circumstances(out_of_reach=9), True),
+    ],
+)
+def test_a_lower_quorum_is_followed_where_it_is_known_to_be_on_another_branch(
+    first: int, circumstances: Circumstances, *, is_taken: bool
+) -> None:
+    lower = chain(980, 990, "lower", after=name("unknown"))
+    seen = tree(chain(first + 1, 1000), lower)
+    heads = {"A": lower[-1].hash, "B": lower[-1].hash}
+    decision = agree(seen, heads, pool("A B C"), held("1000"), T, circumstances)
+    assert decision.agreement.block == (lower[-1].ref if is_taken else block("1000").ref)
+    assert (decision.agreement.grade is Grade.QUORUM) is is_taken
+
+
 def test_a_quorum_at_the_height_of_what_is_held_is_taken_at_once_too() -> None:
     lone = header(1000, "lone")
     decision = agree(insert(tree(MAIN), lone), {"A": lone.hash, "B": lone.hash}, pool("A B"), held("1000"), T)

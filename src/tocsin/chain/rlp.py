@@ -1,7 +1,8 @@
-"""Recursive Length Prefix encoding, as far as block headers need it: strings, integers and one flat list.
+"""Recursive Length Prefix: encoding of headers, and strict decoding of what proofs are made of.
 
-Source: Ethereum yellow paper, appendix B. Fields arrive as hex text, so the work is done on hex text: one
-`bytes.fromhex` for a whole header costs a quarter of one for each field.
+Source: Ethereum yellow paper, appendix B. Fields of headers arrive as hex text, so they are encoded as hex text: one
+`bytes.fromhex` for a whole header costs a quarter of one for each field. Decoding takes bytes, and nothing that an
+encoder would have written otherwise: each value has one encoding, and any other one was not hashed by a client.
 """
 
 _STRING = 0x80
@@ -34,3 +35,84 @@ def integer(digits: str) -> str:
 def listed(payload: str) -> str:
     """Wrap the concatenated encodings of a list's items; in hex."""
     return prefix(len(payload) // 2, _LIST) + payload
+
+
+# -- decoding
+
+
+class RlpError(ValueError):
+    """Bytes that no encoder writes."""
+
+
+class Nested(bytes):
+    """An item of a list that is a list itself, as it is encoded."""
+
+    __slots__ = ()
+
+
+def items(data: bytes) -> list[bytes]:
+    """Return the items of an encoded list: the payload of each string, each list as `Nested`.
+
+    Raises RlpError unless `data` is one list in its shortest encoding with nothing behind it. What is inside of a
+    nested list is not looked at.
+    """
+    at, end = _payload(data, 0, len(data))
+    if data[0] < _LIST:
+        raise RlpError("a string where a list belongs")
+    if end != len(data):
+        raise RlpError(f"{len(data) - end} bytes follow the list")
+    found: list[bytes] = []
+    while at < end:
+        first, start = data[at], at
+        at, stop = _payload(data, at, end)
+        found.append(data[at:stop] if first < _LIST else Nested(data[start:stop]))
+        at = stop
+    return found
+
+
+def text(data: bytes) -> bytes:
+    """Return the payload of one encoded string. Raises RlpError for anything else, and for a longer encoding of it."""
+    at, end = _payload(data, 0, len(data))
+    if data[0] >= _LIST:
+        raise RlpError("a list where a string belongs")
+    if end != len(data):
+        raise RlpError(f"{len(data) - end} bytes follow the string")
+    return data[at:end]
+
+
+def number(payload: bytes, most: int = 32) -> int:
+    """Return the unsigned integer of a payload of at most `most` bytes. Raises RlpError for a leading zero."""
+    if len(payload) > most:
+        raise RlpError(f"an integer of {len(payload)} bytes")
+    if payload[:1] == b"\0":
+        raise RlpError("an integer with a leading zero")
+    return int.from_bytes(payload)
+
+
+def _payload(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Return where the payload of the item at `at` begins and ends, which is not behind `end`."""
+    if at >= end:
+        raise RlpError("nothing where an item belongs")
+    first = data[at]
+    if first < _STRING:
+        return at, at + 1
+    offset = _STRING if first < _LIST else _LIST
+    size = first - offset
+    start = at + 1
+    if size > _SHORT:
+        start, size = _long(data, start, size - _SHORT, end)
+    if start + size > end:
+        raise RlpError(f"an item of {size} bytes where {end - start} are left")
+    if offset == _STRING and size == 1 and data[start] < _STRING:
+        raise RlpError("a byte below 0x80 with a prefix")
+    return start, start + size
+
+
+def _long(data: bytes, at: int, width: int, end: int) -> tuple[int, int]:
+    """Return where a payload begins whose length is written in `width` bytes, and that length."""
+    if at + width > end:
+        raise RlpError("a length that is cut off")
+    size = int.from_bytes(data[at : at + width])
+    if data[at] == 0 or size <= _SHORT:
+        raise RlpError("a length in a longer form than it needs")
+    return at + width, size

@@ -1,0 +1,220 @@
+"""Proofs of accounts and of their storage: what one node says of state, held against the root of a header.
+
+What `eth_getProof` answers (EIP-1186) is a claim with its proof. A claim that is not an answer to the question is
+`Malformed`; one whose proof does not lead from the root to just what it says is `Refuted`, which accuses the node. The
+root is trusted as far as its header is: this says what is in the state of a block, not which block is of the chain.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from tocsin.chain import rlp
+from tocsin.chain.header import Malformed
+from tocsin.chain.keccak import keccak256
+from tocsin.chain.trie import EMPTY_ROOT, ProofError, prove
+
+EMPTY_CODE: Final = keccak256(b"")
+"""The code hash of an account without code."""
+
+_ZERO: Final = bytes(32)
+_MOST_NODES: Final = 65
+"""Of a path of 64 nibbles, with one node for each."""
+_LONGEST_NODE: Final = 532
+"""Bytes of a branch whose children are sixteen hashes; no node of these tries is longer."""
+_NUMBER: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
+"""Clients write a slot's key and value as quantities, as whole words, or one so and one so."""
+_NODE: Final = re.compile(rf"0x(?:[0-9a-fA-F]{{2}}){{1,{_LONGEST_NODE}}}")
+_HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
+_SHOWN: Final = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account as the state holds it: balance in wei, hashes of 32 bytes."""
+
+    nonce: int = 0
+    balance: int = 0
+    storage_root: bytes = EMPTY_ROOT
+    code_hash: bytes = EMPTY_CODE
+
+
+NO_ACCOUNT: Final = Account()
+"""What an address without an account reads as."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotClaim:
+    """What a node says of one slot of 32 bytes; zero where it was never written."""
+
+    key: bytes
+    value: int
+    proof: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a node says of an account, and by which nodes of the trie it follows."""
+
+    address: bytes
+    account: Account
+    proof: tuple[bytes, ...]
+    slots: tuple[SlotClaim, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """What is proven under a state root. `account` is None where it is proven that there is none."""
+
+    account: Account | None
+    slots: Mapping[bytes, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuted:
+    """A claim that its own proof does not bear; `reason` says what of it, and why."""
+
+    reason: str
+
+
+# -- what is claimed
+
+
+def claim_of(result: bytes, address: bytes, keys: Sequence[bytes]) -> Claim | Malformed:
+    """Return the claim in an answer to `eth_getProof` for this address of 20 bytes and these slots of 32 bytes each."""
+    try:
+        answer = orjson.loads(result)
+    except orjson.JSONDecodeError as error:
+        return Malformed(reason=f"no JSON: {error}")
+    if not isinstance(answer, dict):
+        return Malformed(reason="no object")
+    try:
+        return _claim(answer, address, keys)
+    except _FieldError as error:
+        return Malformed(reason=str(error))
+
+
+class _FieldError(ValueError):
+    """What of an answer is no claim."""
+
+
+def _claim(answer: dict[str, Any], address: bytes, keys: Sequence[bytes]) -> Claim:
+    if (said := _bytes(answer, "address", _ADDRESS)) != address:
+        raise _FieldError(f"address: 0x{said.hex()} was not asked for")
+    account = Account(
+        nonce=_number(answer, "nonce"),
+        balance=_number(answer, "balance"),
+        storage_root=_bytes(answer, "storageHash", _HASH),
+        code_hash=_bytes(answer, "codeHash", _HASH),
+    )
+    proof = _proof(answer, "accountProof")
+    slots = answer.get("storageProof")
+    if not isinstance(slots, list) or len(slots) != len(keys):
+        raise _FieldError(f"storageProof: not the list of the {len(keys)} slots that were asked for")
+    found = tuple(
+        [_slot(f"storageProof.{at}", slot, key) for at, (slot, key) in enumerate(zip(slots, keys, strict=True))]
+    )
+    return Claim(address=address, account=account, proof=proof, slots=found)
+
+
+def _slot(where: str, slot: object, key: bytes) -> SlotClaim:
+    if not isinstance(slot, dict):
+        raise _FieldError(f"{where}: no object")
+    said = slot.get("key")
+    if not isinstance(said, str) or not _NUMBER.fullmatch(said) or int(said, 16) != int.from_bytes(key):
+        raise _FieldError(f"{where}.key: not the one that was asked for, 0x{key.hex()}")
+    return SlotClaim(key=key, value=_number(slot, "value", where), proof=_proof(slot, "proof", where))
+
+
+def _proof(answer: dict[str, Any], name: str, where: str = "") -> tuple[bytes, ...]:
+    nodes = answer.get(name)
+    if not isinstance(nodes, list) or len(nodes) > _MOST_NODES:
+        raise _FieldError(f"{_at(where, name)}: no list of {_MOST_NODES} nodes at most")
+    return tuple([_bytes({name: node}, name, _NODE, f"{_at(where, name)}.{at}") for at, node in enumerate(nodes)])
+
+
+def _number(answer: dict[str, Any], name: str, where: str = "") -> int:
+    value = answer.get(name)
+    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        raise _FieldError(f"{_at(where, name)}: no number below 2^256: {_shown(value)}")
+    return int(value, 16)
+
+
+def _bytes(answer: dict[str, Any], name: str, form: re.Pattern[str], where: str | None = None) -> bytes:
+    value = answer.get(name)
+    if not isinstance(value, str) or not form.fullmatch(value):
+        raise _FieldError(f"{where or name}: not the bytes that belong there: {_shown(value)}")
+    return bytes.fromhex(value[2:])
+
+
+def _at(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+# -- what is proven
+
+
+def verify(state_root: bytes, claim: Claim) -> Proven | Refuted:
+    """Return what a claim proves under a state root of 32 bytes, or why it proves nothing."""
+    where = "account"
+    try:
+        account = _account(prove(state_root, keccak256(claim.address), claim.proof))
+        if wrong := _differs(claim.account, account):
+            return Refuted(reason=f"account: {wrong}")
+        root = account.storage_root if account is not None else EMPTY_ROOT
+        digests: dict[bytes, bytes] = {}
+        slots: dict[bytes, int] = {}
+        for slot in claim.slots:
+            where = f"slot 0x{slot.key.hex()}"
+            slots[slot.key] = value = _word(prove(root, keccak256(slot.key), slot.proof, digests))
+            if value != slot.value:
+                return Refuted(reason=f"{where}: the proof is of {value:#x}, the answer says {slot.value:#x}")
+    except (ProofError, rlp.RlpError) as error:
+        return Refuted(reason=f"{where}: {error}")
+    return Proven(account=account, slots=slots)
+
+
+def _account(value: bytes | None) -> Account | None:
+    """Return the account that a leaf of the state holds: nonce, balance, storage root, code hash."""
+    if value is None:
+        return None
+    fields = rlp.items(value)
+    if len(fields) != 4 or any(isinstance(field, rlp.Nested) for field in fields):  # noqa: PLR2004 - just those four
+        raise ProofError("the leaf is no account")
+    nonce, balance, root, code = fields
+    if len(root) != len(_ZERO) or len(code) != len(_ZERO):
+        raise ProofError("the leaf is an account whose hashes are none")
+    return Account(nonce=rlp.number(nonce, most=8), balance=rlp.number(balance), storage_root=root, code_hash=code)
+
+
+def _word(value: bytes | None) -> int:
+    """Return what a leaf of a storage trie holds. Zero is never held: to write it removes the leaf."""
+    if value is None:
+        return 0
+    found = rlp.number(rlp.text(value))
+    if not found:
+        raise ProofError("the leaf holds zero")
+    return found
+
+
+def _differs(said: Account, proven: Account | None) -> str:
+    """Return in what an answer differs from the account that is proven; empty where it does not."""
+    held = NO_ACCOUNT if proven is None else proven
+    for name in ("nonce", "balance"):
+        if getattr(said, name) != getattr(held, name):
+            return f"the proof is of {name} {getattr(held, name)}, the answer says {getattr(said, name)}"
+    for name in ("storage_root", "code_hash"):
+        # Of an address without an account some clients say that its hashes are zero.
+        expected = (getattr(held, name),) if proven is not None else (getattr(held, name), _ZERO)
+        if getattr(said, name) not in expected:
+            return f"the proof is of {name} 0x{expected[0].hex()}, the answer says 0x{getattr(said, name).hex()}"
+    return ""
