@@ -46,7 +46,7 @@ async def test_state_of_a_node_is_proven_at_every_block_and_changed_answers_are_
         assert proven.account is not None
         assert proven.account.code_hash == keccak256(CODE)
         assert proven.slots == {word(slot): SLOTS.get(slot, 0) if slot != 7 else seven for slot in asked}
-        other, _ = await state_of(anvil, CONTRACT, "0x1")
+        other, _ = await state_of(anvil, CONTRACT, "0x0")
         assert isinstance(verify(other, claim), Refuted), "another block's root"
 
 
