@@ -10,7 +10,8 @@ from tocsin.chain.proof import EMPTY_CODE, Claim, Proven, Refuted, claim_of, ver
 
 CONTRACT = bytes.fromhex("c0ffee" + "00" * 17)
 NOBODY = b"\x99" * 20
-CODE = bytes.fromhex("60005460005260206000f3")
+CODE = bytes.fromhex("6020356000355500")
+"""Writes its second word of input to the slot that the first one names."""
 SLOTS = {at: at**20 + 1 for at in range(300)}
 
 
@@ -33,9 +34,10 @@ async def test_state_of_a_node_is_proven_at_every_block_and_changed_answers_are_
     for slot, value in SLOTS.items():
         await anvil.call("anvil_setStorageAt", f"0x{CONTRACT.hex()}", f"{slot:#x}", f"0x{word(value).hex()}")
     await anvil.mine(2)
-    # The one before the head: what is set by force changes the state that anvil shows of the head itself.
-    first = hex(int((await anvil.block())["number"], 16) - 1)
-    await anvil.call("anvil_setStorageAt", f"0x{CONTRACT.hex()}", "0x7", f"0x{word(0).hex()}")
+    first = (await anvil.block())["number"]
+    sender = (await anvil.call("eth_accounts"))[0]
+    data = f"0x{word(7).hex()}{word(0).hex()}"
+    await anvil.call("eth_sendTransaction", {"from": sender, "to": f"0x{CONTRACT.hex()}", "data": data})
     await anvil.mine(2)
 
     asked = (0, 7, 299, 300, 2**255)

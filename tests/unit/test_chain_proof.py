@@ -165,7 +165,6 @@ def test_a_leaf_that_is_no_account_is_refuted(held: bytes, said: str) -> None:
 @pytest.mark.parametrize(
     ("held", "said"),
     [
-        (b"\x80", "the leaf holds zero"),
         (b"\x00", "an integer with a leading zero"),
         (reference.encode(b"\x00\x01"), "an integer with a leading zero"),
         (reference.encode(b"\x01" * 33), "an integer of 33 bytes"),
@@ -181,6 +180,15 @@ def test_a_leaf_that_is_no_word_is_refuted(held: bytes, said: str) -> None:
     proof = tuple(proof_of(state, keccak256(CONTRACT)))
     found = verify(state.root_hash, Claim(address=CONTRACT, account=account, proof=proof, slots=(slot,)))
     assert found == Refuted(reason=f"slot 0x{word(0).hex()}: {said}")
+
+
+def test_a_leaf_that_holds_zero_proves_a_zero() -> None:
+    storage = trie_of({keccak256(word(0)): b"\x80"})
+    state = trie_of({keccak256(CONTRACT): leaf(1, 5, storage.root_hash, CODE)})
+    slot = SlotClaim(key=word(0), value=0, proof=tuple(proof_of(storage, keccak256(word(0)))))
+    account = replace(HELD, storage_root=storage.root_hash)
+    honest = Claim(address=CONTRACT, account=account, proof=tuple(proof_of(state, keccak256(CONTRACT))), slots=(slot,))
+    assert verify(state.root_hash, honest) == Proven(account=account, slots={word(0): 0})
 
 
 # -- answers that are no claim
