@@ -79,6 +79,18 @@ async def test_what_may_be_on_its_way_is_not_sent_again(opened: Opener, clock: M
         assert (await ack(store, 2, 1)).rearmed == 1
 
 
+async def test_of_what_a_consumer_lacks_only_what_it_wants_is_sent_again(opened: Opener, clock: ManualClock) -> None:
+    async with await opened() as store:
+        await store.register_consumers(["pager"])
+        await delivered(store, *(row(seq, fingerprint=f"f{seq}") for seq in range(1, 10)))
+        clock.advance(s=3)
+        for wanted, again in (((), []), (((2, 3), (5, 6)), [2, 6]), (((8, 2**53 - 1),), [2, 6, 8, 9])):
+            done = await store.acknowledge("pager", at=next(_AT), highest=5, missing=(2, 4), wanted=wanted)
+            assert done is not None
+            assert await waiting(store) == again
+        assert store.health().counts.unconfirmed == 2, "4 and 7 are owed as before"
+
+
 async def test_a_clock_that_was_set_back_holds_up_nothing(opened: Opener, clock: ManualClock) -> None:
     async with await opened() as store:
         await store.register_consumers(["pager"])

@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.wire.acks import LONGEST, MOST_MISSING, Ack, AckRefused, Refusal, claim, decode, encode, verify
+from tocsin.wire.acks import (
+    LONGEST,
+    MOST_MISSING,
+    MOST_WANTED,
+    OPEN_END,
+    Ack,
+    AckRefused,
+    Refusal,
+    claim,
+    decode,
+    encode,
+    verify,
+)
 
 KEY = b"sixteen bytes at least"
 SOURCE = "/tocsin/ams/host-a"
@@ -27,7 +39,7 @@ JSON = st.recursive(
     max_leaves=12,
 )
 FIELDS = st.fixed_dictionaries(
-    {}, optional={"at": JSON, "max": JSON, "missing": JSON | st.lists(NUMBERS), "hmac": JSON}
+    {}, optional={"at": JSON, "max": JSON, "missing": JSON | st.lists(NUMBERS), "wanted": JSON, "hmac": JSON}
 )
 
 
@@ -35,7 +47,9 @@ FIELDS = st.fixed_dictionaries(
 def acks(draw: st.DrawFn) -> Ack:
     missing = sorted(draw(st.sets(st.integers(1, EXACT - 2), max_size=40)))
     highest = draw(st.integers(missing[-1] + 1 if missing else 0, EXACT - 1))
-    return Ack(at=draw(TIMES), max=highest, missing=tuple(missing))
+    ends = sorted(draw(st.sets(st.integers(1, OPEN_END), max_size=20)))
+    wanted = tuple(zip(ends[::2], ends[1::2], strict=False)) if draw(st.booleans()) else None
+    return Ack(at=draw(TIMES), max=highest, missing=tuple(missing), wanted=wanted)
 
 
 def reason(payload: bytes, *, source: str = SOURCE, consumer: str = CONSUMER, key: bytes = KEY) -> Refusal:
@@ -55,6 +69,25 @@ def test_the_signature_is_over_the_text_that_is_documented() -> None:
     said = orjson.loads(payload)
     assert said == {"at": 1790000000123, "max": 41, "missing": [17, 39], "hmac": said["hmac"]}
     assert said["hmac"] == hmac.new(KEY, text, hashlib.sha256).hexdigest()
+
+
+def test_what_is_wanted_is_signed_on_a_line_of_its_own() -> None:
+    payload = encode(Ack(at=1, max=41, missing=(17,), wanted=((17, 17), (42, OPEN_END))), SOURCE, CONSUMER, KEY)
+    text = b"tocsin-ack-v1\n/tocsin/ams/host-a\npager\n1\n41\n17\n17-17,42-9007199254740991"
+    said = orjson.loads(payload)
+    assert said["wanted"] == [[17, 17], [42, OPEN_END]]
+    assert said["hmac"] == hmac.new(KEY, text, hashlib.sha256).hexdigest()
+    assert reason(orjson.dumps({**said, "wanted": [[17, 17]]})) is Refusal.FORGED
+    assert reason(orjson.dumps({key: said[key] for key in said if key != "wanted"})) is Refusal.FORGED
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{}, 7, [7], [[1]], [[2, 1]], [[1, 2, 3]], [[0, 1]], [[1, 3], [3, 4]], [[1, True]], [[1, EXACT]], [[1, 1]] * 101],
+)
+def test_what_cannot_be_wanted_is_malformed(wanted: object) -> None:
+    said = {"at": 1, "max": 1, "missing": [], "wanted": wanted, "hmac": "0" * 64}
+    assert reason(json.dumps(said).encode()) is Refusal.MALFORMED
 
 
 @given(ack=acks(), key=KEYS, other=KEYS)
@@ -137,7 +170,8 @@ def test_one_hole_more_than_an_ack_may_name_is_refused() -> None:
 
 def test_the_largest_ack_fits_into_what_is_read() -> None:
     missing = tuple(range(EXACT - 1 - MOST_MISSING, EXACT - 1))
-    payload = encode(Ack(at=EXACT - 1, max=EXACT - 1, missing=missing), SOURCE, CONSUMER, KEY)
+    wanted = tuple((EXACT - 2 * number, EXACT - 2 * number) for number in range(MOST_WANTED, 0, -1))
+    payload = encode(Ack(at=EXACT - 1, max=EXACT - 1, missing=missing, wanted=wanted), SOURCE, CONSUMER, KEY)
     assert len(payload) < LONGEST
     assert verify(payload, SOURCE, CONSUMER, KEY).missing == missing
 

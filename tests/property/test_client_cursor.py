@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tocsin.client.cursor import Cursor
 from tocsin.client.entries import Beat, Entry, Plan, Saved, Step, Taken
 from tocsin.client.ranges import Ranges
-from tocsin.wire.acks import MOST_MISSING
+from tocsin.wire.acks import MOST_MISSING, OPEN_END
 
 HOLD_S = 30.0
 NAMES = "abc"
@@ -247,7 +247,9 @@ class Consumer(RuleBasedStateMachine):
     def ask_again(self) -> None:
         """The daemon sends what an ack lacks."""
         ack = self.cursor.ack(1)
-        again = [self.sent[seq - 1] for seq in ack.missing] + self.sent[ack.max :]
+        wanted = ack.wanted or ()
+        lacking = [self.sent[seq - 1] for seq in ack.missing] + self.sent[ack.max :]
+        again = [one for one in lacking if any(low <= one.seq <= high for low, high in wanted)]
         self.on_the_way += [one for one in again if one.seq not in self.gone and one not in self.on_the_way]
 
     @invariant()
@@ -409,6 +411,26 @@ def test_an_ack_names_as_many_holes_as_it_may_and_claims_nothing_above_the_other
     ack = cursor.ack(1)
     assert ack.missing == tuple(range(1, 2 * MOST_MISSING, 2))
     assert ack.max == 2 * MOST_MISSING
+
+
+def test_what_is_in_memory_is_lacking_but_not_wanted_again() -> None:
+    cursor = Cursor(Saved(begun=True), most_ready=3)
+    for seq, name in ((2, "a"), (4, "b")):
+        cursor.take(entry(seq, name, Step(activation=1, count=1)), 0.0)
+    ack = cursor.ack(1)
+    assert (ack.max, ack.missing) == (0, ())
+    assert ack.wanted == ((1, 1), (3, 3), (5, OPEN_END))
+    cursor.take(entry(7, "c", Step(activation=1, count=1)), 0.0)
+    assert cursor.ack(1).wanted == (), "there is no room for more"
+    other = Cursor(Saved(begun=True))
+    assert other.ack(1).wanted == ((1, OPEN_END),), "who dies has nothing in memory"
+
+
+def test_what_was_handled_before_it_was_on_the_daemons_disk_is_wanted_again() -> None:
+    cursor = Cursor(Saved(begun=True, done=((1, 1),)))
+    cursor.take(entry(2, "a", Step(activation=1, count=1), durable=False), 0.0)
+    drain(cursor, 0.0)
+    assert cursor.ack(1).wanted == ((2, OPEN_END),)
 
 
 def test_whoever_asks_for_the_next_message_has_to_say_first_what_became_of_the_last() -> None:

@@ -42,7 +42,15 @@ class Book:
             raise StoreFull("no room")
         self.registered.append(list(names))
 
-    async def acknowledge(self, name: str, *, at: int, highest: int, missing: Iterable[int]) -> Acknowledged | None:
+    async def acknowledge(
+        self,
+        name: str,
+        *,
+        at: int,
+        highest: int,
+        missing: Iterable[int],
+        wanted: Iterable[tuple[int, int]] | None = None,  # noqa: ARG002
+    ) -> Acknowledged | None:
         await self.free.wait()
         self.taken.append((name, at))
         return Acknowledged(

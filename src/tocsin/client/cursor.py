@@ -18,7 +18,7 @@ from typing import Final
 
 from tocsin.client.entries import Beat, Entry, Plan, Saved, Step, Taken
 from tocsin.client.ranges import Ranges, Span
-from tocsin.wire.acks import MOST_MISSING, Ack, claim
+from tocsin.wire.acks import MOST_MISSING, MOST_WANTED, OPEN_END, Ack, claim
 
 HOLD_S: Final = 30.0
 """So long a message waits for its predecessor: the daemon sends again what it is asked for within seconds."""
@@ -297,7 +297,22 @@ class Cursor:
 
     def ack(self, at: int) -> Ack:
         """Return what is had for ever, for the daemon; only meaningful once `begun`."""
-        return claim(at, self.done_ranges.highest, islice(self.done_ranges.missing(), MOST_MISSING + 1))
+        holes = islice(self.done_ranges.missing(), MOST_MISSING + 1)
+        return claim(at, self.done_ranges.highest, holes, self._wanted())
+
+    def _wanted(self) -> list[Span]:
+        """Return what is to be sent again now: neither what is in memory, nor anything while there is no room.
+
+        What was handled before the daemon had it on disk is, once more, so that it can be confirmed.
+        """
+        if not self.has_room():
+            return []
+        here = self._here
+        if self.frail:
+            here = Ranges(here)
+            for seq in self.frail:
+                here.remove(seq)
+        return [*islice(here.holes(), MOST_WANTED - 1), (here.highest + 1, OPEN_END)]
 
     @property
     def is_lacking(self) -> bool:

@@ -49,7 +49,15 @@ class Book(Protocol):
         """Owe these consumers what comes from now on, and no others anything."""
         ...
 
-    async def acknowledge(self, name: str, *, at: int, highest: int, missing: Iterable[int]) -> Acknowledged | None:
+    async def acknowledge(
+        self,
+        name: str,
+        *,
+        at: int,
+        highest: int,
+        missing: Iterable[int],
+        wanted: Iterable[tuple[int, int]] | None = None,
+    ) -> Acknowledged | None:
         """Take an ack that was believed."""
         ...
 
@@ -174,7 +182,10 @@ class Acks:
         """Let the store take the acks that wait, and say what there is to say."""
         waiting, self._believed = self._believed, {}
         for consumer, one in waiting.items():
-            done = await self._book.acknowledge(consumer, at=one.ack.at, highest=one.ack.max, missing=one.ack.missing)
+            ack = one.ack
+            done = await self._book.acknowledge(
+                consumer, at=ack.at, highest=ack.max, missing=ack.missing, wanted=ack.wanted
+            )
             if done is not None:
                 self._answer(consumer, one.received, None)
                 await self._name_gone(connection, done)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tocsin.chain.nodelife import NodeState
 from tocsin.model.alert import AlertState, Grade, Severity
 from tocsin.mqtt.presence import State
-from tocsin.wire.acks import MOST_MISSING, Refusal
+from tocsin.wire.acks import MOST_MISSING, MOST_WANTED, Refusal
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 Time = Annotated[
@@ -369,6 +369,13 @@ class Ack(_Strict):
         list[Annotated[int, Field(ge=1, lt=2**53)]],
         Field(max_length=MOST_MISSING, description="What it has not below `max`, in order."),
     ]
+    wanted: Annotated[
+        list[Annotated[list[Annotated[int, Field(ge=1, lt=2**53)]], Field(min_length=2, max_length=2)]] | None,
+        Field(
+            max_length=MOST_WANTED,
+            description="First and last of the stretches to be sent again now, in order; without it, all it has not.",
+        ),
+    ] = None
     hmac: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="HMAC-SHA-256 with its key.")]
 
 

@@ -5,7 +5,9 @@ had not saved when it is killed. Only what a consumer confirms has arrived.
 """
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Collection, Iterator
+from operator import itemgetter
 
 from tocsin.store.outbox import Outbox
 from tocsin.store.sound import CONSUMER, damaged, is_sound
@@ -60,8 +62,8 @@ class Consumers:
         self._cursors = dict(sorted((kept | fresh).items()))
         self._confirm()
 
-    def acknowledge(self, cursor: Cursor) -> Acknowledged:
-        """Take an ack that was believed: what its consumer lacks waits again, unless it may be on its way.
+    def acknowledge(self, cursor: Cursor, wanted: Spans | None = None) -> Acknowledged:
+        """Take an ack that was believed: what its consumer lacks, and wants, waits again, unless it may be on its way.
 
         What follows such a row in its fingerprint, and is lacking as well, waits again with it: the last that is sent
         of an alert is the last that was said of it.
@@ -69,7 +71,7 @@ class Consumers:
         self._cursors = dict(sorted({**self._cursors, cursor.name: cursor}.items()))
         self._keep(cursor)
         looked = list(self._lacking(cursor))
-        due = list(_due(looked, cursor.heard_wall_ns))
+        due = list(_due(looked, cursor.heard_wall_ns, wanted))
         rearmed = self._outbox.rearm(due)
         self._confirm()
         return Acknowledged(cursor=cursor, rearmed=rearmed, gone=self._gone(cursor, [seq for seq, _, _ in looked]))
@@ -103,15 +105,22 @@ class Consumers:
         self._outbox.confirm(highest, missing)
 
 
-def _due(looked: list[tuple[int, str, int | None]], wall_ns: int) -> Iterator[int]:
+def _due(looked: list[tuple[int, str, int | None]], wall_ns: int, wanted: Spans | None) -> Iterator[int]:
     """Yield what is to be sent again. A clock that was set back makes rows of the future, which have had their time."""
     again: set[str] = set()
     for seq, fingerprint, sent_wall_ns in looked:
         if sent_wall_ns is None:
             again.add(fingerprint)
-        elif fingerprint in again or not wall_ns - ON_THE_WAY_NS < sent_wall_ns <= wall_ns:
+        elif fingerprint in again or (_has(wanted, seq) and not wall_ns - ON_THE_WAY_NS < sent_wall_ns <= wall_ns):
             again.add(fingerprint)
             yield seq
+
+
+def _has(spans: Spans | None, seq: int) -> bool:
+    if spans is None:
+        return True
+    at = bisect_right(spans, seq, key=itemgetter(0)) - 1
+    return at >= 0 and seq <= spans[at][1]
 
 
 def _cursor(row: tuple[str, int, int, str, int]) -> Cursor:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from tocsin.clock import Clock
 from tocsin.errors import StoreFull
 from tocsin.store.journal import delete_rows, forget, mark_sealed, save_gap
+from tocsin.store.spans import Spans
 from tocsin.store.tables import Tables
 from tocsin.store.unsaved import Unsaved
 from tocsin.store.values import Committed, Cursor, Gap, Group, SegmentInfo
@@ -127,11 +128,12 @@ class Acknowledge:
     at: int
     max: int
     missing: tuple[int, ...]
+    wanted: Spans | None = None
 
     def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
         heard = books.clock.wall_ns()
         cursor = Cursor(name=self.name, max=self.max, at=self.at, missing=self.missing, heard_wall_ns=heard)
-        return books.tables.consumers.acknowledge(cursor)
+        return books.tables.consumers.acknowledge(cursor, self.wanted)
 
     def park(self, books: Books) -> object:  # noqa: ARG002
         return None

@@ -182,13 +182,23 @@ class Store:
         """
         await self._post(Register(tuple(names)))
 
-    async def acknowledge(self, name: str, *, at: int, highest: int, missing: Iterable[int]) -> Acknowledged | None:
+    async def acknowledge(
+        self,
+        name: str,
+        *,
+        at: int,
+        highest: int,
+        missing: Iterable[int],
+        wanted: Iterable[tuple[int, int]] | None = None,
+    ) -> Acknowledged | None:
         """Take a registered consumer's ack, which must have been judged before; None while nothing can be written.
 
-        What it lacks waits again, unless the broker has had it for less than two seconds: it may be on its way.
+        What it lacks waits again, as far as it is in the stretches that are `wanted` (None: all of it), unless the
+        broker has had it for less than two seconds: it may be on its way.
         """
+        spans = None if wanted is None else tuple(wanted)
         result: Acknowledged | None = await self._post(
-            Acknowledge(name=name, at=at, max=highest, missing=tuple(missing))
+            Acknowledge(name=name, at=at, max=highest, missing=tuple(missing), wanted=spans)
         )
         if result is not None and result.rearmed:
             self.outbox_changed.set()

@@ -9,6 +9,9 @@ A registered consumer publishes on `ack/<consumer>`:
     tocsin-ack-v1\n<source>\n<consumer>\n<at>\n<max>\n<missing, joined by commas>
 
 in which `source` is that of the watchdog's events, `/tocsin/<site>/<watchdog>`. Fields that are not known are ignored.
+
+A consumer that has more in memory than it has handled may add `wanted`, the stretches that it wants sent again now, and
+then a line to the text: `\n<first>-<last>` of each, joined by commas.
 """
 
 import hashlib
@@ -16,7 +19,7 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final
 
 import orjson
@@ -27,6 +30,10 @@ from tocsin.wire.topics import name
 LONGEST: Final = 16 * 1024
 """Bytes of a message that are worth reading; one with as many holes as may be has less than 9 kB."""
 MOST_MISSING: Final = 500
+MOST_WANTED: Final = 100
+"""Stretches that one ack may ask for."""
+OPEN_END: Final = 2**53 - 1
+"""What a stretch ends with that has no end."""
 SHORTEST_KEY: Final = 16
 """Bytes of a key: it must not be found by trying."""
 
@@ -36,6 +43,10 @@ REPLY_EXPIRY_S: Final = 60
 _EXACT = 2**53
 """As for every number of the wire contract: from here on readers of JSON lose digits."""
 _HEX_DIGITS = 64
+
+
+Stretch = tuple[int, int]
+"""First and last of numbers that follow each other."""
 
 
 class Refusal(StrEnum):
@@ -67,22 +78,25 @@ class Ack:
     """What a consumer has of the stream: everything up to `max` but what is `missing`.
 
     `at` is milliseconds since 1970 by the consumer's clock; it has to rise from ack to ack. `missing` is sorted,
-    without repetition, below `max`, and has at most 500 numbers (`claim` sees to that). Raises ValueError.
+    without repetition, below `max`, and has at most 500 numbers (`claim` sees to that). `wanted` are stretches, first
+    and last, of what is to be sent again now; None: all that it lacks. Raises ValueError.
     """
 
     at: int
     max: int
     missing: tuple[int, ...] = ()
+    wanted: tuple[Stretch, ...] | None = None
 
     def __post_init__(self) -> None:
-        if (what := _defect(self.at, self.max, self.missing)) is not None:
+        if (what := _defect(self.at, self.max, self.missing) or _defect_of(self.wanted)) is not None:
             raise ValueError(what)
 
 
-def claim(at: int, highest: int, holes: Iterable[int]) -> Ack:
+def claim(at: int, highest: int, holes: Iterable[int], wanted: Iterable[Stretch] | None = None) -> Ack:
     """Return the ack of a consumer that has `highest`, and none of the `holes` below it.
 
-    Where there are more than one ack can name, it claims less: `max` ends before the first hole that finds no room.
+    Where there are more than one ack can name, it claims less: `max` ends before the first hole that finds no room. Of
+    what is `wanted` it names the lowest.
     """
     missing = sorted({hole for hole in holes if hole < highest})
     if len(missing) > MOST_MISSING:
@@ -91,7 +105,8 @@ def claim(at: int, highest: int, holes: Iterable[int]) -> Ack:
     while missing and missing[-1] == highest:
         missing.pop()
         highest -= 1
-    return Ack(at=at, max=highest, missing=tuple(missing))
+    some = None if wanted is None else tuple(islice(wanted, MOST_WANTED))
+    return Ack(at=at, max=highest, missing=tuple(missing), wanted=some)
 
 
 def encode(ack: Ack, source: str, consumer: str, key: bytes) -> bytes:
@@ -103,6 +118,7 @@ def encode(ack: Ack, source: str, consumer: str, key: bytes) -> bytes:
             "at": ack.at,
             "max": ack.max,
             "missing": list(ack.missing),
+            **({} if ack.wanted is None else {"wanted": [list(span) for span in ack.wanted]}),
             "hmac": _signature(ack, source, name(consumer), key),
         }
     )
@@ -128,7 +144,12 @@ def decode(payload: bytes) -> Signed:
         raise AckRefused(Refusal.MALFORMED, "no JSON object, or its missing is no array")
     fields: dict[str, Any] = said
     try:
-        ack = Ack(at=fields.get("at", 0), max=fields.get("max", -1), missing=tuple(fields["missing"]))
+        ack = Ack(
+            at=fields.get("at", 0),
+            max=fields.get("max", -1),
+            missing=tuple(fields["missing"]),
+            wanted=_stretches(fields.get("wanted")),
+        )
     except ValueError as error:
         raise AckRefused(Refusal.MALFORMED, str(error)) from None
     signature = fields.get("hmac")
@@ -177,7 +198,33 @@ def reply(
 def _signature(ack: Ack, source: str, consumer: str, key: bytes) -> str:
     missing = ",".join(map(str, ack.missing))
     text = f"tocsin-ack-v1\n{source}\n{consumer}\n{ack.at}\n{ack.max}\n{missing}"
+    if ack.wanted is not None:
+        text += "\n" + ",".join(f"{first}-{last}" for first, last in ack.wanted)
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _stretches(said: Any) -> tuple[Stretch, ...] | None:
+    """Return what a message says of what is wanted. Raises ValueError for what cannot be that."""
+    if said is None:
+        return None
+    if not isinstance(said, list) or not all(isinstance(span, list) for span in said):
+        raise ValueError("wanted is no array of arrays")
+    return tuple(tuple(span) for span in said)
+
+
+def _defect_of(wanted: Any) -> str | None:
+    """Return what is wrong with the stretches that an ack wants."""
+    if wanted is None:
+        return None
+    if len(wanted) > MOST_WANTED:
+        return f"wanted has {len(wanted)} stretches; {MOST_WANTED} are the most"
+    if any(len(span) != 2 or any(type(end) is not int for end in span) for span in wanted):  # noqa: PLR2004
+        return "wanted has what is no first and last number"
+    if any(not 0 < first <= last <= OPEN_END for first, last in wanted):
+        return "wanted has what is no stretch of the stream"
+    if any(before[1] >= after[0] for before, after in pairwise(wanted)):
+        return "wanted is not sorted, or overlaps"
+    return None
 
 
 def _defect(at: Any, highest: Any, missing: tuple[Any, ...]) -> str | None:
