@@ -442,3 +442,16 @@ def test_a_provider_has_a_budget_of_units_and_prices(tmp_path: Path) -> None:
 def test_a_wrong_provider_is_reported(tmp_path: Path, more: str, said: str) -> None:
     found = problems(tmp_path, MINIMAL + 'provider = "alchemy.example"\n' + more)
     assert any(said in line for line in found), found
+
+
+def test_a_ping_that_would_prove_nothing_of_delivery_is_refused_where_there_is_a_broker(tmp_path: Path) -> None:
+    more = '[mqtt]\nurl = "mqtt://h"\n[deadman]\nurl = "https://h/x"\n[self_test]\nevery = "0s"\n'
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, MINIMAL + more)
+    assert "deadman: a full pass ends with the echo of the self-test, and there is none" in str(caught.value.problems)
+
+
+@pytest.mark.parametrize("every", ["500ms", "2h"])
+def test_a_self_test_is_said_every_second_to_every_hour_or_never(tmp_path: Path, every: str) -> None:
+    with pytest.raises(ConfigError, match="every must be between 1s and 1h, or 0s for never"):
+        loaded(tmp_path, MINIMAL + f'[self_test]\nevery = "{every}"\n')

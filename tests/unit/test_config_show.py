@@ -92,7 +92,11 @@ def _prepared_example(folder: Path) -> dict[str, str]:
         file.write_text("-----BEGIN X-----" if name.startswith("tls") else "a-secret-value-as-long-as-a-key")
         file.chmod(0o600)
     (folder / "example.toml").write_bytes(EXAMPLE.read_bytes())
-    return {"CREDENTIALS_DIRECTORY": str(folder / "credentials"), "ALCHEMY_URL": "https://eth.alchemy.example/v2/key"}
+    return {
+        "CREDENTIALS_DIRECTORY": str(folder / "credentials"),
+        "ALCHEMY_URL": "https://eth.alchemy.example/v2/key",
+        "DEADMAN_URL": "https://h/x",
+    }
 
 
 def test_the_example_loads_without_a_warning(tmp_path: Path) -> None:
@@ -123,12 +127,16 @@ def test_the_defaults_that_the_example_names_are_the_defaults(tmp_path: Path) ->
         if "# default" in line and "# default:" not in line:
             key, value = line.partition("#")[0].split("=", 1)
             named[table.partition("#")[0].strip(), key.strip()] = tomllib.loads(f"x = {value}")["x"]
-    more = '[mqtt]\nurl = "mqtt://h"\n[host]\n[[consumer]]\nname = "c"\nkey = "sixteen bytes or more"\n'
+    more = '[deadman]\nurl = "https://d"\n'
+    more += '[mqtt]\nurl = "mqtt://h"\n[host]\n[[consumer]]\nname = "c"\nkey = "sixteen bytes or more"\n'
     more += '[[silence]]\nmatch = "node=a"\nauthor = "a"\nreason = "b"\nuntil = "2026-11-22T18:00:00Z"\n'
     more += '[[maintenance]]\nname = "w"\nmatch = "node=a"\nauthor = "a"\nreason = "b"\ndays = ["mon"]\n'
     more += 'from = "01:00"\nto = "02:00"\n'
     document = loaded(tmp_path, MINIMAL + more).document
-    where = {f"[{name}]": document[name] for name in ("watchdog", "journal", "mqtt", "host", "self_test", "alerts")}
+    where = {
+        f"[{name}]": document[name]
+        for name in ("watchdog", "journal", "mqtt", "host", "self_test", "deadman", "alerts")
+    }
     where |= {f"[[{kind}]]": document[kind][0] for kind in ("consumer", "silence", "maintenance")}
     where["[[chain]]"] = document["chain"][0]
     assert len(named) > 8
@@ -193,7 +201,7 @@ def test_the_reference_has_the_defaults_of_every_detector() -> None:
 
 
 def _header(path: tuple[str, ...]) -> str:
-    single = ("alerts", "host", "journal", "mqtt", "self_test", "watchdog")
+    single = ("alerts", "deadman", "host", "journal", "mqtt", "self_test", "watchdog")
     return f"[{path[0]}]" if path[0] in single else f"[[{'.'.join(path)}]]"
 
 

@@ -28,6 +28,8 @@ def own_lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"store     {say(store, 'state')}  {say(store, 'detail')}"
     if test := part(document, "self_test"):
         yield f"self-test {_self_test(test)}"
+    if switch := part(document, "deadman"):
+        yield f"deadman   {_deadman(switch)}"
     if consumers := rows(document, "consumers"):
         yield f"consumers {'; '.join(_consumer(row) for row in consumers)}"
     if peers := rows(document, "peers"):
@@ -71,6 +73,13 @@ def _self_test(test: Mapping[str, Any]) -> str:
     echo_ms, silent_s = test.get("echo_ms"), number(test.get("silent_s"))
     ago = span(int((silent_s or 0) * NS))
     return f"heard back after {echo_ms} ms, {ago} ago" if whole(echo_ms) else f"not heard back for {ago}"
+
+
+def _deadman(switch: Mapping[str, Any]) -> str:
+    """Say whether the ping goes out, and why not."""
+    why = f"  {say(switch, 'detail')}" if switch.get("detail") else ""
+    last = f", last {say(switch, 'last_at')}" if switch.get("last_at") else ", never yet"
+    return f"{say(switch, 'state')}  {say(switch, 'url')}{last}, {say(switch, 'failed')} failed{why}"
 
 
 def _consumer(row: Mapping[str, Any]) -> str:

@@ -127,6 +127,19 @@ def check_consumers(tree: Tree, document: Document, problems: Problems) -> None:
         problems.error(document.place(where), where, message)
 
 
+def check_deadman(tree: Tree, document: Document, problems: Problems) -> None:
+    """Report a ping that could prove nothing of delivery, though there is a broker; say what it means without one."""
+    where: Path = ("deadman",)
+    if tree.deadman is None:
+        return
+    if tree.mqtt is None:
+        message = "without [mqtt] a full pass is poll, tick and commit: the ping says nothing of whether alerts get out"
+        problems.warn(document.place(where), where, message)
+    elif not tree.self_test.every_ns:
+        message = "a full pass ends with the echo of the self-test, and there is none; write [self_test] every"
+        problems.error(document.place(where), where, message)
+
+
 def check_files(tree: Tree, document: Document, problems: Problems) -> None:
     """Report certificates and keys that cannot be read."""
     for path, owner in _owners(tree):
@@ -283,3 +296,5 @@ def _secrets(tree: Tree) -> Iterator[tuple[Path, ConfiguredSecret]]:
             yield (*path, "headers", name), value
     for index, consumer in enumerate(tree.consumers):
         yield ("consumer", index, "key"), consumer.key
+    if tree.deadman is not None:
+        yield ("deadman", "url"), tree.deadman.url

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from tocsin.config.checks import (
     check_consumers,
+    check_deadman,
     check_files,
     check_names,
     check_peers,
@@ -116,6 +117,7 @@ def _tree(document: Document, sources: Sources, problems: Problems) -> Tree:
     check_providers(tree, document, problems)
     check_peers(tree, document, problems)
     check_consumers(tree, document, problems)
+    check_deadman(tree, document, problems)
     problems.raise_if_any()
     return tree
 

@@ -10,7 +10,18 @@ _RESTART = ("site", "name", "environment", "state_dir", "runtime_dir")
 """Of [watchdog]: topics, labels, files and sockets of a running daemon are named by them."""
 
 
-_WHOLE = ("broker", "journal", "host", "peers", "consumers", "self_test", "alerts", "silences", "maintenance")
+_WHOLE = (
+    "broker",
+    "journal",
+    "host",
+    "peers",
+    "consumers",
+    "self_test",
+    "deadman",
+    "alerts",
+    "silences",
+    "maintenance",
+)
 """What is told to differ as a whole."""
 
 
@@ -34,6 +45,7 @@ class Changes:
     host_changed: bool = False
     peers_changed: bool = False
     self_test_changed: bool = False
+    deadman_changed: bool = False
     alerts_changed: bool = False
     silences_changed: bool = False
     maintenance_changed: bool = False
@@ -79,6 +91,7 @@ def changes(old: Loaded, new: Loaded) -> Changes:
         journal_changed=old.tree.journal != new.tree.journal,
         host_changed=old.settings.host != new.settings.host,
         self_test_changed=old.tree.self_test != new.tree.self_test,
+        deadman_changed=old.tree.deadman != new.tree.deadman,
         alerts_changed=old.tree.alerts != new.tree.alerts,
         silences_changed=old.tree.silences != new.tree.silences,
         maintenance_changed=old.tree.maintenance != new.tree.maintenance,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from tocsin.clock import NS
-from tocsin.config.pulse import SelfTestTable
+from tocsin.config.pulse import DeadmanTable, SelfTestTable
 from tocsin.config.quiet import AlertsTable, MaintenanceTable, SilenceTable
 from tocsin.config.secrets import (
     BeaconUrl,
@@ -330,6 +330,8 @@ class Tree(Table):
     """Who acknowledges alerts."""
     self_test: SelfTestTable = SelfTestTable.model_construct()
     """An alert that always fires, and is heard back."""
+    deadman: DeadmanTable | None = None
+    """A ping outward while all is well."""
     alerts: AlertsTable = AlertsTable.model_construct()
     """Reminders and flapping."""
     silences: Annotated[tuple[SilenceTable, ...], Field(max_length=64), Listed] = Field((), alias="silence")
@@ -351,6 +353,7 @@ TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("chain", "beacon"): Beacon,
     ("host",): Host,
     ("self_test",): SelfTestTable,
+    ("deadman",): DeadmanTable,
     ("alerts",): AlertsTable,
     ("silence",): SilenceTable,
     ("maintenance",): MaintenanceTable,

@@ -76,8 +76,15 @@ class HttpChannel:
         return await self._exchange("POST", self._url, progress, self._endpoint.max_body, data=_payload(body))
 
     async def get(self, path: str, progress: Progress, cap: int) -> Reply:
-        """Ask for a path below the endpoint's own, its query kept: a key may stand in either. At most `cap` bytes."""
-        below = self._url.with_path(self._url.raw_path.rstrip("/") + path, encoded=True, keep_query=True)
+        """Ask for a path below the endpoint's own (or that itself), its query kept: a key may stand in either.
+
+        At most `cap` bytes.
+        """
+        below = (
+            self._url
+            if not path
+            else self._url.with_path(self._url.raw_path.rstrip("/") + path, encoded=True, keep_query=True)
+        )
         return await self._exchange("GET", below, progress, cap)
 
     async def _exchange(self, method: str, url: URL, progress: Progress, cap: int, **body: Any) -> Reply:

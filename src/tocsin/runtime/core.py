@@ -88,6 +88,8 @@ class Core:
         self._snapshot_waits = False
         self._work = asyncio.Event()
         self._undecidable: Undecidable | None = None
+        self.commits = 0
+        """Groups that are on disk, since the start."""
 
     def take(self, event: Event) -> None:
         """Let one event decide. Observations wait for a tick; everything else closes the group at once.
@@ -204,6 +206,7 @@ class Core:
                 if isinstance(result, BaseException):
                     raise result
                 self._closed.popleft()
+                self.commits += result.durable and self._store.durable
                 self._let_go(closed)
                 beat()
 

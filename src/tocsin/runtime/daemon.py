@@ -34,6 +34,7 @@ from tocsin.runtime.commands import Commands
 from tocsin.runtime.configuration import read_config, tell_warnings
 from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
+from tocsin.runtime.deadman import Deadman
 from tocsin.runtime.delivery import DeliveryWatch
 from tocsin.runtime.host import HostWatch
 from tocsin.runtime.incidents import Incidents, about
@@ -131,6 +132,13 @@ class Daemon:
             connected=lambda: self.voice.health().link is Link.CONNECTED,
             emit=self.core.take,
         )
+        self.deadman = Deadman(
+            clock=self._mono,
+            resolver=self.resolver,
+            state=lambda: self.core.state,
+            commits=lambda: self.core.commits,
+            sent=lambda: self.voice.health().tally.sent,
+        )
         runtime_dir = Path(loaded.tree.watchdog.runtime_dir)
         self._status_file = StatusFile(runtime_dir)
         self.incidents = Incidents(store, Path(loaded.tree.watchdog.state_dir))
@@ -157,6 +165,7 @@ class Daemon:
             await self.watch.apply(self.loaded.tree)
             await self.beacons.apply(self.loaded.tree)
             self.host.apply(self.loaded.settings.host, self.loaded.tree)
+            await self.deadman.apply(self.loaded.tree)
             with self._signals():
                 if self._hung_up_before():
                     self._on_hangup()
@@ -187,6 +196,7 @@ class Daemon:
         self._spawn("keep", self._keep)
         self.supervisor.spawn("delivery", lambda: self.delivery.run(lambda: self.supervisor.beat("delivery")))
         self.supervisor.spawn("lag", self.lag.run)
+        self.supervisor.spawn("deadman", self.deadman.run)
         self.supervisor.spawn("calendar", self.calendar.run)
         self.supervisor.spawn("host", lambda: self.host.run(lambda: self.supervisor.beat("host")))
         self.supervisor.spawn("fetch", self.watch.run_fetches)
@@ -250,6 +260,7 @@ class Daemon:
     async def _end(self) -> None:
         await self.watch.close()
         await self.beacons.close()
+        await self.deadman.close()
         await self.resolver.close()
         with suppress(OSError):
             self._status_file.remove()
@@ -272,6 +283,8 @@ class Daemon:
             sockets=self.watch.sockets(),
             batches=self.watch.batches(),
             ignored=self.voice.ignored(),
+            deadman=self.deadman.row(),
+            troubles=self.deadman.trouble(),
         )
 
     async def _keep(self) -> None:
@@ -358,6 +371,7 @@ class Daemon:
         await self.watch.apply(fresh.tree)
         await self.beacons.apply(fresh.tree)
         self.host.apply(fresh.settings.host, fresh.tree)
+        await self.deadman.apply(fresh.tree)
         if difference.broker_changed:
             await self.voice.replace(fresh)
         await self.voice.register_consumers()

@@ -38,11 +38,13 @@ def document(
     sockets: Iterable[tuple[str, str, HeadStats]] = (),
     batches: Iterable[tuple[str, str, BatchLimit]] = (),
     ignored: Mapping[str, int] = MappingProxyType({}),
+    deadman: Mapping[str, object] | None = None,
+    troubles: Iterable[str] = (),
 ) -> dict[str, object]:
     """Return the status document, schema 1. `late` names critical tasks that make no progress: all else is then old."""
     core = status(state, clock.t_ns())
     heard = list(sockets)
-    trouble = [*broker_trouble(broker), *_store_trouble(store)]
+    trouble = [*broker_trouble(broker), *_store_trouble(store), *troubles]
     levels = [str(core["level"]), "warning" if trouble else "ok"]
     return {
         **core,
@@ -57,6 +59,7 @@ def document(
         "config": _config(loaded, state, loaded_wall_ns),
         "broker": _broker(broker, store),
         "consumers": _consumers(store),
+        "deadman": None if deadman is None else dict(deadman),
         "store": _store(store),
         "bill": _bill(loaded, bills),
         "sockets": [_socket(chain, node, stats) for chain, node, stats in heard],
