@@ -5,14 +5,14 @@ What `eth_getProof` answers (EIP-1186) is a claim with its proof. A claim that i
 root is trusted as far as its header is: this says what is in the state of a block, not which block is of the chain.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
-from tocsin.chain import rlp
+from tocsin.chain import fields, rlp
+from tocsin.chain.fields import FieldError
 from tocsin.chain.header import Malformed
 from tocsin.chain.keccak import keccak256
 from tocsin.chain.trie import EMPTY_ROOT, ProofError, prove
@@ -25,12 +25,6 @@ _MOST_NODES: Final = 65
 """Of a path of 64 nibbles, with one node for each."""
 _LONGEST_NODE: Final = 532
 """Bytes of a branch whose children are sixteen hashes; no node of these tries is longer."""
-_NUMBER: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
-"""Clients write a slot's key and value as quantities, as whole words, or one so and one so."""
-_NODE: Final = re.compile(rf"0x(?:[0-9a-fA-F]{{2}}){{1,{_LONGEST_NODE}}}")
-_HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
-_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
-_SHOWN: Final = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,27 +88,23 @@ def claim_of(result: bytes, address: bytes, keys: Sequence[bytes]) -> Claim | Ma
         return Malformed(reason="no object")
     try:
         return _claim(answer, address, keys)
-    except _FieldError as error:
+    except FieldError as error:
         return Malformed(reason=str(error))
 
 
-class _FieldError(ValueError):
-    """What of an answer is no claim."""
-
-
 def _claim(answer: dict[str, Any], address: bytes, keys: Sequence[bytes]) -> Claim:
-    if (said := _bytes(answer, "address", _ADDRESS)) != address:
-        raise _FieldError(f"address: 0x{said.hex()} was not asked for")
+    if (said := fields.data(answer, "address", length=20)) != address:
+        raise FieldError(f"address: 0x{said.hex()} was not asked for")
     account = Account(
-        nonce=_number(answer, "nonce"),
-        balance=_number(answer, "balance"),
-        storage_root=_bytes(answer, "storageHash", _HASH),
-        code_hash=_bytes(answer, "codeHash", _HASH),
+        nonce=fields.number(answer, "nonce"),
+        balance=fields.number(answer, "balance"),
+        storage_root=fields.data(answer, "storageHash", length=32),
+        code_hash=fields.data(answer, "codeHash", length=32),
     )
     proof = _proof(answer, "accountProof")
     slots = answer.get("storageProof")
     if not isinstance(slots, list) or len(slots) != len(keys):
-        raise _FieldError(f"storageProof: not the list of the {len(keys)} slots that were asked for")
+        raise FieldError(f"storageProof: not the list of the {len(keys)} slots that were asked for")
     found = tuple(
         [_slot(f"storageProof.{at}", slot, key) for at, (slot, key) in enumerate(zip(slots, keys, strict=True))]
     )
@@ -123,41 +113,21 @@ def _claim(answer: dict[str, Any], address: bytes, keys: Sequence[bytes]) -> Cla
 
 def _slot(where: str, slot: object, key: bytes) -> SlotClaim:
     if not isinstance(slot, dict):
-        raise _FieldError(f"{where}: no object")
-    said = slot.get("key")
-    if not isinstance(said, str) or not _NUMBER.fullmatch(said) or int(said, 16) != int.from_bytes(key):
-        raise _FieldError(f"{where}.key: not the one that was asked for, 0x{key.hex()}")
-    return SlotClaim(key=key, value=_number(slot, "value", where), proof=_proof(slot, "proof", where))
+        raise FieldError(f"{where}: no object")
+    if fields.number(slot, "key", where) != int.from_bytes(key):
+        raise FieldError(f"{where}.key: not the one that was asked for, 0x{key.hex()}")
+    return SlotClaim(key=key, value=fields.number(slot, "value", where), proof=_proof(slot, "proof", where))
 
 
 def _proof(answer: dict[str, Any], name: str, where: str = "") -> tuple[bytes, ...]:
-    nodes = answer.get(name)
+    nodes, at = answer.get(name), fields.at(where, name)
     if not isinstance(nodes, list) or len(nodes) > _MOST_NODES:
-        raise _FieldError(f"{_at(where, name)}: no list of {_MOST_NODES} nodes at most")
-    return tuple([_bytes({name: node}, name, _NODE, f"{_at(where, name)}.{at}") for at, node in enumerate(nodes)])
-
-
-def _number(answer: dict[str, Any], name: str, where: str = "") -> int:
-    value = answer.get(name)
-    if not isinstance(value, str) or not _NUMBER.fullmatch(value):
-        raise _FieldError(f"{_at(where, name)}: no number below 2^256: {_shown(value)}")
-    return int(value, 16)
-
-
-def _bytes(answer: dict[str, Any], name: str, form: re.Pattern[str], where: str | None = None) -> bytes:
-    value = answer.get(name)
-    if not isinstance(value, str) or not form.fullmatch(value):
-        raise _FieldError(f"{where or name}: not the bytes that belong there: {_shown(value)}")
-    return bytes.fromhex(value[2:])
-
-
-def _at(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
-
-
-def _shown(value: object) -> str:
-    text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        raise FieldError(f"{at}: no list of {_MOST_NODES} nodes at most")
+    found = tuple([fields.data_of(node, f"{at}.{position}") for position, node in enumerate(nodes)])
+    for position, node in enumerate(found):
+        if not 0 < len(node) <= _LONGEST_NODE:
+            raise FieldError(f"{at}.{position}: {len(node)} bytes, which no node has")
+    return found
 
 
 # -- what is proven
@@ -187,10 +157,10 @@ def _account(value: bytes | None) -> Account | None:
     """Return the account that a leaf of the state holds: nonce, balance, storage root, code hash."""
     if value is None:
         return None
-    fields = rlp.items(value)
-    if len(fields) != 4 or any(isinstance(field, rlp.Nested) for field in fields):  # noqa: PLR2004 - just those four
+    held = rlp.items(value)
+    if len(held) != 4 or any(isinstance(field, rlp.Nested) for field in held):  # noqa: PLR2004 - just those four
         raise ProofError("the leaf is no account")
-    nonce, balance, root, code = fields
+    nonce, balance, root, code = held
     if len(root) != len(_ZERO) or len(code) != len(_ZERO):
         raise ProofError("the leaf is an account whose hashes are none")
     return Account(nonce=rlp.number(nonce, most=8), balance=rlp.number(balance), storage_root=root, code_hash=code)
