@@ -60,6 +60,7 @@ BEAT = {
     "event_seq": 41,
     "last_seq": 41,
     "heads": {"ethereum": {"head": {"number": BLOCK.number, "hash": BLOCK.hash}, "grade": "quorum"}},
+    "alerts": {"critical": 0, "warning": 1, "info": 0, "silenced": 0},
     "loop_lag_ms": 1,
     "outbox": 0,
 }

@@ -201,7 +201,7 @@ def test_the_reference_has_the_defaults_of_every_detector() -> None:
 
 
 def _header(path: tuple[str, ...]) -> str:
-    single = ("alerts", "deadman", "host", "journal", "mqtt", "self_test", "watchdog")
+    single = ("alerts", "homeassistant", "host", "journal", "mqtt", "self_test", "watchdog")
     return f"[{path[0]}]" if path[0] in single else f"[[{'.'.join(path)}]]"
 
 

@@ -119,6 +119,14 @@ def check_peers(tree: Tree, document: Document, problems: Problems) -> None:
         problems.error(document.place(where), where, message)
 
 
+def check_homeassistant(tree: Tree, document: Document, problems: Problems) -> None:
+    """Report that Home Assistant cannot be told anything, for want of a broker."""
+    if tree.homeassistant is not None and tree.mqtt is None:
+        where: Path = ("homeassistant",)
+        message = "is told over the broker, and there is none; write [mqtt] with the broker that it uses too"
+        problems.error(document.place(where), where, message)
+
+
 def check_consumers(tree: Tree, document: Document, problems: Problems) -> None:
     """Report consumers that nothing could be heard of, for want of a broker."""
     if tree.consumers and tree.mqtt is None:

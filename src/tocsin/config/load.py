@@ -11,6 +11,7 @@ from tocsin.config.checks import (
     check_consumers,
     check_deadman,
     check_files,
+    check_homeassistant,
     check_names,
     check_peers,
     check_providers,
@@ -118,6 +119,7 @@ def _tree(document: Document, sources: Sources, problems: Problems) -> Tree:
     check_peers(tree, document, problems)
     check_consumers(tree, document, problems)
     check_deadman(tree, document, problems)
+    check_homeassistant(tree, document, problems)
     problems.raise_if_any()
     return tree
 

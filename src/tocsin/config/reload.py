@@ -12,6 +12,7 @@ _RESTART = ("site", "name", "environment", "state_dir", "runtime_dir")
 
 _WHOLE = (
     "broker",
+    "homeassistant",
     "journal",
     "host",
     "peers",
@@ -41,6 +42,7 @@ class Changes:
     nodes_changed: Mapping[tuple[str, str], tuple[str, ...]]
     detectors_changed: tuple[tuple[str, str], ...] = ()
     broker_changed: bool = False
+    homeassistant_changed: bool = False
     journal_changed: bool = False
     host_changed: bool = False
     peers_changed: bool = False
@@ -88,6 +90,7 @@ def changes(old: Loaded, new: Loaded) -> Changes:
         },
         detectors_changed=tuple(_detectors(old, new)),
         broker_changed=old.tree.mqtt != new.tree.mqtt,
+        homeassistant_changed=old.tree.homeassistant != new.tree.homeassistant,
         journal_changed=old.tree.journal != new.tree.journal,
         host_changed=old.settings.host != new.settings.host,
         self_test_changed=old.tree.self_test != new.tree.self_test,

@@ -39,6 +39,7 @@ from tocsin.config.values import (
     Slots,
     Tag,
     TimeServer,
+    TopicName,
     UnitName,
     Units,
     UnixTime,
@@ -307,6 +308,15 @@ class Consumer(Table):
     """An ack is missed after this time: `self.consumer_silent`."""
 
 
+class HomeAssistant(Table):
+    """Home Assistant finds this watchdog, its chains and nodes by itself, over the same broker."""
+
+    prefix: TopicName = "homeassistant"
+    """Where it looks for them, as configured there."""
+    birth: TopicName = "homeassistant/status"
+    """Where it says that it is born; it is told again then what there is."""
+
+
 class Tree(Table):
     """A whole configuration."""
 
@@ -318,6 +328,8 @@ class Tree(Table):
     """Who watches, and where it keeps what it knows."""
     mqtt: Mqtt | None = None
     """The MQTT 5 broker; without it alerts are kept, and shown at the shell only."""
+    homeassistant: HomeAssistant | None = None
+    """Home Assistant is told what there is to see, if this table is there."""
     journal: Journal = Journal.model_construct()
     """The record of everything that came in."""
     host: Host | None = None
@@ -346,6 +358,7 @@ TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     (): Tree,
     ("watchdog",): Watchdog,
     ("mqtt",): Mqtt,
+    ("homeassistant",): HomeAssistant,
     ("journal",): Journal,
     ("provider",): Provider,
     ("chain",): Chain,

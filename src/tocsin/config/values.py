@@ -29,6 +29,7 @@ _LONGEST = duration_ns("3650d")
 """Journals and JSON keep nanoseconds in 64 bits."""
 
 _HASH = re.compile(r"0x[0-9a-f]{64}")
+_LONGEST_TOPIC = 128
 
 CallsPerDay = NewType("CallsPerDay", int)
 """A budget of JSON-RPC calls a day; written as "300k/day", "25/s", "10M/month"."""
@@ -228,6 +229,16 @@ def watchdog_name(value: Any) -> str:
     return str(value)
 
 
+def topic_name(value: Any) -> str:
+    """Check a topic of somebody else's, such as where Home Assistant listens."""
+    text = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", text) or len(text) > _LONGEST_TOPIC:
+        raise ValueError("is no topic; write names joined by slashes, such as homeassistant/status, without wildcards")
+    if text.split("/")[0] == "tocsin":
+        raise ValueError("lies below tocsin/, where watchdogs speak; write the topic of the other program")
+    return text
+
+
 def time_server(value: Any) -> str:
     """Check the address of a time server; the port is 123 unless written."""
     try:
@@ -300,5 +311,8 @@ ChainId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 UnitName = Annotated[str, PlainValidator(unit_name), _string(r"^.+\.[a-z]+$", "geth.service")]
 WatchdogName = Annotated[
     str, PlainValidator(watchdog_name), _string("^[a-z0-9_-]{1,64}/[a-z0-9_-]{1,64}$", "ams/host-b")
+]
+TopicName = Annotated[
+    str, PlainValidator(topic_name), _string("^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", "homeassistant/status")
 ]
 TimeServer = Annotated[str, PlainValidator(time_server), _string("^.{1,260}$", "ntp.example:123")]

@@ -17,6 +17,7 @@ from tocsin.engine import silencing
 from tocsin.engine.labels import KEYS, names_of
 from tocsin.engine.silencing import Refused
 from tocsin.engine.state import EngineState
+from tocsin.model import selftest
 from tocsin.model.alert import AlertState, Severity
 from tocsin.model.event import Commanded
 from tocsin.model.settings import Settings
@@ -70,6 +71,17 @@ def _names(state: EngineState) -> Names:
     return names_of(state.settings) if state.settings is not None else Names()
 
 
+def counts(state: EngineState) -> dict[str, int]:
+    """Return how many alerts are open by severity, silenced ones apart."""
+    silences = silencing.in_force(state, state.wall_ns)
+    found = {**{severity.value: 0 for severity in reversed(Severity)}, "silenced": 0}
+    for _, tracked in open_alerts(state):
+        severity, finding = severity_of(tracked), tracked.finding
+        is_silenced = silences.covers(finding.detector, severity, finding.labels)
+        found["silenced" if is_silenced else severity.value] += 1
+    return found
+
+
 def wanted(state: EngineState, event: Commanded) -> Silence:
     """Return the silence that a command will begin. Raises Refused, also for keys that no alert has.
 
@@ -96,7 +108,7 @@ def hints(state: EngineState, silence: Silence) -> tuple[str, ...]:
 
 def _unknown_names(settings: Settings, terms: Iterable[Matcher]) -> Iterator[str]:
     known = {
-        DETECTOR: sorted(REGISTRY),
+        DETECTOR: sorted({*REGISTRY, selftest.ID}),
         "chain": [chain.name for chain in settings.chains],
         "node": [node.name for chain in settings.chains for node in chain.everyone],
         "provider": sorted({node.provider for chain in settings.chains for node in chain.everyone}),

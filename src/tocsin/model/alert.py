@@ -48,6 +48,25 @@ class AlertState(StrEnum):
     RESOLVED = "resolved"
 
 
+REASONS = (
+    "fired",
+    "raised",
+    "reminder",
+    "flapping",
+    "steady",
+    "unsilenced",
+    "data-missing",
+    "data-back",
+    "cleared",
+    "acked",
+    "unconfigured",
+    "maintenance",
+    "detector-suspect",
+    "state-lost",
+)
+"""Why an alert changes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Over:
     """A limit that is reached at `over` or more, in `polls` distinct samples in a row, and for `for_ns` or `blocks`.
@@ -145,8 +164,7 @@ class Alert:
     count: int
     """How many events this activation has published, this one included."""
     reason: str
-    """Why it changed: fired, raised, reminder, flapping, steady, unsilenced, data-missing, data-back, cleared, acked,
-    unconfigured, state-lost, maintenance, detector-suspect."""
+    """Why it changed: one of `REASONS`."""
     acked_by: str | None = None
     previous: AlertState | None = None
     inhibited_by: str | None = None

@@ -7,10 +7,11 @@ since fields may be added within v1.
 
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tocsin.chain.nodelife import NodeState
-from tocsin.model.alert import AlertState, Grade, Severity
+from tocsin.model.alert import REASONS, AlertState, Grade, Severity
+from tocsin.mqtt.models_homeassistant import HomeAssistantDiscovery
 from tocsin.mqtt.presence import State
 from tocsin.wire.acks import MOST_MISSING, MOST_WANTED, Refusal
 
@@ -32,6 +33,13 @@ Exact = Annotated[
 ]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Boot = Annotated[str, Field(min_length=1, max_length=64, description="One life of the daemon.")]
+
+
+def _reason(word: str) -> str:
+    """Let no reason be said that consumers are not told of; to them it is a text, since more may come."""
+    if word not in REASONS:
+        raise ValueError(f"{word} is none of the reasons in tocsin.model.alert")
+    return word
 
 
 class _Strict(BaseModel):
@@ -83,10 +91,8 @@ class Alert(_Strict):
     previous: AlertState | None
     reason: Annotated[
         str,
-        Field(
-            description="Why: fired, raised, reminder, flapping, steady, unsilenced, data-missing, data-back, "
-            "cleared, acked, unconfigured, maintenance, detector-suspect or state-lost."
-        ),
+        AfterValidator(_reason),
+        Field(description=f"Why: {', '.join(REASONS[:-1])} or {REASONS[-1]}."),
     ]
     acked_by: str | None
     durable: Annotated[
@@ -178,6 +184,15 @@ class BeatOfChain(_Strict):
     grade: Grade
 
 
+class OpenAlerts(_Strict):
+    """How many alerts fire or are unknown, by severity; silenced ones count apart."""
+
+    critical: Counter
+    warning: Counter
+    info: Counter
+    silenced: Counter
+
+
 class Heartbeat(_Strict):
     """Said every period: who hears none for three periods knows that nobody watches."""
 
@@ -190,6 +205,7 @@ class Heartbeat(_Strict):
         Counter, Field(description="The last `seq` that was handed over to be sent: who has less soon after lost it.")
     ]
     heads: dict[Name, BeatOfChain]
+    alerts: OpenAlerts
     loop_lag_ms: Counter
     outbox: Annotated[Counter, Field(description="Messages of the stream that wait.")]
     echo_ms: Annotated[
@@ -378,6 +394,9 @@ class Ack(_Strict):
     ] = None
     hmac: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="HMAC-SHA-256 with its key.")]
 
+
+FOREIGN: dict[str, type[BaseModel]] = {"homeassistant": HomeAssistantDiscovery}
+"""What is published in the form of other programs, on their topics."""
 
 INBOUND: dict[str, type[BaseModel]] = {"ack": Ack}
 """What is taken, and is no CloudEvents event."""

@@ -17,6 +17,7 @@ from tocsin.clock import Clock
 from tocsin.errors import BrokerError, PublishRefused
 from tocsin.mqtt import presence
 from tocsin.mqtt.acks import Acks
+from tocsin.mqtt.births import Births
 from tocsin.mqtt.client import Received
 from tocsin.mqtt.echo import Echo
 from tocsin.mqtt.health import Contact, Health, Link, Tally
@@ -75,6 +76,7 @@ class Publisher:
         ears: Ears | None = None,
         acks: Acks | None = None,
         echo: Echo | None = None,
+        births: Births | None = None,
     ) -> None:
         self._life = life
         self._transport = transport
@@ -84,6 +86,7 @@ class Publisher:
         self._ears = ears
         self._acks = acks
         self._echo = echo
+        self._births = births
         self._timers: Final = timers or Timers()
         self._state = State.INIT
         self._description: Mapping[str, object] | None = None
@@ -124,14 +127,16 @@ class Publisher:
         self._life = replace(self._life, config_hash=config_hash)
         self._news.set()
 
-    def configure(self, retained: Collection[str]) -> None:
-        """Take the retained topics (below our root) that are configured now, at the start and before each reload.
+    def configure(self, retained: Collection[str], elsewhere: Collection[str] = ()) -> None:
+        """Take the retained topics that are configured now, at the start and before each reload.
+
+        Those `retained` are below our root, those `elsewhere` as they are.
 
         What else we remember to have published, below this root or, after a change of name, another one, is
         cleared on the broker and forgotten. Alerts below our root end by themselves.
         """
         root = self._life.origin.root
-        self._pump.configure(frozenset(root + topic for topic in retained))
+        self._pump.configure(frozenset(root + topic for topic in retained) | frozenset(elsewhere))
 
     def listen_to(self, peers: Collection[str]) -> None:
         """Hear these other watchdogs, `<site>/<name>` each."""
@@ -155,6 +160,7 @@ class Publisher:
                 *(self._ears.refused if self._ears is not None else ()),
                 *(self._acks.refused if self._acks is not None else ()),
                 *(self._echo.refused if self._echo is not None else ()),
+                *(self._births.refused if self._births is not None else ()),
             ),
             rival=self._rivalry.boot(_now()),
             tally=replace(self._tally),
@@ -254,6 +260,8 @@ class Publisher:
                     tasks.append(group.create_task(self._acks.listen(connection)))
                 if self._echo is not None:
                     tasks.append(group.create_task(self._echo.listen(connection)))
+                if self._births is not None:
+                    tasks.append(group.create_task(self._births.listen(connection, self._pump.say_again)))
                 await self._parting.wanted.wait()
                 await self._farewell(connection)
                 for task in tasks:
@@ -327,6 +335,9 @@ class Publisher:
             return
         if self._echo is not None and received.topic == self._echo.topic:
             self._tally.garbage += not self._echo.hear(received)
+            return
+        if self._births is not None and self._births.takes(received.topic):
+            self._births.hear(received)
             return
         match presence.judge(self._life, received):
             case Stale(garbage=garbage, parted=parted):

@@ -41,6 +41,7 @@ class Pump:
         self._clock = clock
         self._tally = tally
         self._repeat = True
+        self._again: frozenset[str] = frozenset()
         self._retained: dict[str, Retained] = {}
         self._configured: frozenset[str] | None = None
 
@@ -53,6 +54,11 @@ class Pump:
     def repeat_retained(self) -> None:
         """Say everything retained again."""
         self._repeat = True
+        self._outbox.outbox_changed.set()
+
+    def say_again(self, topics: frozenset[str]) -> None:
+        """Say some retained topics again."""
+        self._again |= topics
         self._outbox.outbox_changed.set()
 
     def configure(self, topics: frozenset[str]) -> None:
@@ -113,8 +119,11 @@ class Pump:
     async def _next_retained(self) -> list[Retained]:
         if self.yielding:
             return []
-        due = await self._outbox.retained_all() if self._repeat else await self._outbox.retained_unpublished()
-        self._repeat = False
+        repeat, again = self._repeat, self._again
+        self._repeat, self._again = False, frozenset()
+        due = await (self._outbox.retained_all() if repeat or again else self._outbox.retained_unpublished())
+        if again and not repeat:
+            due = [one for one in due if one.topic in again or one.published < one.revision]
         self._retained |= {one.topic: one for one in due if one.topic not in self.own}
         now = _now()
         ready = [one for one in self._retained.values() if not self.holds.holds(one.topic, one.topic, now)]
@@ -146,7 +155,8 @@ class Pump:
         expiry_s = retained_expiry_s(one.topic, payload, self._clock.wall_ns())
         if expiry_s == 0:
             payload, expiry_s = b"", None
-        content_type = CONTENT_TYPE if payload else None
+        is_own = one.topic.startswith(self._life.origin.root)
+        content_type = (CONTENT_TYPE if is_own else "application/json") if payload else None
         try:
             await connection.publish(
                 one.topic, payload, qos=1, retain=True, expiry_s=expiry_s, content_type=content_type

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 from pydantic.json_schema import GenerateJsonSchema
 
-from tocsin.mqtt.models import EVENTS, INBOUND
+from tocsin.mqtt.models import EVENTS, FOREIGN, INBOUND
 from tocsin.wire.envelope import CONTENT_TYPE
 from tocsin.wire.topics import CONTRACT, PREFIX, Topic
 
@@ -31,7 +31,7 @@ _PARAMETERS: Final = {
 
 def schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of one kind, envelope included, as consumers should check it."""
-    document = _open((EVENTS | INBOUND)[kind].model_json_schema(by_alias=True))
+    document = _open((EVENTS | INBOUND | FOREIGN)[kind].model_json_schema(by_alias=True))
     return {"$schema": GenerateJsonSchema.schema_dialect, "$id": f"urn:tocsin:{kind}:v1", **document}
 
 
@@ -66,7 +66,7 @@ def table() -> str:
 
 def documents() -> dict[str, bytes]:
     """Return every generated file by its path below `docs/reference`."""
-    files = {f"schemas/{kind}.json": _json(schema(kind)) for kind in EVENTS | INBOUND}
+    files = {f"schemas/{kind}.json": _json(schema(kind)) for kind in EVENTS | INBOUND | FOREIGN}
     return {**files, "asyncapi.json": _json(asyncapi()), "topics.md": table().encode()}
 
 
@@ -153,6 +153,9 @@ ignore what you do not know. The same in machine-readable form: [AsyncAPI](async
 {rows}
 
 Reserved topics are not published, and not listened to, by this version.
+
+With `[homeassistant]` configured, Home Assistant is told what there is to see on
+`homeassistant/device/<id>/config`, retained: [one device each](schemas/homeassistant.json), after its own schema.
 
 ## How to read it
 

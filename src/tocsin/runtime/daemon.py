@@ -159,6 +159,7 @@ class Daemon:
         self.control.claim()
         try:
             await self.voice.remember_own_topics()
+            await self.voice.announce(self.loaded)
             await self.voice.register_consumers()
             await self._refill_tail()
             self._begin()
@@ -372,6 +373,7 @@ class Daemon:
         await self.beacons.apply(fresh.tree)
         self.host.apply(fresh.settings.host, fresh.tree)
         await self.deadman.apply(fresh.tree)
+        await self.voice.announce(fresh)
         if difference.broker_changed:
             await self.voice.replace(fresh)
         await self.voice.register_consumers()

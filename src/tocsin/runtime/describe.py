@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tocsin import __version__
 from tocsin.detect import REGISTRY
+from tocsin.engine import quiet
 from tocsin.engine.selftest import echo_ms
 from tocsin.engine.shown import block
 from tocsin.engine.state import EngineState
@@ -53,6 +54,7 @@ def heartbeat(state: EngineState, store: Health) -> Mapping[str, object]:
             name: {"head": block(chain.head.block), "grade": chain.head.grade.value}
             for name, chain in sorted(state.chains.items())
         },
+        "alerts": quiet.counts(state),
         "loop_lag_ms": state.loop_lag_ns // 10**6,
         "outbox": store.counts.pending + store.counts.unsaved,
         "echo_ms": echo_ms(state),

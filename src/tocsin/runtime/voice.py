@@ -10,17 +10,19 @@ from tocsin.clock import EngineClock, SystemClock
 from tocsin.config.load import Loaded
 from tocsin.errors import StoreFull
 from tocsin.mqtt.acks import Acks
+from tocsin.mqtt.births import Births
 from tocsin.mqtt.echo import Echo
 from tocsin.mqtt.health import Health
+from tocsin.mqtt.homeassistant import Announced, documents
 from tocsin.mqtt.peers import Ears
 from tocsin.mqtt.presence import Life, State
-from tocsin.mqtt.publisher import Publisher
+from tocsin.mqtt.publisher import Publisher, Timers
 from tocsin.mqtt.transport import MqttTransport
 from tocsin.runtime import endpoints
 from tocsin.runtime.core import Core
 from tocsin.runtime.describe import configured_topics, description, heartbeat
 from tocsin.runtime.supervisor import Supervisor
-from tocsin.store import Group, Store
+from tocsin.store import Group, RetainedRow, Store
 from tocsin.wire.envelope import Origin
 
 GOODBYE_S: Final = 8.0
@@ -47,6 +49,7 @@ class Voice:
         self._parts = parts
         self._ears: Ears | None = None
         self._acks: Acks | None = None
+        self._births: Births | None = None
         self._publisher = self._new(loaded)
         self._count = 0
         self._told: State | None = None
@@ -70,6 +73,14 @@ class Voice:
         self._count += 1
         self._parts.supervisor.spawn(f"publish #{self._count}", self._publisher.run, finite=True)
 
+    async def announce(self, loaded: Loaded) -> None:
+        """Note on disk what Home Assistant is told under a configuration: it is sent from there, and cleared after."""
+        store, clock = self._parts.store, self._parts.clock
+        told = discovered(loaded)
+        if told:
+            rows = tuple(RetainedRow(topic=topic, payload=payload) for topic, payload in told.items())
+            await store.commit(Group(t_ns=clock.t_ns(), wall_ns=clock.wall_ns(), effect_no=0, retained=rows))
+
     def tell(self, state: State) -> None:
         """Say in which state the daemon is, if that is news."""
         if state is not self._told:
@@ -80,6 +91,7 @@ class Voice:
         """Say what is watched under a configuration, and listen to its peers and consumers."""
         _introduce(self._publisher, loaded)
         self._believe(loaded)
+        self._attend(loaded)
 
     async def replace(self, loaded: Loaded) -> None:
         """Take leave of one broker and turn to another."""
@@ -113,7 +125,9 @@ class Voice:
         self._acks = (
             Acks(origin=origin, boot=parts.boot, book=parts.store, clock=parts.clock) if where is not None else None
         )
+        self._births = Births(parts.boot) if where is not None else None
         self._believe(loaded)
+        self._attend(loaded)
         publisher = Publisher(
             life=Life(
                 origin=origin,
@@ -131,6 +145,7 @@ class Voice:
             ears=self._ears,
             acks=self._acks,
             echo=self._echo(origin) if where is not None else None,
+            births=self._births,
         )
         _introduce(publisher, loaded)
         return publisher
@@ -148,10 +163,25 @@ class Voice:
         if self._acks is not None:
             self._acks.configure({one.name: one.key for one in loaded.tree.consumers})
 
+    def _attend(self, loaded: Loaded) -> None:
+        if self._births is not None:
+            home = loaded.tree.homeassistant
+            self._births.configure(home.birth if home is not None else "", discovered(loaded))
+
+
+def discovered(loaded: Loaded) -> Mapping[str, bytes]:
+    """Return what Home Assistant is told under a configuration, by topic; nothing where it does not name it."""
+    home, settings = loaded.tree.homeassistant, loaded.settings
+    if home is None:
+        return {}
+    origin = Origin(site=settings.site, watchdog=settings.watchdog)
+    who = Announced(origin=origin, version=__version__, prefix=home.prefix, period_s=Timers().heartbeat_s)
+    return documents(who, settings)
+
 
 def _introduce(publisher: Publisher, loaded: Loaded) -> None:
     settings = loaded.settings
     publisher.set_config_hash(settings.config_hash)
     publisher.set_description(description(settings))
-    publisher.configure(configured_topics(settings))
+    publisher.configure(configured_topics(settings), discovered(loaded))
     publisher.listen_to(settings.peers)
