@@ -52,6 +52,9 @@ password = { env = "KEY" }
 """
 )
 
+SINGLE = ("alerts", "deadman", "homeassistant", "host", "journal", "mqtt", "self_test", "watchdog")
+"""Tables that there is one of."""
+
 
 def test_what_is_shown_loads_to_the_same_configuration(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("file-key")
@@ -128,15 +131,14 @@ def test_the_defaults_that_the_example_names_are_the_defaults(tmp_path: Path) ->
             key, value = line.partition("#")[0].split("=", 1)
             named[table.partition("#")[0].strip(), key.strip()] = tomllib.loads(f"x = {value}")["x"]
     more = '[deadman]\nurl = "https://d"\n'
-    more += '[mqtt]\nurl = "mqtt://h"\n[host]\n[[consumer]]\nname = "c"\nkey = "sixteen bytes or more"\n'
+    more += (
+        '[homeassistant]\n[mqtt]\nurl = "mqtt://h"\n[host]\n[[consumer]]\nname = "c"\nkey = "sixteen bytes or more"\n'
+    )
     more += '[[silence]]\nmatch = "node=a"\nauthor = "a"\nreason = "b"\nuntil = "2026-11-22T18:00:00Z"\n'
     more += '[[maintenance]]\nname = "w"\nmatch = "node=a"\nauthor = "a"\nreason = "b"\ndays = ["mon"]\n'
     more += 'from = "01:00"\nto = "02:00"\n'
     document = loaded(tmp_path, MINIMAL + more).document
-    where = {
-        f"[{name}]": document[name]
-        for name in ("watchdog", "journal", "mqtt", "host", "self_test", "deadman", "alerts")
-    }
+    where = {f"[{name}]": document[name] for name in SINGLE if name in document}
     where |= {f"[[{kind}]]": document[kind][0] for kind in ("consumer", "silence", "maintenance")}
     where["[[chain]]"] = document["chain"][0]
     assert len(named) > 8
@@ -201,8 +203,7 @@ def test_the_reference_has_the_defaults_of_every_detector() -> None:
 
 
 def _header(path: tuple[str, ...]) -> str:
-    single = ("alerts", "homeassistant", "host", "journal", "mqtt", "self_test", "watchdog")
-    return f"[{path[0]}]" if path[0] in single else f"[[{'.'.join(path)}]]"
+    return f"[{path[0]}]" if path[0] in SINGLE else f"[[{'.'.join(path)}]]"
 
 
 @pytest.mark.parametrize("name", shipped().names())

@@ -52,6 +52,7 @@ REASONS = (
     "fired",
     "raised",
     "reminder",
+    "test",
     "flapping",
     "steady",
     "unsilenced",
