@@ -262,3 +262,25 @@ def test_a_node_in_maintenance_is_named_and_its_lag_is_nobodys_business() -> Non
 )
 def test_the_status_says_how_the_self_test_fares(test: dict[str, object], line: str) -> None:
     assert line in list(own_lines({"config": {"ok": True}, "self_test": test}))
+
+
+@pytest.mark.parametrize(
+    ("life", "said"),
+    [
+        (
+            {"state": "probation", "reason": "lagging is over", "probation_left_s": 41.5},
+            "lagging is over; healthy in 42 s",
+        ),
+        ({"state": "verifying", "reason": "first answer", "probation_left_s": None}, "first answer"),
+        ({"state": "healthy", "reason": "passed", "probation_left_s": None}, ""),
+        ({"state": "probation", "probation_left_s": "soon"}, "?"),
+    ],
+)
+def test_a_node_that_is_on_trial_says_why_and_for_how_long(life: dict[str, object], said: str) -> None:
+    document = status_document(now_wall_ns=NOW, level="ok")
+    [node, *_] = document["chains"][0]["nodes"]
+    node |= {"reasons": [], **life}
+    page = _report.text(judged(document), now_wall_ns=NOW)
+    [line] = [line for line in page.splitlines() if str(life["state"]) in line]
+    assert said in line
+    assert ("passed" in line) is False

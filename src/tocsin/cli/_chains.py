@@ -99,8 +99,16 @@ def _node_cells(node: Mapping[str, Any]) -> tuple[str, ...]:
         lag,
         "-" if latency is None else f"{latency:.0f} ms",
         say(node, "polls"),
-        ", ".join(clean(str(reason)) for reason in (reasons if isinstance(reasons, list) else [])),
+        ", ".join(clean(str(reason)) for reason in (reasons if isinstance(reasons, list) else [])) or _on_trial(node),
     )
+
+
+def _on_trial(node: Mapping[str, Any]) -> str:
+    """Say of a node that nothing is wrong with, and that is not healthy yet, why and for how long."""
+    left_s = number(node.get("probation_left_s"))
+    if node.get("state") not in ("verifying", "probation"):
+        return ""
+    return say(node, "reason") + ("" if left_s is None else f"; healthy in {left_s:.0f} s if it stays well")
 
 
 _ABILITIES = (("batch", "batch_limit"), ("eip1898", ""), ("proofs", ""), ("depth", "depth_blocks"), ("websocket", ""))
