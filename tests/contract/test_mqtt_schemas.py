@@ -57,11 +57,6 @@ def test_each_schema_is_one(kind: str) -> None:
     Draft202012Validator.check_schema(schemas.schema(kind))
 
 
-@pytest.mark.parametrize("name", sorted(set(golden_messages()) - {"state"}))
-def test_the_pinned_messages_conform(name: str) -> None:
-    check(golden_messages()[name].payload)
-
-
 def test_everything_that_the_core_says_while_nodes_fail_conforms() -> None:
     pool = Pool(settings_for(("a", "b", "b", "c")), keep_events=True)
     pool.rounds(10)

@@ -1,12 +1,12 @@
-"""Example effects and the messages whose bytes are pinned in tests/golden/wire."""
+"""Example effects and the messages that `tests.support.golden` pins."""
 
 import dataclasses
 
 from tocsin.model.alert import Alert, AlertState, Grade, Severity
 from tocsin.model.block import BlockRef
-from tocsin.model.effect import AlertChanged, StateChanged
+from tocsin.model.effect import AlertChanged
 from tocsin.mqtt import presence
-from tocsin.wire import acks, envelope, topics
+from tocsin.wire import acks, envelope
 
 ORIGIN = envelope.Origin(site="ams", watchdog="host-a")
 BOOT = "b00700000000"
@@ -73,20 +73,12 @@ def changed(alert: Alert, seq: int = 1) -> AlertChanged:
 
 
 def golden_messages() -> dict[str, envelope.Message]:
-    """Return one message of each kind that the core renders, by the name of its golden file."""
-    node = StateChanged(
-        topic=topics.node("ethereum", "geth"),
-        kind="node",
-        wall_ns=NOON_NS,
-        document={"state": "healthy", "value": 2**64},
-    )
+    """Return some messages by the name of their golden file; `tests.support.golden` has all of them."""
     cut = dataclasses.replace(ALERT, evidence={"answer": "x" * 20_000, "head": 20_999_996})
     return {
         "alert-firing": envelope.alert_messages(changed(ALERT, 41), ORIGIN)[0],
         "alert-resolved": envelope.alert_messages(changed(RESOLVED, 42), ORIGIN)[0],
         "alert-evidence-cut": envelope.alert_messages(changed(cut, 43), ORIGIN)[0],
-        "state": envelope.state_message(node, ORIGIN, BOOT),
-        "status": presence.status(LIFE, presence.State.READY, NOON_NS),
         "heartbeat": presence.heartbeat(LIFE, 3, BEAT, 10, NOON_NS),
         "dropped": envelope.dropped_message(
             ORIGIN, BOOT, first=3, last=9, count=5, reason="outbox full", wall_ns=NOON_NS
@@ -95,7 +87,4 @@ def golden_messages() -> dict[str, envelope.Message]:
             ORIGIN, BOOT, first=3, last=9, count=3, reason="no longer kept", wall_ns=NOON_NS, spans=((3, 4), (9, 9))
         ),
         "reply": acks.reply(ORIGIN, BOOT, "reply/pager/7", reason=None, standing=STANDING, wall_ns=NOON_NS),
-        "reply-refused": acks.reply(
-            ORIGIN, BOOT, "reply/pager/7", reason=acks.Refusal.FORGED, standing=STANDING, wall_ns=NOON_NS
-        ),
     }

@@ -4,20 +4,17 @@ import dataclasses
 import math
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.messages import ALERT, BLOCK, ORIGIN, changed, golden_messages
+from tests.support.messages import ALERT, BLOCK, ORIGIN, changed
 
 from tocsin import ids
 from tocsin.model.alert import AlertState, Severity
 from tocsin.model.effect import StateChanged
 from tocsin.wire import envelope
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "wire"
 
 TEXT = st.text(st.characters(codec=None), max_size=40)
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.binary(max_size=20)
@@ -27,15 +24,6 @@ WALLS = st.integers(min_value=0, max_value=4 * 10**18)
 
 def data(message: envelope.Message) -> dict[str, object]:
     return orjson.loads(message.payload)["data"]
-
-
-@pytest.mark.parametrize("name", sorted(golden_messages()))
-def test_the_bytes_are_those_that_were_published_before(name: str) -> None:
-    assert golden_messages()[name].payload + b"\n" == (GOLDEN / f"{name}.json").read_bytes()
-
-
-def test_no_golden_file_lacks_a_message() -> None:
-    assert {path.stem for path in GOLDEN.glob("*.json")} == set(golden_messages())
 
 
 def test_an_alert_goes_to_the_stream_and_to_its_retained_topic_as_one_occurrence() -> None:
