@@ -60,7 +60,7 @@ async def test_people_silence_acknowledge_and_take_back(
     assert "s1  node=a chain=sim" in await said(daemon, "silence"), "a crash ends no silence"
     over = await said(daemon, "unsilence", "s2", "--why", "it is none")
     assert over.startswith("s2  node=sim.a|ams.a is over, 59 min")
-    assert "1 open alert it covered" in over
+    assert "1 open alert it covered\n  what fires and nobody heard of is told now" in over
     status = await daemon.until_status(lambda now: [row["id"] for row in now["silences"]] == ["s1"], "s2 is over")
     assert [alert["silenced_by"] for alert in status["alerts"]] == [[]]
     check_stream(heard.events)

@@ -144,7 +144,11 @@ def test_a_silence_that_covers_nothing_says_so_and_one_to_come_says_when() -> No
 def test_the_end_of_a_silence_says_how_early_it_is_and_that_people_are_told_now() -> None:
     assert list(_silences.ended(answer(covered=some(2)), NOON_NS)) == [
         "s3  node=geth is over, 2 h 00 min early",
-        "  2 open alerts it covered: what fires and nobody heard of is told now",
+        "  2 open alerts it covered",
+        "  what fires and nobody heard of is told now",
+    ]
+    assert list(_silences.ended(answer(covered=some(2), still_silenced=2), NOON_NS))[1:] == [
+        "  2 open alerts it covered, of which 2 under another silence"
     ]
     assert list(_silences.ended(answer(), NOON_NS)) == ["s3  node=geth is over, 2 h 00 min early"]
 
@@ -252,9 +256,12 @@ JUNK = st.recursive(
 )
 
 
-@given(junk=JUNK, key=st.sampled_from([*answer(), "id", "until_wall_ns", "from_wall_ns", "covers", "active"]))
+@given(
+    junk=JUNK,
+    key=st.sampled_from([*answer(), "still_silenced", "id", "until_wall_ns", "from_wall_ns", "covers", "active"]),
+)
 def test_whatever_an_answer_holds_is_put_into_words(junk: Any, key: str) -> None:
-    broken = {**answer(covered=some(3)), key: junk}
+    broken = {**answer(covered=some(3), still_silenced=1), key: junk}
     row = {**ROW, key: junk}
     for line in (
         *_silences.begun(broken, NOON_NS),

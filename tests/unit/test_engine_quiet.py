@@ -10,7 +10,7 @@ from tests.support.ticking import fails
 from tocsin.clock import NS
 from tocsin.engine import quiet
 from tocsin.engine.labels import KEYS
-from tocsin.engine.quiet import hints, reach, told, wanted
+from tocsin.engine.quiet import counts, hints, reach, told, told_of_end, wanted
 from tocsin.engine.silencing import Refused, named
 from tocsin.engine.status import status
 from tocsin.model.alert import Severity
@@ -136,6 +136,40 @@ def test_what_may_mean_something_is_taken_without_a_word(ill: Pool, match: str) 
 
 def test_whoever_says_critical_is_not_told_that_it_spares_them(ill: Pool) -> None:
     assert hints(ill.state, asked(ill, "severity=critical", critical="true")) == ()
+
+
+def test_one_that_is_there_already_is_told(ill: Pool) -> None:
+    begin(ill, "node=n1")
+    begin(ill, "node=n1")
+    assert hints(ill.state, asked(ill, "node=n1")) == ("there is one with the same match already: s1, s2",)
+    assert hints(ill.state, ill.state.silences[0]) == ("there is one with the same match already: s2",)
+
+
+@pytest.mark.parametrize("match", ["detector=*", "node=n1", "node!=n1", "severity<=info", "provider=c", "chain=other"])
+@pytest.mark.parametrize("critical", ["true", "false"])
+def test_what_is_told_is_what_then_is_silenced(ill: Pool, match: str, critical: str) -> None:
+    meant = reach(ill.state, asked(ill, match, critical=critical))
+    begin(ill, match, critical=critical)
+    silenced = {alert["fingerprint"] for alert in alerts(ill) if alert["silenced_by"] == ["s1"]}
+    assert silenced == {key for key, _ in meant.covered}
+    counted = counts(ill.state)
+    assert counted["silenced"] == len(silenced)
+    assert sum(counted.values()) == 2
+
+
+def test_the_end_tells_what_another_silence_still_covers(ill: Pool) -> None:
+    begin(ill, "detector=*", critical="true")
+    begin(ill, "detector=*")
+    one, two = ill.state.silences
+    wall, before = ill.clock.wall_ns(), ill.state
+    for ended, covered, still in ((one, 2, 1), (two, 1, 1)):
+        ill.state = before
+        ill.take(command(ill, "unsilence", id=ended.id))
+        said: Any = told_of_end(before, ill.state, ended, wall)
+        assert (said["covered"]["count"], said["still_silenced"]) == (covered, still)
+    begin(ill, "node=n1", from_wall_ns=str(wall + HOUR))
+    later = ill.state.silences[-1]
+    assert told_of_end(ill.state, before, later, wall)["covered"] == {"count": 0, "alerts": []}
 
 
 def test_only_a_silence_by_command_ends_by_command(ill: Pool) -> None:

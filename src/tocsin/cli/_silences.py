@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tocsin.cli._words import clean, moment, part, rows, say, span, whole
+from tocsin.cli._words import clean, counts, moment, part, rows, say, span, whole
 
 
 def begun(answer: Mapping[str, Any], now_wall_ns: int) -> Iterator[str]:
@@ -29,8 +29,12 @@ def ended(answer: Mapping[str, Any], now_wall_ns: int) -> Iterator[str]:
     until = silence.get("until_wall_ns")
     left = f", {span(until - now_wall_ns)} early" if whole(until) else ""
     yield f"{_name(silence)} is over{left}"
-    if covered.get("count") and silence.get("active"):
-        yield f"  {_alerts(covered)} it covered: what fires and nobody heard of is told now"
+    if not covered.get("count"):
+        return
+    still = answer.get("still_silenced")
+    yield f"  {_alerts(covered)} it covered" + (f", of which {still} under another silence" if counts(still) else "")
+    if covered.get("count") != still:
+        yield "  what fires and nobody heard of is told now"
 
 
 def listed(document: Mapping[str, Any], now_wall_ns: int) -> Iterator[str]:

@@ -99,11 +99,18 @@ def hints(state: EngineState, silence: Silence) -> tuple[str, ...]:
     """Return what makes a silence mean nothing, now or ever: names that nothing has, critical alerts that it spares."""
     terms = parse(silence.match)
     found = list(_unknown_names(state.settings, terms)) if state.settings is not None else []
+    twins = [one.id for one in (*state.silences, *_configured(state)) if one.match == silence.match and one != silence]
+    if twins:
+        found.append(f"there is one with the same match already: {', '.join(twins[:_MOST_CHOICES])}")
     graded = [term for term in terms if term.key == SEVERITY]
     lesser = [one for one in Severity if is_for(silence, one)]
     if not any(matches(graded, "", one, ()) for one in lesser):
         found.append("it means critical alerts alone, and spares those: say so with --critical to silence them")
     return tuple(found)
+
+
+def _configured(state: EngineState) -> tuple[Silence, ...]:
+    return state.settings.silences if state.settings is not None else ()
 
 
 def _unknown_names(settings: Settings, terms: Iterable[Matcher]) -> Iterator[str]:
@@ -171,6 +178,18 @@ def told(state: EngineState, silence: Silence, wall_ns: int) -> dict[str, object
         "spared": _counted(meant.spared),
         "hints": list(hints(state, silence)),
     }
+
+
+def told_of_end(before: EngineState, after: EngineState, silence: Silence, wall_ns: int) -> dict[str, object]:
+    """Return what a person is told of a silence that ended: itself, what it covered, how much of that still is."""
+    covered = reach(before, silence).covered if row(silence, wall_ns)["active"] else ()
+    others = silencing.in_force(after, wall_ns)
+    still = [
+        tracked
+        for _, tracked in covered
+        if others.covers(tracked.finding.detector, severity_of(tracked), tracked.finding.labels)
+    ]
+    return {"silence": row(silence, wall_ns), "covered": _counted(covered), "still_silenced": len(still)}
 
 
 def _counted(entries: tuple[Open, ...]) -> dict[str, object]:

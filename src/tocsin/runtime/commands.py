@@ -88,11 +88,12 @@ class Commands:
 
     async def unsilence(self, wanted: str, why: str, by: str) -> Mapping[str, object]:
         """End a silence by its id; return it with what it covered. Raises Refused where there is none."""
-        silence = silencing.named(self._core.state, wanted)
+        before = self._core.state
+        silence = silencing.named(before, wanted)
         event = self._command(silencing.END_VERB, by, id=wanted, why=why)
-        told = quiet.told(self._core.state, silence, event.wall_ns)
         self._core.take(event)
         self._is_done(silence not in self._core.state.silences)
+        told = quiet.told_of_end(before, self._core.state, silence, event.wall_ns)
         await self._core.drained()
         return told
 
