@@ -23,9 +23,9 @@ from tocsin.model.observation import (
     RpcErrorKind,
     hash_of,
     number_of,
-    singles,
 )
 from tocsin.model.question import is_trial
+from tocsin.model.reading import READ, requests
 from tocsin.rpc.batching import BatchLimit
 from tocsin.rpc.bill import Bill, Meter, price_of
 from tocsin.rpc.channel import Channel, HttpChannel, Progress, Reply
@@ -127,7 +127,7 @@ class Session:
         At least one connection is always left to these.
         """
         async with self._fetches:
-            calls = singles(effect.call)
+            calls = requests(effect.call)
             need = Need.ROUTINE if is_trial(effect.call) else Need.CLOSER
             answer = await self.ask(calls) if self.affords(calls, need) else self._unaffordable()
         return Fetched(
@@ -280,7 +280,7 @@ class Session:
 
     def _remember(self, calls: tuple[str, ...], body: bytes, parts: tuple[Part, ...]) -> None:
         # Asked once: to remember it would push out what every poll asks.
-        if any(call == GENESIS or hash_of(call) is not None or number_of(call) is not None for call in calls):
+        if any(_is_asked_once(call) for call in calls):
             return
         self._last.pop(calls, None)
         if len(self._last) >= _PLANS_KEPT:
@@ -327,3 +327,7 @@ def _held(fault: Fault, hold_ns: int) -> Fault:
 
 def _notable(status: int) -> int | None:
     return None if status == 200 else status  # noqa: PLR2004 - HTTP OK
+
+
+def _is_asked_once(call: str) -> bool:
+    return call == GENESIS or hash_of(call) is not None or number_of(call) is not None or call.startswith(READ)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 
+from tocsin.model import reading
 from tocsin.model.observation import (
     CHAIN_ID,
     FINALIZED,
@@ -97,7 +98,43 @@ def _method(call: str) -> tuple[str, list[object]]:
     number = number_of(call)
     if number is not None:
         return "eth_getBlockByNumber", [hex(number), False]
-    return _METHODS[call] if call in _METHODS else _trial(call)
+    if call in _METHODS:
+        return _METHODS[call]
+    found = reading.parse(call)
+    return _trial(call) if found is None else _reading(found)
+
+
+def _reading(found: reading.Reading) -> tuple[str, list[object]]:
+    """Return the method and the parameters that read one thing at a block."""
+    if len(found.items) != 1:
+        raise ValueError(f"{len(found.items)} things are read by as many requests")
+    where = _pinned(found)
+    match found.items[0]:
+        case reading.ProofOf(address=address, keys=keys):
+            return "eth_getProof", [_hex(address), [_hex(key) for key in keys], where]
+        case reading.SlotOf(address=address, key=key):
+            return "eth_getStorageAt", [_hex(address), _hex(key), where]
+        case reading.CodeOf(address=address):
+            return "eth_getCode", [_hex(address), where]
+        case reading.CallOf(to=to, data=data, code=code):
+            call: dict[str, object] = {"to": _hex(to), "data": _hex(data)}
+            return "eth_call", [call, where, *([{_hex(to): {"code": _hex(code)}}] if code else [])]
+        case reading.ReceiptsOf():
+            return "eth_getBlockReceipts", [where]
+
+
+def _pinned(found: reading.Reading) -> object:
+    match found.pin:
+        case reading.Pin.OBJECT:
+            return {"blockHash": found.block.hash, "requireCanonical": True}
+        case reading.Pin.HASH:
+            return found.block.hash
+        case reading.Pin.NUMBER:
+            return hex(found.block.number)
+
+
+def _hex(data: bytes) -> str:
+    return f"0x{data.hex()}"
 
 
 def _trial(call: str) -> tuple[str, list[object]]:
