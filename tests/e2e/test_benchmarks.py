@@ -47,6 +47,24 @@ async def test_polling_is_measured_with_floor_journal_and_step() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_delivery_is_measured_in_all_its_parts() -> None:
+    found = await figures_of("delivery", "--quick")
+    rows = (
+        "heal_p99_s",
+        "drain_s",
+        "storm_critical_p99_s",
+        "idle_p50_ms",
+        "idle_p99_ms",
+        "naive_lost",
+        "loop_stall_ms",
+    )
+    assert all(found[row] > 0 for row in rows)
+    wrong = ("lost", "duplicates", "outage_lost", "away_wrong", "daemon_wrong", "broker_wrong", "poison_wrong")
+    assert [found[row] for row in (*wrong, "poison_believed", "wiped_missing")] == [0] * 9
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(7200)
 async def test_at_least_85_of_100_broken_lines_of_the_chain_are_noticed_by_its_tests() -> None:
     found = await figures_of("mutation")

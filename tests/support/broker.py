@@ -246,6 +246,12 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
+def mosquitto_installed() -> None:
+    """Skip a test that starts a broker by itself where there is none, with the same message."""
+    _tool("mosquitto")
+
+
+@pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     """Give an open broker without memory across restarts."""
     yield from _running(Mosquitto(folder=_folder(tmp_path)))

@@ -364,6 +364,12 @@ class Core:
             saved = self.tables.retained.all()
         return self.unsaved.retained(saved)
 
+    def retained_due(self) -> list[Retained]:
+        """Return the topics whose newest revision the broker has not confirmed, in order of change."""
+        if not self.unsaved:
+            return self.tables.retained.unpublished()
+        return [item for item in self.retained_now() if item.revision > item.published]
+
     def health(self) -> Health:
         """Return the state after the last batch; the sealer's part is filled in by the caller."""
         counts = self.tables.outbox.counts()

@@ -57,6 +57,10 @@ class RetainedTopics:
         """Return every remembered topic, cleared ones with payload None, in order of change."""
         return self._select(f"SELECT {_COLUMNS} FROM retained ORDER BY revision")  # noqa: S608 - names of ours
 
+    def unpublished(self) -> list[Retained]:
+        """Return those of which the broker has not confirmed the newest revision, in order of change."""
+        return self._select(f"SELECT {_COLUMNS} FROM retained WHERE revision > published ORDER BY revision")  # noqa: S608
+
     def mark(self, topic: str, revision: int) -> None:
         """Record that the broker confirmed a revision; a later change stays unpublished."""
         self._db.execute("UPDATE retained SET published = max(published, ?) WHERE topic = ?", (revision, topic))

@@ -245,7 +245,7 @@ class Store:
 
     async def retained_unpublished(self) -> list[Retained]:
         """Return the topics whose newest revision the broker has not confirmed."""
-        return [item for item in await self.retained_all() if item.revision > item.published]
+        return await self._ask(Core.retained_due)
 
     async def mark_retained(self, topic: str, revision: int) -> None:
         """Record that the broker confirmed this revision."""

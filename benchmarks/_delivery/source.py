@@ -1,0 +1,315 @@
+"""The daemon, fed by a seeded source instead of sockets to nodes: everything behind a poll is the daemon's own.
+
+    python -m benchmarks._delivery.source --config tocsin.toml --orders '{"seed": "1", "rate": 50, "goal": 500}'
+
+Some nodes are well and hold the quorum; the others fall ill and recover as the dice say, `rate` times a second in all,
+until the stream has reached `goal`: then all of them recover, and no more happens. Every fourth of them is of another
+chain when it is ill (critical), the rest are catching up (warning). What is raised is known by the number that the
+stream has reached, which is in the store: a life that was killed goes on where it was.
+
+The journal of what left the core is a file of lines, `witness`, one for each alert once it was committed.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from benchmarks._delivery.naive import NaivePublisher
+from benchmarks._delivery.points import Points, say
+from benchmarks._delivery.stalls import Stalls
+from tocsin import __version__
+from tocsin.clock import MS, NS, SystemClock
+from tocsin.config.tree import Tree
+from tocsin.engine.codec import FORMAT
+from tocsin.model.effect import Fetch, Request
+from tocsin.model.event import Fetched, Polled
+from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault
+from tocsin.mqtt.presence import State
+from tocsin.runtime import endpoints
+from tocsin.runtime.configuration import read_config
+from tocsin.runtime.daemon import Daemon
+from tocsin.runtime.logs import set_up
+from tocsin.runtime.recovery import recover
+from tocsin.runtime.watch import Watch
+from tocsin.runtime.watched import Means
+from tocsin.store import Origin, Store
+from tocsin.testing import ChainSpec, SimChain, SimNode
+from tocsin.wire.jsonrpc import encode, split
+
+FIRST_ID: Final = 1337
+"""The id of the first chain; the next one has the next."""
+_OTHER_CHAIN: Final = 56
+SLOT_S: Final = 12
+_STEP_S: Final = 0.05
+_POLL_S: Final = 1.0
+"""Between two polls of a node to which nothing happens: slower than anything that this is about."""
+_CALM_POLL_S: Final = 60.0
+"""The same in a storm: ten thousand nodes that are polled each second would be the storm."""
+_MOST_ILL: Final = 0.5
+_FAST: Final = (CHAIN_ID, LATEST, SYNCING)
+_SLOW: Final = (CHAIN_ID, LATEST, SAFE, FINALIZED, SYNCING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """What the source is to do."""
+
+    seed: str = "0"
+    rate: float = 50.0
+    """Changes a second; 0 lets nothing happen."""
+    goal: int = 0
+    """The number of the stream at which it ends."""
+    critical_of: int = 4
+    """Of so many nodes that may fall ill one is of another chain then, which is critical."""
+    storm: int = 0
+    """So many nodes fall ill once, chain by chain, within `within_s`."""
+    within_s: float = 10.0
+    after_s: float = 0.0
+    """How long nothing happens first."""
+    began: tuple[int, int] = (0, 0)
+    """Monotonic and wall time at which the chain began, ns: it is one chain, whatever life looks at it."""
+    naive: bool = False
+    stalls: bool = False
+    """Measure how long the loop stands still."""
+    wall_steps_s: tuple[float, ...] = ()
+    """By how much the wall clock jumps, one step each two seconds."""
+
+
+class Since(SystemClock):
+    """The system's clock for a chain that began at a time in the past."""
+
+    def __init__(self, began: tuple[int, int]) -> None:
+        self._began_ns, self._wall_ns = began
+        self.is_made = False
+        """Whether the chain has read when it began."""
+
+    def monotonic_ns(self) -> int:
+        return super().monotonic_ns() if self.is_made else self._began_ns
+
+    def wall_ns(self) -> int:
+        return self._wall_ns
+
+
+def chain_since(began: tuple[int, int], chain_id: int) -> SimChain:
+    """Return the same chain in every life."""
+    clock = Since(began)
+    chain = SimChain(clock, ChainSpec(chain_id=chain_id, slot_ns=SLOT_S * NS))
+    clock.is_made = True
+    return chain
+
+
+class Patient:
+    """One node, and what is wrong with it."""
+
+    def __init__(self, chain: str, name: str, sound: SimChain, other: SimChain, *, is_critical: bool) -> None:
+        self.chain, self.name, self.may_fall_ill = chain, name, name.startswith("s")
+        self.is_critical = is_critical
+        self.is_ill = False
+        self.polls = 0
+        self._node = SimNode(sound, name=name)
+        self._other = SimNode(other, name=name)
+
+    def answer(self, calls: tuple[str, ...]) -> Any:
+        node = self._other if self.is_ill and self.is_critical else self._node
+        self._node.syncing = {"currentBlock": "0x1"} if self.is_ill and not self.is_critical else False
+        found = split(node.answer(encode(calls, batch=True)), calls)
+        assert not isinstance(found, Fault), found
+        return found
+
+
+class SeededWatch(Watch):
+    """Stands where the sessions stand: polls come from the dice, and so do answers to what the engine asks."""
+
+    def __init__(self, means: Means, orders: Orders, seq: Callable[[], int]) -> None:
+        super().__init__(means)
+        self._orders = orders
+        self._seq = seq
+        self._patients: dict[tuple[str, str], Patient] = {}
+        self._dice = random.Random(f"{orders.seed}/{seq()}")  # noqa: S311 - reproducible, not secret
+        self._questions: asyncio.Queue[Fetch] = asyncio.Queue()
+        self._clock = means.clock
+        self._other = chain_since(orders.began, _OTHER_CHAIN)
+
+    async def apply(self, tree: Tree) -> None:
+        """Take the nodes of a configuration, and begin."""
+        sound = {chain.name: chain_since(self._orders.began, chain.id) for chain in tree.chains}
+        for at, (chain, node) in enumerate(endpoints.nodes(tree)):
+            self._patients[chain, node] = Patient(
+                chain, node, sound[chain], self._other, is_critical=at % self._orders.critical_of == 0
+            )
+        self._means.supervisor.spawn("source", self._run)
+
+    def take(self, request: Request) -> None:
+        if isinstance(request, Fetch):
+            self._questions.put_nowait(request)
+
+    async def run_fetches(self) -> None:
+        """Answer for ever."""
+        while True:
+            effect = await self._questions.get()
+            [part] = self._patients[effect.chain, effect.node].answer((effect.call,))
+            event = Fetched(
+                t_ns=self._clock.t_ns(),
+                chain=effect.chain,
+                node=effect.node,
+                request=effect.request,
+                call=effect.call,
+                part=part,
+            )
+            self._means.emit(event)
+            await asyncio.sleep(0)
+
+    def _poll(self, patient: Patient) -> None:
+        patient.polls += 1
+        now = self._clock.t_ns()
+        self._means.emit(
+            Polled(
+                t_ns=now,
+                started_ns=now - 2 * MS,
+                chain=patient.chain,
+                node=patient.name,
+                poll=patient.polls,
+                parts=patient.answer(_SLOW if patient.polls % SLOT_S == 1 else _FAST),
+            )
+        )
+
+    async def _run(self) -> None:
+        quiet = self._quietly()
+        for patient in self._patients.values():
+            self._poll(patient)
+        await asyncio.sleep(self._orders.after_s)
+        changes = self._storm() if self._orders.storm else self._dribble()
+        while True:
+            began = asyncio.get_running_loop().time()
+            for patient in next(changes):
+                self._poll(patient)
+            for patient in next(quiet):
+                self._poll(patient)
+            took = asyncio.get_running_loop().time() - began
+            await asyncio.sleep(max(0.0, _STEP_S - took))
+
+    def _quietly(self) -> Iterator[list[Patient]]:
+        """Yield, step by step, the nodes whose ordinary poll is due."""
+        everyone, due, at = list(self._patients.values()), 0.0, 0
+        poll_s = _CALM_POLL_S if self._orders.storm else _POLL_S
+        while True:
+            due += len(everyone) * _STEP_S / poll_s
+            batch = [everyone[(at + offset) % len(everyone)] for offset in range(int(due))]
+            at, due = (at + len(batch)) % len(everyone), due - len(batch)
+            yield batch
+
+    def _dribble(self) -> Iterator[list[Patient]]:
+        """Yield the nodes whose state changes now."""
+        weak = [patient for patient in self._patients.values() if patient.may_fall_ill]
+        due, touched = 0.0, [set[Patient](), set[Patient]()]
+        while True:
+            if self._orders.goal and self._seq() >= self._orders.goal:
+                yield [patient for patient in weak if patient.is_ill]
+                for patient in weak:
+                    patient.is_ill = False
+                continue
+            due += self._orders.rate * _STEP_S
+            free = [patient for patient in weak if patient not in touched[0] | touched[1]]
+            ill = sum(patient.is_ill for patient in weak)
+            if ill > _MOST_ILL * len(weak):
+                free.sort(key=lambda patient: not patient.is_ill)
+                free = free[: max(1, int(due))] or free
+            chosen = self._dice.sample(free, min(int(due), len(free)))
+            due -= int(due)
+            for patient in chosen:
+                patient.is_ill = not patient.is_ill
+            touched = [touched[1], set(chosen)]
+            yield chosen
+
+    def _storm(self) -> Iterator[list[Patient]]:
+        """Yield the nodes that fall ill now: a chain's nodes together, one chain after the other."""
+        weak = [patient for patient in self._patients.values() if patient.may_fall_ill][: self._orders.storm]
+        due, at = 0.0, 0
+        say(storm=len(weak))
+        while True:
+            due += len(weak) * _STEP_S / self._orders.within_s
+            batch = weak[at : at + int(due)]
+            due, at = due - int(due), at + len(batch)
+            for patient in batch:
+                patient.is_ill = True
+            yield batch
+
+
+class SeededDaemon(Daemon):
+    """The daemon with that source."""
+
+    def feed(self, orders: Orders, witness: Path, naive: NaivePublisher | None) -> None:
+        """Put the source in the place of the sessions."""
+        means = self.watch._means  # noqa: SLF001 - the source stands where the sessions stand
+        self.watch = SeededWatch(means, orders, lambda: self.core.state.seq)
+        self._naive, self._is_lean = naive, bool(orders.storm)
+        self._witness = witness.open("ab", buffering=0)
+        if naive is not None:
+            self.supervisor.spawn("naive", naive.run)
+        if orders.stalls:
+            stalls = Stalls()
+            stalls.lay()
+            self.supervisor.spawn("stalls", stalls.run)
+
+    async def _keep(self) -> None:
+        """Leave out the status of thousands of nodes each second: no host has as many."""
+        if not self._is_lean:
+            await super()._keep()
+        while True:
+            self.voice.tell(State.READY)
+            self.supervisor.beat("keep")
+            await asyncio.sleep(1)
+
+    def _on_alert(self, payload: bytes) -> None:
+        super()._on_alert(payload)
+        key = str(orjson.loads(payload)["id"])
+        self._witness.write(f"{key}\n".encode())
+        if self._naive is not None:
+            self._naive.give(key)
+
+
+async def live(path: Path, orders: Orders, points: Points) -> None:
+    """Run one life, as `tocsin run` does."""
+    loaded = read_config(path, os.environ)
+    clock = SystemClock()
+    origin = Origin(code=__version__, codec=FORMAT, config_hash=loaded.settings.config_hash)
+    state_dir = Path(loaded.tree.watchdog.state_dir)
+    limits = endpoints.limits(loaded.tree.journal)
+    async with await Store.open(state_dir, clock=clock, limits=limits, origin=origin) as store:
+        past = await recover(store, clock, lambda _: None)
+        daemon = SeededDaemon(path, loaded, store, past, environ=os.environ)
+        assert loaded.tree.mqtt is not None
+        naive = NaivePublisher(endpoints.broker(loaded.tree.watchdog, loaded.tree.mqtt).port) if orders.naive else None
+        daemon.feed(orders, path.with_name("witness"), naive)
+        points.listen()
+        await daemon.run()
+
+
+def main() -> None:
+    """Run one life; killed at a point, or by whoever started it."""
+    parser = argparse.ArgumentParser(description="the daemon, fed by a seeded source")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--orders", type=json.loads, required=True)
+    options = parser.parse_args()
+    set_up("info")
+    points = Points()
+    points.around_store()
+    points.around_publish()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(live(options.config, Orders(**options.orders), points))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""kill -9 of daemon, broker and consumer, by the clock and between every two durable writes: no alert lost, none twice.
+
+The stage is that of the benchmark, with a real mosquitto of default persistence, the real daemon but for the nodes that
+it watches, and a real consumer. Beside it a publisher without an outbox must lose alerts, or the run proves nothing.
+What is asserted of time is generous: the benchmark publishes the figures.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmarks._delivery import away, outage
+from benchmarks._delivery.battery import ALL, BROKER, CONSUMER, DAEMON, Plan, battery
+from benchmarks._delivery.points import OF_CONSUMER, OF_DAEMON
+from benchmarks.delivery import WRONG
+
+pytestmark = pytest.mark.usefixtures("mosquitto_installed")
+
+
+def check(run: dict[str, Any], alerts: int) -> None:
+    assert run["raised"] >= alerts
+    assert {key: run[key] for key in WRONG} == dict.fromkeys(WRONG, 0)
+
+
+async def test_a_short_battery_loses_nothing_where_a_publisher_without_an_outbox_does(tmp_path: Path) -> None:
+    run = await battery(tmp_path / "stage", Plan(seed=1, alerts=400))
+    check(run, 400)
+    assert run["naive_lost"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(1, 11))
+async def test_ten_thousand_alerts_arrive_once_each_whoever_is_killed(tmp_path: Path, seed: int) -> None:
+    run = await battery(tmp_path / "stage", Plan(seed=seed, alerts=10_000))
+    check(run, 10_000)
+    assert run["naive_lost"] > 0
+    assert min(run["kills"].values()) >= 10
+    assert len(run["points"]) > len(OF_DAEMON) + len(OF_CONSUMER), "points are reached"
+    heals = sorted(run["heals_s"])
+    assert heals[len(heals) // 2] < 10
+    assert heals[-1] < 30
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("victim", ALL)
+async def test_fifty_deaths_of_one_of_them_cost_nothing(tmp_path: Path, victim: str) -> None:
+    run = await battery(tmp_path / "stage", Plan(seed=7, alerts=5_000, victims=(victim,), most_kills=50))
+    check(run, 5_000)
+    assert run["kills"] == {**dict.fromkeys((DAEMON, BROKER, CONSUMER), 0), victim: 50}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+async def test_a_broker_that_is_away_for_ten_minutes_costs_time_and_nothing_else(tmp_path: Path) -> None:
+    found = await outage.outage(tmp_path / "stage", seconds=600, rate=50)
+    assert found["outage_rows"] > 20_000
+    assert (found["outage_lost"], found["outage_duplicates"], found["order_broken"]) == (0, 0, 0)
+    assert found["outage_rss_mb"] < 40
+    assert found["drain_s"] < 300
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+async def test_a_consumer_that_was_away_gets_more_than_a_broker_keeps_for_it(tmp_path: Path) -> None:
+    found = await away.consumer_away(tmp_path / "stage", alerts=2500)
+    assert found["away_wrong"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_broker_that_comes_back_with_nothing_has_the_whole_picture_again(tmp_path: Path) -> None:
+    found = await away.broker_wiped(tmp_path / "stage")
+    assert found["wiped_topics"] > 20
+    assert (found["wiped_missing"], found["wiped_lost"]) == (0, 0)
