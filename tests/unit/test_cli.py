@@ -380,6 +380,24 @@ def test_what_an_event_says_that_is_over_is_told_as_past() -> None:
     assert "over after an unknown time: 3" in alertline.line({"data": data | {"resolved_at": 7}})
 
 
+@pytest.mark.parametrize(
+    ("data", "marks"),
+    [
+        ({"reason": "fired"}, ""),
+        ({"reason": "reminder", "acked_by": None}, "[reminder]"),
+        ({"reason": "acked", "acked_by": "ann", "silenced": True}, "[acked by ann, silenced]"),
+        ({"reason": "flapping", "flapping": True}, "[flapping]"),
+        ({"reason": "raised", "flapping": True, "inhibited_by": "ab"}, "[raised, flapping, covered]"),
+        ({"reason": "fired", "silenced": True}, "[silenced]"),
+        ({"reason": "cleared", "state": "resolved", "silenced": True}, "[silenced]"),
+        ({"reason": "maintenance", "state": "resolved", "silenced": False}, ""),
+    ],
+)
+def test_an_event_says_why_it_comes_again_and_that_people_are_not_told(data: dict[str, object], marks: str) -> None:
+    said = alertline.line({"data": {"state": "firing", "summary": "late", **data}})
+    assert (said[said.index("late") + 4 :]).strip() == marks
+
+
 def test_an_event_of_any_shape_is_one_printable_line() -> None:
     for event in (None, [], {}, {"data": []}, {"data": {"labels": 7, "summary": "a\x1b[2J\nb"}}):
         assert alertline.line(event).isprintable()

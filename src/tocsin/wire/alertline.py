@@ -24,7 +24,7 @@ def span(ns: int) -> str:
 
 
 def line(event: object, *, timed: bool = True) -> str:
-    """Return when (if `timed`), how bad, which alert, what it says. Anything but an event gives what of it is one."""
+    """Return when (if `timed`), how bad, which alert, what it says and why. Anything gives what of it is an event."""
     envelope = event if isinstance(event, dict) else {}
     inner = envelope.get("data")
     data: Mapping[str, Any] = inner if isinstance(inner, dict) else {}
@@ -37,9 +37,20 @@ def line(event: object, *, timed: bool = True) -> str:
         data.get("detector") or envelope.get("type"),
         pairs,
         _said(data),
+        _marks(data),
         f"({str(data.get('fingerprint'))[:12]})" if data.get("fingerprint") else "",
     )
     return "  ".join(clean(str(part)) for part in parts if part)
+
+
+def _marks(data: Mapping[str, Any]) -> str:
+    """Return why the same alert is told of again, and whether people are."""
+    reason, by = data.get("reason"), data.get("acked_by")
+    is_news = data.get("state") == "resolved" or reason in (None, "fired", "cleared")
+    marks = [] if is_news else [f"acked by {by}" if reason == "acked" and by else str(reason)]
+    marks += [mark for mark in ("silenced", "flapping") if data.get(mark) is True and mark != reason]
+    marks += ["covered"] if data.get("inhibited_by") else []
+    return f"[{', '.join(marks)}]" if marks else ""
 
 
 def _said(data: Mapping[str, Any]) -> object:
