@@ -36,7 +36,7 @@ async def test_people_silence_acknowledge_and_take_back(
     spared = await said(daemon, "silence", "node=a", "chain=sim", "--for", "2h", "--why", "disk swap")
     assert spared.startswith("s1  node=a chain=sim  until 2")
     assert "silences no open alert now" in spared
-    assert "NOT silenced: 1 critical alert matches; only --critical silences them" in spared
+    assert "NOT silenced by it: 1 critical alert matches; only --critical silences them" in spared
     assert "to end it: tocsin unsilence s1" in spared
     page = await said(daemon, "status")
     assert "alerts 1\n" in page

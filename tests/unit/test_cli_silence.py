@@ -123,7 +123,7 @@ def test_the_answer_says_until_when_in_both_clocks_what_it_does_and_how_to_end_i
         "    warning  node.lag  geth is behind",
         "    warning  node.lag  geth is behind",
         "    and 1 more",
-        "  NOT silenced: 1 critical alert matches; only --critical silences them",
+        "  NOT silenced by it: 1 critical alert matches; only --critical silences them",
         "    critical  node.lag  geth is behind",
         "  note: odd",
         "  to end it: tocsin unsilence s3",
