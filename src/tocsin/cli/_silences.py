@@ -79,8 +79,11 @@ def _period(silence: Mapping[str, Any], now_wall_ns: int) -> str:
 
 def _spared(spared: Mapping[str, Any]) -> Iterator[str]:
     if spared.get("count"):
-        verb = "matches" if spared.get("count") == 1 else "match"
-        yield f"  NOT silenced by it: {_counted(spared.get('count'), 'critical alert')} {verb}; only --critical silences them"
+        alerts, verb = (
+            _counted(spared.get("count"), "critical alert"),
+            "matches" if spared.get("count") == 1 else "match",
+        )
+        yield f"  NOT silenced by it: {alerts} {verb}; only --critical silences them"
         yield from _shown(spared)
 
 
