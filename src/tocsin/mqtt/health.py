@@ -61,5 +61,7 @@ class Health:
     rival: str
     """The boot id of a second daemon with our name; empty when there is none."""
     tally: Tally
+    unheard: int = 0
+    """Critical alerts that reached nobody over the broker, since the start."""
     acks: Mapping[str, int] = field(default_factory=dict)
     """Acks of consumers since the start: those believed, and the others by the reason why not."""

@@ -21,6 +21,7 @@ from tocsin.mqtt.births import Births
 from tocsin.mqtt.client import Received
 from tocsin.mqtt.echo import Echo
 from tocsin.mqtt.health import Contact, Health, Link, Tally
+from tocsin.mqtt.hearing import Hearing
 from tocsin.mqtt.outbox import Outbox
 from tocsin.mqtt.peers import Ears
 from tocsin.mqtt.presence import Life, Rival, Stale, State
@@ -77,6 +78,7 @@ class Publisher:
         acks: Acks | None = None,
         echo: Echo | None = None,
         births: Births | None = None,
+        hearing: Hearing | None = None,
     ) -> None:
         self._life = life
         self._transport = transport
@@ -87,6 +89,7 @@ class Publisher:
         self._acks = acks
         self._echo = echo
         self._births = births
+        self._hearing = hearing
         self._timers: Final = timers or Timers()
         self._state = State.INIT
         self._description: Mapping[str, object] | None = None
@@ -109,6 +112,7 @@ class Publisher:
             pause_s=self._timers.refused_pause_s,
             own=frozenset(root + topic for topic in (topics.STATUS, topics.DESCRIPTION)),
             tally=self._tally,
+            hearing=self._hearing,
         )
 
     def set_state(self, state: State) -> None:
@@ -164,6 +168,7 @@ class Publisher:
             ),
             rival=self._rivalry.boot(_now()),
             tally=replace(self._tally),
+            unheard=self._hearing.unheard if self._hearing is not None else 0,
             acks=dict(self._acks.counts) if self._acks is not None else {},
         )
 

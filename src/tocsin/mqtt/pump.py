@@ -11,6 +11,7 @@ from typing import Final
 from tocsin.clock import Clock
 from tocsin.errors import PublishRefused
 from tocsin.mqtt.health import Tally
+from tocsin.mqtt.hearing import Hearing
 from tocsin.mqtt.lanes import Chain, Holds, chain_of, lanes
 from tocsin.mqtt.outbox import Outbox
 from tocsin.mqtt.presence import Life
@@ -28,7 +29,15 @@ class Pump:
     """Moves rows over one connection after the other. `own` topics are said by the publisher itself."""
 
     def __init__(
-        self, outbox: Outbox, *, life: Life, clock: Clock, pause_s: float, own: frozenset[str], tally: Tally
+        self,
+        outbox: Outbox,
+        *,
+        life: Life,
+        clock: Clock,
+        pause_s: float,
+        own: frozenset[str],
+        tally: Tally,
+        hearing: Hearing | None = None,
     ) -> None:
         self._life = life
         self.holds = Holds(pause_s)
@@ -40,6 +49,7 @@ class Pump:
         self._outbox = outbox
         self._clock = clock
         self._tally = tally
+        self._hearing = hearing
         self._repeat = True
         self._again: frozenset[str] = frozenset()
         self._retained: dict[str, Retained] = {}
@@ -141,11 +151,15 @@ class Pump:
     async def _send_chain(self, connection: Connection, chain: Chain, sent: list[int]) -> None:
         for pending in chain:
             try:
-                await _publish_row(connection, pending)
+                code = await _publish_row(connection, pending)
             except PublishRefused as refusal:
+                if self._hearing is not None:
+                    self._hearing.refused(pending)
                 self._refuse(chain_of(pending), refusal)
                 await self._outbox.mark_failed(pending.row.seq, str(refusal))
                 return
+            if self._hearing is not None:
+                self._hearing.taken(pending, code)
             self.holds.release(pending.row.topic, chain_of(pending))
             sent.append(pending.row.seq)
 
@@ -158,12 +172,14 @@ class Pump:
         is_own = one.topic.startswith(self._life.origin.root)
         content_type = (CONTENT_TYPE if is_own else "application/json") if payload else None
         try:
-            await connection.publish(
+            code = await connection.publish(
                 one.topic, payload, qos=1, retain=True, expiry_s=expiry_s, content_type=content_type
             )
         except PublishRefused as refusal:
             self._refuse(one.topic, refusal)
             return
+        if self._hearing is not None:
+            self._hearing.retained(one.topic, code)
         self.holds.release(one.topic, one.topic)
         self._retained.pop(one.topic, None)
         await self._outbox.mark_retained(one.topic, one.revision)
@@ -189,9 +205,9 @@ class Pump:
                 await self._outbox.outbox_changed.wait()
 
 
-async def _publish_row(connection: Connection, pending: Pending) -> None:
+async def _publish_row(connection: Connection, pending: Pending) -> int:
     row = pending.row
-    await connection.publish(
+    return await connection.publish(
         row.topic,
         row.payload if pending.durable else not_durable(row.payload),
         qos=row.qos,

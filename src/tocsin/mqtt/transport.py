@@ -43,8 +43,11 @@ class Connection(Protocol):
         expiry_s: int | None,
         content_type: str | None,
         correlation: bytes | None = None,
-    ) -> None:
-        """Return when the broker has taken it. Raises PublishRefused when it said no, BrokerError otherwise."""
+    ) -> int:
+        """Return the broker's reason code when it has taken it: 0, or 0x10 where nobody subscribes.
+
+        Raises PublishRefused when it said no, BrokerError otherwise.
+        """
         ...
 
     async def subscribe(self, topic: str, *, own: bool = False) -> None:
@@ -166,7 +169,7 @@ class MqttConnection:
         content_type: str | None,
         correlation: bytes | None = None,
         response_topic: str | None = None,
-    ) -> None:
+    ) -> int:
         try:
             self._check(topic, payload, qos, retain=retain)
             properties = _publish_properties(expiry_s, content_type, correlation)
@@ -183,6 +186,7 @@ class MqttConnection:
             raise
         self._counters.acked += 1
         self._counters.unheard += code == reasons.NO_MATCHING_SUBSCRIBERS
+        return code
 
     async def subscribe(self, topic: str, *, own: bool = False) -> None:
         try:

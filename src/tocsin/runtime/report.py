@@ -145,6 +145,7 @@ def _broker(broker: BrokerHealth, store: StoreHealth) -> dict[str, object]:
         "outbox": waiting(store),
         "since_wall_ns": broker.since_wall_ns,
         "counts": asdict(broker.tally),
+        "unheard": broker.unheard,
         "acks": dict(sorted(broker.acks.items())),
     }
 

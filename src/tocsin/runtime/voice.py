@@ -1,6 +1,7 @@
 """How the daemon speaks to the broker: a publisher for as long as its broker is configured, then another one."""
 
 import contextlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -9,10 +10,12 @@ from tocsin import __version__
 from tocsin.clock import EngineClock, SystemClock
 from tocsin.config.load import Loaded
 from tocsin.errors import StoreFull
+from tocsin.model.event import Unheard, Why
 from tocsin.mqtt.acks import Acks
 from tocsin.mqtt.births import Births
 from tocsin.mqtt.echo import Echo
 from tocsin.mqtt.health import Health
+from tocsin.mqtt.hearing import LATE_S, Hearing
 from tocsin.mqtt.homeassistant import Announced, documents
 from tocsin.mqtt.peers import Ears
 from tocsin.mqtt.presence import Life, State
@@ -24,6 +27,14 @@ from tocsin.runtime.describe import configured_topics, description, heartbeat
 from tocsin.runtime.supervisor import Supervisor
 from tocsin.store import Group, RetainedRow, Store
 from tocsin.wire.envelope import Origin
+
+log = logging.getLogger(__name__)
+
+_WHY: Final = {
+    Why.REFUSED: "the broker refuses it",
+    Why.LATE: f"no broker took it within {LATE_S:g} s",
+    Why.NOBODY: "nobody subscribes to it",
+}
 
 GOODBYE_S: Final = 8.0
 """How long the outbox may drain at the end; TimeoutStopSec of the unit is longer."""
@@ -50,6 +61,7 @@ class Voice:
         self._ears: Ears | None = None
         self._acks: Acks | None = None
         self._births: Births | None = None
+        self._hearing = Hearing(parts.store, self._unheard)
         self._publisher = self._new(loaded)
         self._count = 0
         self._told: State | None = None
@@ -70,6 +82,8 @@ class Voice:
 
     def begin(self) -> None:
         """Start to speak."""
+        if not self._count:
+            self._parts.supervisor.spawn("hearing", self._hearing.run)
         self._count += 1
         self._parts.supervisor.spawn(f"publish #{self._count}", self._publisher.run, finite=True)
 
@@ -146,9 +160,16 @@ class Voice:
             acks=self._acks,
             echo=self._echo(origin) if where is not None else None,
             births=self._births,
+            hearing=self._hearing,
         )
         _introduce(publisher, loaded)
         return publisher
+
+    def _unheard(self, fingerprint: str, activation: int, why: Why) -> None:
+        log.warning("critical alert %s reached nobody over the broker: %s", fingerprint, _WHY[why])
+        self._parts.core.take(
+            Unheard(t_ns=self._parts.clock.t_ns(), fingerprint=fingerprint, activation=activation, why=why)
+        )
 
     def _echo(self, origin: Origin) -> Echo:
         core = self._parts.core
