@@ -157,3 +157,23 @@ async def test_births_on_another_topic_are_heard_from_then_on(broker: Mosquitto)
 async def test_pauses_differ_from_watchdog_to_watchdog() -> None:
     pauses = {Births(f"boot{number}")._random.uniform(0, 5) for number in range(20)}
     assert len(pauses) == 20
+
+
+async def test_an_access_list_without_home_assistant_is_named_and_its_lines_are_in_the_one_that_we_ship(
+    broker_acl: Mosquitto,
+) -> None:
+    watchdog = Watchdog(broker_acl)
+    acl = broker_acl.folder / "acl"
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(watchdog.publisher.run())
+        await eventually(lambda: any(DEVICE in line for line in watchdog.publisher.health().refused))
+        acl.write_text(acl.read_text().replace("#topic", "topic"))
+        broker_acl.reload()
+        await eventually(lambda: not watchdog.publisher.health().refused)
+        task.cancel()
+    async with running(Watchdog(broker_acl)), client_of(broker_acl, user="admin") as client:
+        await client.subscribe("homeassistant/device/+/config", qos=1)
+        messages = aiter(client.messages)
+        assert (await anext(messages)).payload == b'{"device":1}'
+        await client.publish(BIRTH, b"online", qos=1)
+        assert not (await anext(messages)).retain
