@@ -113,6 +113,17 @@ async def test_what_follows_in_its_fingerprint_and_is_lacking_goes_again_with_it
         )
 
 
+async def test_what_follows_in_its_fingerprint_does_not_go_again_where_it_is_not_wanted(
+    opened: Opener, clock: ManualClock
+) -> None:
+    async with await opened() as store:
+        await store.register_consumers(["pager"])
+        await delivered(store, row(1, fingerprint="a"), row(2, fingerprint="a"), row(3, fingerprint="a"))
+        clock.advance(s=3)
+        await store.acknowledge("pager", at=next(_AT), highest=0, missing=(), wanted=((1, 1), (3, 9)))
+        assert await waiting(store) == [1, 3]
+
+
 async def test_what_goes_again_keeps_its_lane(opened: Opener, clock: ManualClock) -> None:
     async with await opened() as store:
         await store.register_consumers(["pager"])

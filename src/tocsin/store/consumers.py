@@ -111,7 +111,9 @@ def _due(looked: list[tuple[int, str, int | None]], wall_ns: int, wanted: Spans 
     for seq, fingerprint, sent_wall_ns in looked:
         if sent_wall_ns is None:
             again.add(fingerprint)
-        elif fingerprint in again or (_has(wanted, seq) and not wall_ns - ON_THE_WAY_NS < sent_wall_ns <= wall_ns):
+        elif not _has(wanted, seq):
+            continue  # it has that in memory
+        elif fingerprint in again or not wall_ns - ON_THE_WAY_NS < sent_wall_ns <= wall_ns:
             again.add(fingerprint)
             yield seq
 
