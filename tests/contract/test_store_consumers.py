@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.store_kit import SMALL, Opener, group, opener, row
@@ -279,3 +280,45 @@ async def test_an_ack_that_cannot_be_written_down_changes_nothing(opened: Opener
         assert (store.health().consumers, await waiting(store)) == (before, [])
         await store._ask(lambda core: core.db.execute("PRAGMA query_only = 0"))
         assert (await ack(store, 0)).rearmed == 1
+
+
+async def rows_of(store: Store, what: str) -> int:
+    def count(core: Any) -> int:
+        return int(core.db.execute("SELECT count(*) FROM dropped WHERE what = ?", (what,)).fetchone()[0])
+
+    return await store._ask(count)
+
+
+async def test_a_drop_is_forgotten_once_it_was_told_and_no_consumer_waits_for_its_numbers(opened: Opener) -> None:
+    async with await opened(TIGHT) as store:
+        await store.register_consumers(["pager", "wall"])
+        await alerts(store, *(row(seq, severity=INFO) for seq in range(1, 12)))
+        drops = await store.dropped()
+        assert [(drop.first, drop.last) for drop in drops] == [(1, 1)]
+        await ack(store, 5, name="pager")
+        await ack(store, 5, name="wall")
+        await store.prune()
+        assert await rows_of(store, "outbox") == 1, "it was not told"
+        await store.mark_announced(drops)
+        await ack(store, 5, 1, name="wall")
+        await store.prune()
+        assert await rows_of(store, "outbox") == 1, "one consumer still waits for it"
+        await ack(store, 0, name="pager")
+        await ack(store, 5, name="wall")
+        await store.prune()
+        assert await rows_of(store, "outbox") == 1, "the other one is not that far"
+        await ack(store, 5, name="pager")
+        await store.prune()
+        assert await rows_of(store, "outbox") == 0
+        await alerts(store, row(1, severity=INFO))
+        assert 1 not in await waiting(store), "what was dropped does not come back"
+
+
+async def test_without_consumers_a_drop_is_forgotten_as_soon_as_it_was_told(opened: Opener) -> None:
+    async with await opened(TIGHT) as store:
+        await alerts(store, *(row(seq, severity=INFO) for seq in range(1, 12)))
+        await store.prune()
+        assert await rows_of(store, "outbox") == 1
+        await store.mark_announced(await store.dropped())
+        await store.prune()
+        assert await rows_of(store, "outbox") == 0

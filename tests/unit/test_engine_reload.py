@@ -259,6 +259,16 @@ def test_an_orphan_clears_as_its_detector_would() -> None:
     assert pool.alerts[-1].state is AlertState.RESOLVED
 
 
+def test_an_orphan_keeps_firing_as_long_as_its_detector_says() -> None:
+    base = settings_for(("a", "b", "c"))
+    kept = replace(base, chains=(replace(base.chains[0], keep_firing={"node.lag": 60 * 10**9}),))
+    pool = reborn(orphan(kept), settings=kept)
+    pool.rounds(20)
+    assert pool.alerts[-1].state is not AlertState.RESOLVED, "it has been clear for half a minute"
+    pool.rounds(20)
+    assert [(alert.state, alert.reason) for alert in pool.alerts][-1] == (AlertState.RESOLVED, "cleared")
+
+
 def test_a_latched_orphan_waits_for_a_person() -> None:
     lost = orphan(settings_for(("a", "b", "c")), "node.corrupt_header")
     pool = reborn(lost)

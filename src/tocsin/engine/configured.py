@@ -88,13 +88,13 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
             continue
         name = next((name for name in chains if orphan.labels in _subjects(settings, name)), None)
         if name is not None:
-            own_params = next(each.detectors for each in settings.chains if each.name == name)
-            limits = _limits_of(orphan.detector, own_params)
+            chain = next(each for each in settings.chains if each.name == name)
+            limits = _limits_of(orphan.detector, chain.detectors, chain.keep_firing)
             alerts, told = adopt(chains[name].alerts, orphan, moment, watched=True, limits=limits)
             chains[name] = evolve(chains[name], alerts=alerts)
         else:
             watched = orphan.labels in _own_subjects(settings)
-            limits = _limits_of(orphan.detector, settings.detectors)
+            limits = _limits_of(orphan.detector, settings.detectors, settings.keep_firing)
             own, told = adopt(own, orphan, moment, watched=watched, limits=limits)
         said += told
     for each in settings.chains if state.orphans else ():
@@ -113,12 +113,16 @@ def _own_subjects(settings: Settings) -> list[Labels]:
     ]
 
 
-def _limits_of(detector: str, configured: Mapping[str, object]) -> Limits:
+def _limits_of(detector: str, configured: Mapping[str, object], keep_firing: Mapping[str, int]) -> Limits:
     """Return how an alert of a detector ends, as far as its Params alone tell."""
     known = REGISTRY.get(detector)
     params = configured.get(detector) or (known.params() if known is not None else None)
     clear, latched = getattr(params, "clear", None), getattr(params, "latched", False)
-    return Limits(clear=clear if isinstance(clear, Under) else Under(under=1), latched=latched is True)
+    return Limits(
+        clear=clear if isinstance(clear, Under) else Under(under=1),
+        latched=latched is True,
+        keep_firing_ns=keep_firing.get(detector, 0),
+    )
 
 
 def _moved(before: Settings | None, after: Settings) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """What a bound has cost: recorded with the numbers that went, told in one event for all that went at once."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from tocsin.store.spans import read, spans_of, written
 from tocsin.store.values import Dropped
@@ -41,3 +41,25 @@ class Drops:
     def announce(self, ids: Iterable[int]) -> None:
         """Record that these drops were told."""
         self._db.executemany("UPDATE dropped SET announced = 1 WHERE id = ?", [(key,) for key in ids])
+
+    def forget(self, confirmed: int | None, missing: Collection[int], before_wall_ns: int) -> tuple[int, int]:
+        """Forget drops that were told, once no consumer waits for a number of theirs, and old ones of segments.
+
+        `confirmed` and `missing` as for `Outbox.confirm`. Return how many, and the highest number in them.
+        """
+        rows = self._db.execute(
+            "SELECT id, last FROM dropped WHERE what = 'outbox' AND announced = 1 AND last <= coalesce(?, last)"
+            " ORDER BY id",
+            (confirmed,),
+        ).fetchall()
+        waited = {key for (key,) in self._waited_for(missing)}
+        over = [(key, last) for key, last in rows if key not in waited]
+        self._db.executemany("DELETE FROM dropped WHERE id = ?", [(key,) for key, _ in over])
+        old = self._db.execute("DELETE FROM dropped WHERE what = 'segment' AND wall_ns < ?", (before_wall_ns,)).rowcount
+        return len(over) + old, max((last for _, last in over), default=0)
+
+    def _waited_for(self, missing: Collection[int]) -> Iterator[tuple[int]]:
+        """Yield the drops that a consumer's holes may be part of."""
+        query = "SELECT id FROM dropped WHERE what = 'outbox' AND announced = 1 AND ? BETWEEN first AND last"
+        for seq in missing:
+            yield from self._db.execute(query, (seq,))

@@ -165,7 +165,8 @@ class Outbox:
     def prune(self, wall_ns: int) -> int:
         """Forget delivered rows that are too old or too many, unless they are owed; return how many.
 
-        Those whose expiry has run out are worth nothing to anybody, and go in any case.
+        Those whose expiry has run out are worth nothing to anybody, and go in any case. Drops go once they were told
+        and nobody waits for them any more.
         """
         expired = self._expired(wall_ns)
         before = wall_ns - self._limits.sent_age_ns
@@ -176,7 +177,9 @@ class Outbox:
             doomed += [seq for _, seq in zip(range(excess), rest, strict=False)]
         self._sent -= len(doomed)
         self._forget(doomed)
-        return len(doomed) + expired
+        told, last = self.drops.forget(self._confirmed, self._missing, before)
+        self._pass_over(last)
+        return len(doomed) + expired + told
 
     def _expired(self, wall_ns: int) -> int:
         """Forget delivered rows that the broker has let expire by now; return how many."""
@@ -190,8 +193,13 @@ class Outbox:
     def _forget(self, seqs: list[int]) -> None:
         if seqs:
             self._db.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in seqs])
-            self._pruned_seq = max(self._pruned_seq, *seqs)
-            self._db.execute("UPDATE head SET pruned_seq = ?", (self._pruned_seq,))
+            self._pass_over(max(seqs))
+
+    def _pass_over(self, seq: int) -> None:
+        """Take every number up to this one for known: what is not held of them was here, and is gone."""
+        if seq > self._pruned_seq:
+            self._pruned_seq = seq
+            self._db.execute("UPDATE head SET pruned_seq = ?", (seq,))
 
     def enforce(self, wall_ns: int) -> None:
         """Drop the least severe, oldest rows while more waits or is owed than may; never a critical one.
