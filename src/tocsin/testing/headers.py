@@ -63,8 +63,12 @@ def quantity_bytes(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
-def rlp(item: bytes | Sequence[bytes]) -> bytes:
-    """Encode a byte string, or a list of byte strings. Source: yellow paper appendix B."""
+RlpItem = bytes | Sequence["RlpItem"]
+"""What RLP encodes: a byte string, or a list of such things."""
+
+
+def rlp(item: RlpItem) -> bytes:
+    """Encode a byte string, or a list of them, however nested. Source: yellow paper appendix B."""
     if isinstance(item, bytes):
         return item if len(item) == 1 and item[0] < _SINGLE else _prefixed(item, 0x80)
     return _prefixed(b"".join(rlp(part) for part in item), 0xC0)

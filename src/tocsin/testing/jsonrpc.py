@@ -18,12 +18,13 @@ SERVER_ERROR: Final = -32000
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer
-    """An error answer: its code and message go to the client."""
+    """An error answer: its code and message go to the client, and data where there is any."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, data: object = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.data = data
 
 
 def error(request_id: object, code: int, message: str, data: object = None) -> Json:
@@ -49,7 +50,7 @@ def _answer_one(request: object, method: Method) -> Json | None:
     try:
         answer = result(request.get("id"), method(request["method"], params))
     except Refusal as refusal:
-        answer = error(request.get("id"), refusal.code, refusal.message)
+        answer = error(request.get("id"), refusal.code, refusal.message, refusal.data)
     return answer if "id" in request else None
 
 

@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Final, Literal
 
 from tocsin.testing.headers import header_hash, keccak256, rlp
+from tocsin.testing.simstate import Change, World, bloom, receipts_root
 
 EMPTY_ROOT: Final = "0x" + keccak256(rlp(b"")).hex()
 """The root of an empty Merkle-Patricia trie."""
@@ -37,6 +38,10 @@ class SimBlock:
     timestamp: int
     slot: int
     header: Mapping[str, object] = field(repr=False)
+    world: World | None = field(default=None, repr=False)
+    """The state after the block; None on a chain without state, whose roots are made up."""
+    changes: tuple[Change, ...] = field(default=(), repr=False)
+    """Its transactions, where there is state."""
 
     def head(self) -> dict[str, object]:
         """Return the header as `newHeads` gives it."""
@@ -44,7 +49,8 @@ class SimBlock:
 
     def body(self, *, transactions: int, withdrawals: int, full: bool = False) -> dict[str, object]:
         """Return the block as `eth_getBlockBy...` gives it, with made-up transactions and withdrawals."""
-        hashes = _hashes(self.hash, "tx", 0 if self.parent is None else transactions)
+        count = len(self.changes) if self.world is not None else 0 if self.parent is None else transactions
+        hashes = self.transactions(count)
         entries: list[object] = [
             self._transaction(index, entry) if full else entry for index, entry in enumerate(hashes)
         ]
@@ -56,6 +62,10 @@ class SimBlock:
             "transactions": entries,
             "withdrawals": [dict(entry) for entry in paid],
         }
+
+    def transactions(self, count: int) -> tuple[str, ...]:
+        """Return the hashes of the first so many transactions."""
+        return _hashes(self.hash, "tx", count)
 
     def _transaction(self, index: int, tx_hash: str) -> dict[str, object]:
         return {
@@ -111,8 +121,13 @@ def make_block(
     salt: str,
     filled: bool,
     breaks: Broken = "nothing",
+    world: World | None = None,
+    changes: tuple[Change, ...] = (),
 ) -> SimBlock:
-    """Make the block of a slot. It is a function of its parent, slot and salt: another salt is another branch."""
+    """Make the block of a slot. It is a function of its parent, slot and salt: another salt is another branch.
+
+    `world` is the state before its transactions, `changes`.
+    """
     timestamp += breaks == "timestamp"
     seed = f"{salt}/{slot}/{parent.hash if parent else ''}"
     load = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") % (GAS_LIMIT * 4 // 10)
@@ -140,6 +155,20 @@ def make_block(
         "parentBeaconBlockRoot": _pseudo(seed, "beacon"),
         "requestsHash": NO_REQUESTS,
     }
+    if world is not None:
+        world = reduce(World.after, changes, world)
+        header |= {
+            "stateRoot": f"0x{world.trie.root.hex()}",
+            "receiptsRoot": f"0x{receipts_root(changes).hex()}",
+            "logsBloom": f"0x{bloom(tuple(log for change in changes for log in change.logs)).hex()}",
+        }
     return SimBlock(
-        number=number, hash=header_hash(header), parent=parent, timestamp=timestamp, slot=slot, header=header
+        number=number,
+        hash=header_hash(header),
+        parent=parent,
+        timestamp=timestamp,
+        slot=slot,
+        header=header,
+        world=world,
+        changes=changes,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tocsin.clock import NS, Clock
 from tocsin.testing.simblock import Broken, SimBlock, make_block
+from tocsin.testing.simstate import Change, Program, Reverted, World
 
 MAIN = "main"
 
@@ -34,6 +35,8 @@ class ChainSpec:
     transactions: int = 0
     """Made-up transaction hashes in each block; 180 is what mainnet had in 2026."""
     withdrawals: int = 0
+    world: World | None = None
+    """The state that the chain begins with; None for a chain without state, whose roots are made up."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.jitter_ns < self.slot_ns:
@@ -62,6 +65,8 @@ class Branch:
         self.halted = False
         self.breaks: Broken = "nothing"
         """Which rule the branch's next block breaks."""
+        self.sent: list[Change] = []
+        """The transactions of the branch's next block."""
 
     @property
     def head(self) -> SimBlock:
@@ -89,6 +94,7 @@ class SimChain:
             timestamp=self._genesis_s,
             salt=str(self.spec.seed),
             filled=False,
+            world=self.spec.world,
         )
         self._by_hash = {genesis.hash: genesis}
         start = Tip(at_ns=self._slot_ns(0), block=genesis)
@@ -96,6 +102,8 @@ class SimChain:
         self._branches = {MAIN: main}
         self._rewrites = 0
         self._finality_cap: int | None = None
+        self.programs: dict[bytes, Program] = {}
+        """What contracts return, by their code; one without code returns nothing, one whose code is unknown reverts."""
         self.grow()
 
     # -- time
@@ -142,8 +150,11 @@ class SimChain:
             salt=branch.salt,
             filled=self.spec.transactions > 0,
             breaks=branch.breaks,
+            world=parent.world,
+            changes=tuple(branch.sent),
         )
         branch.breaks = "nothing"
+        branch.sent.clear()
         branch.blocks.append(block)
         self._by_hash[block.hash] = block
 
@@ -181,6 +192,15 @@ class SimChain:
                 return blocks[number - first]
             block = block.parent
         return block
+
+    def returned(self, world: World, to: bytes, data: bytes) -> bytes:
+        """Return what a call of a contract returns in a world. Raises Reverted."""
+        code = world.account(to).code
+        if not code:
+            return b""
+        if code not in self.programs:
+            raise Reverted
+        return self.programs[code](world, to, data)
 
     def finalized_number(self, head: SimBlock) -> int:
         """Return the number that a node with this head calls finalized; below the first block: nothing is."""
@@ -253,6 +273,12 @@ class SimChain:
     def _set_halted(self, names: tuple[str, ...], *, halted: bool) -> None:
         for name in names or tuple(self._branches):
             self.branch(name).halted = halted
+
+    def send(self, *changes: Change, branch: str = MAIN) -> None:
+        """Put transactions into the next block of a branch. Raises ValueError for a chain without state."""
+        if self.spec.world is None:
+            raise ValueError("this chain has no state; give its spec a world")
+        self.branch(branch).sent.extend(changes)
 
     def stall_finality(self) -> None:
         """Finalize nothing more, on no branch."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from tocsin.testing.headers import keccak256, rlp
 from tocsin.testing.jsonrpc import INVALID_PARAMS, SERVER_ERROR, Refusal
 from tocsin.testing.simblock import SimBlock
+from tocsin.testing.simreads import SimReads
 from tocsin.testing.simview import SimView
 
 _HASH_LENGTH: Final = 66
@@ -13,6 +14,9 @@ _PRUNED: Final = "missing trie node 1f (path ) state is not available, not found
 """As geth words it."""
 _OUTSIDE: Final = "distance to target block exceeds maximum proof window"
 """As reth words it."""
+_HISTORY: Final = "pruned history unavailable"
+_GONE: Final = 4444
+"""As reth, besu and nethermind say it."""
 
 
 class SimData:
@@ -39,11 +43,30 @@ class SimData:
         """Methods that the node does not have."""
 
     def methods(self) -> dict[str, Callable[[list[Any]], object]]:
-        """Return the methods by name."""
-        return {
+        """Return the methods by name; those about state only for a chain that has one."""
+        reads = SimReads(
+            self._view.chain,
+            state=lambda where: self._kept(self._place(where), self.state, _PRUNED),
+            proofs=lambda where: self._kept(self._place(where), self.proofs, _OUTSIDE, INVALID_PARAMS),
+            receipts=lambda where: self._kept(self._place(where), self.receipts, _HISTORY, _GONE),
+            at=self._place,
+        )
+        stateful = {
+            "eth_getBalance": reads.balance,
+            "eth_getProof": reads.proof,
+            "eth_getBlockReceipts": reads.receipts,
+            "eth_getStorageAt": reads.slot,
+            "eth_getCode": reads.code,
+            "eth_call": reads.call,
+            "eth_getLogs": reads.logs,
+        }
+        made_up = {
             "eth_getBalance": self._balance,
             "eth_getProof": self._proof,
             "eth_getBlockReceipts": self._receipts,
+        }
+        return {
+            **(made_up if self._view.chain.spec.world is None else stateful),
             "txpool_status": lambda _: {"pending": hex(self.pending), "queued": hex(self.queued)},
         }
 
@@ -57,16 +80,8 @@ class SimData:
 
     def _balance(self, params: list[Any]) -> object:
         match params:
-            case [str(), dict() as where]:
-                if not self.pins_object:
-                    raise Refusal(INVALID_PARAMS, "invalid argument 1: json: cannot unmarshal object")
-                block = self._by_hash(str(where.get("blockHash")))
-            case [str(), str() as where] if len(where) == _HASH_LENGTH:
-                if not self.pins_hash:
-                    raise Refusal(INVALID_PARAMS, "invalid argument 1: hex number > 64 bits")
-                block = self._by_hash(where)
-            case [str(), str() as where]:
-                block = self._at(where)
+            case [str(), dict() | str() as where]:
+                block = self._place(where)
             case _:
                 raise Refusal(INVALID_PARAMS, "expected an address and a block")
         if self.keeps(block, self.state):
@@ -74,6 +89,26 @@ class SimData:
         if self.balance_when_pruned is None:
             raise Refusal(SERVER_ERROR, _PRUNED)
         return hex(self.balance_when_pruned)
+
+    def _place(self, where: object) -> SimBlock:
+        """Return the block that a parameter names, if the node knows one so named."""
+        match where:
+            case {"blockHash": named}:
+                if not self.pins_object:
+                    raise Refusal(INVALID_PARAMS, "invalid argument 1: json: cannot unmarshal object")
+                return self._by_hash(str(named))
+            case str() if len(where) == _HASH_LENGTH:
+                if not self.pins_hash:
+                    raise Refusal(INVALID_PARAMS, "invalid argument 1: hex number > 64 bits")
+                return self._by_hash(where)
+            case str():
+                return self._at(where)
+        raise Refusal(INVALID_PARAMS, "invalid argument 1: no block")
+
+    def _kept(self, block: SimBlock, depth: int | None, why: str, code: int = SERVER_ERROR) -> SimBlock:
+        if not self.keeps(block, depth):
+            raise Refusal(code, why)
+        return block
 
     def _proof(self, params: list[Any]) -> object:
         match params:
