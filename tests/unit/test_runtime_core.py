@@ -33,14 +33,14 @@ class Disk:
         self.may.set()
         self.snapshot_wanted = False
         self.error: Exception | None = None
-        self._durable = durable
+        self.durable = durable
 
     async def commit(self, group: Group) -> Committed:
         await self.may.wait()
         if self.error is not None:
             raise self.error
         self.groups.append(group)
-        return Committed(durable=self._durable, journalled=self._durable)
+        return Committed(durable=self.durable, journalled=self.durable)
 
 
 class Bench:
@@ -51,7 +51,7 @@ class Bench:
         self.left: list[Fetch | bytes] = []
         self.beats = 0
         self.core = Core(
-            disk,  # type: ignore[arg-type] - of a store the core needs these two members
+            disk,  # type: ignore[arg-type] - of a store the core needs these three members
             state or EngineState(),
             event_no=0,
             effect_no=0,
