@@ -238,6 +238,11 @@ silences 1
     )
 
 
+def test_what_was_not_counted_is_said_to_be_so() -> None:
+    shown = page(alerts=[{**ALERT, "silenced_by": None}], silences=[{**ROW, "covers": None, "spares": None}])
+    assert "too many alerts are open to count those that it covers\n" in shown
+
+
 def test_the_page_lists_nodes_in_maintenance_with_their_end_and_its_command() -> None:
     window = {"by": "bob", "reason": "", "since_wall_ns": NOON_NS, "until_wall_ns": NOON_NS + HOUR}
     chain = {"name": "dev", "nodes": [{"name": "geth", "maintenance": window}, {"name": "reth", "maintenance": None}]}

@@ -229,6 +229,19 @@ def test_status_shows_what_the_configuration_silences_and_weekly_windows_while_t
     assert [(row["id"], row["by"]) for row in shown] == [("config:1", "ann"), ("maintenance:night", "bob")]
 
 
+def test_of_too_many_alerts_the_worst_are_looked_at_and_nothing_is_counted(
+    ill: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(ill, "detector=*", critical="true")
+    begin(ill, "node=n1")
+    monkeypatch.setattr(quiet, "_MOST_PAIRS", 3)
+    assert [(alert["severity"], alert["silenced_by"]) for alert in alerts(ill)][1] == ("info", None)
+    assert "s1" in alerts(ill)[0]["silenced_by"]
+    shown: Any = status(ill.state, ill.now)["silences"]
+    assert [(row["id"], row["covers"], row["spares"]) for row in shown] == [("s1", None, None), ("s2", None, None)]
+    assert counts(ill.state)["silenced"] == 1, "what is not looked at counts as heard"
+
+
 def test_status_shows_a_flapping_alert_as_such(ill: Pool) -> None:
     ill.answers["n1"], healthy = ill.answers["n3"], ill.answers["n1"]
     for _ in range(3):

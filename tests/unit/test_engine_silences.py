@@ -8,7 +8,7 @@ from tests.support.ticking import fails
 
 from tocsin.clock import NS
 from tocsin.engine.codec import decode_event, decode_state, encode_event, encode_state
-from tocsin.engine.quiet import rows
+from tocsin.engine.quiet import marks
 from tocsin.engine.silencing import LONGEST_NS, MOST, Refused, silence_of
 from tocsin.errors import CorruptRecord
 from tocsin.model.event import CalendarRevised, Commanded, ConfigRevised, Ticked
@@ -90,7 +90,8 @@ def test_a_silence_of_the_configuration_and_a_weekly_window_do_the_same(pool: Po
     span = Span(window="night", from_wall_ns=wall, until_wall_ns=wall + 60 * NS)
     gone = Span(window="gone", from_wall_ns=0, until_wall_ns=wall + 10 * HOUR)
     pool.take(CalendarRevised(t_ns=pool.now, spans=(span, gone)))
-    assert [row["id"] for row in rows(pool.state, wall)] == ["config:1", "maintenance:night"]
+    pool.tick()
+    assert [row["id"] for row in marks(pool.state, ()).rows] == ["config:1", "maintenance:night"]
     break_node(pool)
     assert heard(pool) == [("node.unreachable", "fired", True)]
     pool.rounds(40)
@@ -130,7 +131,7 @@ def test_there_are_never_too_many(pool: Pool) -> None:
 
 def test_one_may_begin_later(pool: Pool) -> None:
     silence(pool, from_wall_ns=str(pool.clock.wall_ns() + HOUR))
-    assert [row["active"] for row in rows(pool.state, pool.clock.wall_ns())] == [False]
+    assert [row["active"] for row in marks(pool.state, ()).rows] == [False]
     break_node(pool)
     assert heard(pool) == [("node.unreachable", "fired", False)]
 

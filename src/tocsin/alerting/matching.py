@@ -10,10 +10,11 @@ and stars included. Chains and nodes go by the names of the configuration as wel
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from typing import TypeVar
 
 from tocsin.model.alert import Labels, Severity
 
@@ -21,6 +22,11 @@ LONGEST = 500
 """Characters of a text."""
 MOST = 16
 """Terms in it."""
+
+_MOST_KNOWN = 16_384
+"""Findings that a sieve remembers."""
+
+Key = TypeVar("Key", bound=Hashable)
 
 SEVERITY = "severity"
 DETECTOR = "detector"
@@ -110,6 +116,44 @@ def _term(found: "re.Match[str]") -> Matcher:
     elif sign not in (Sign.IS, Sign.IS_NOT):
         raise MatchError(found.start("sign"), f"{key} has no order; only severity does. Write {key}= or {key}!=")
     return Matcher(key=key, sign=sign, choices=choices, exact=exact)
+
+
+class Sieve:
+    """One match for many alerts: what was found out about a subject, or a detector, is not looked at again."""
+
+    __slots__ = ("_about", "_heads", "_known", "_own")
+
+    def __init__(self, terms: Iterable[Matcher]) -> None:
+        self._own = tuple([term for term in terms if term.key in (DETECTOR, SEVERITY)])
+        self._about = tuple([term for term in terms if term.key not in (DETECTOR, SEVERITY)])
+        self._heads: dict[tuple[str, Severity], bool] = {}
+        self._known: dict[Labels, bool] = {}
+
+    def fits(self, detector: str, severity: Severity, pairs: Labels) -> bool:
+        """Tell whether all terms hold for an alert; `pairs` are its labels and what else people call its subject."""
+        head = self._heads.get((detector, severity))
+        if head is None:
+            head = all(_holds(term, detector, severity, ()) for term in self._own)
+            _remember(self._heads, (detector, severity), head)
+        if not head or not self._about:
+            return head
+        found = self._known.get(pairs)
+        if found is None:
+            found = all(_holds(term, detector, severity, pairs) for term in self._about)
+            _remember(self._known, pairs, found)
+        return found
+
+
+def _remember(known: dict[Key, bool], key: Key, found: bool) -> None:  # noqa: FBT001 - what was found
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[key] = found
+
+
+@lru_cache(maxsize=64)
+def sieve(text: str) -> Sieve:
+    """Return the sieve of a text. Raises MatchError."""
+    return Sieve(parse(text))
 
 
 def matches(

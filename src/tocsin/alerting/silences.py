@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tocsin.alerting.matching import Names, matches, parse
+from tocsin.alerting.matching import Names, sieve
 from tocsin.model.alert import Labels, Severity
 from tocsin.model.silence import Silence
 
@@ -16,13 +16,14 @@ class Silences:
 
     def covers(self, detector: str, severity: Severity, labels: Labels) -> bool:
         """Tell whether an alert is silenced; a critical one only by a silence that says so."""
-        return any(means(one, detector, severity, labels, self.names) for one in self.active if is_for(one, severity))
+        if not self.active:
+            return False
+        pairs = self.pairs(labels)
+        return any(is_for(one, severity) and means(one, detector, severity, pairs) for one in self.active)
 
-    def covering(self, detector: str, severity: Severity, labels: Labels) -> tuple[Silence, ...]:
-        """Return those that silence an alert."""
-        return tuple(
-            [one for one in self.active if is_for(one, severity) and means(one, detector, severity, labels, self.names)]
-        )
+    def pairs(self, labels: Labels) -> Labels:
+        """Return the labels of an alert with what else people call its subject."""
+        return (*labels, *self.names.of(labels))
 
 
 def is_for(silence: Silence, severity: Severity) -> bool:
@@ -30,9 +31,9 @@ def is_for(silence: Silence, severity: Severity) -> bool:
     return silence.critical or severity is not Severity.CRITICAL
 
 
-def means(silence: Silence, detector: str, severity: Severity, labels: Labels, names: Names) -> bool:
-    """Tell whether a silence means an alert, be it one that it spares."""
-    return matches(parse(silence.match), detector, severity, labels, names)
+def means(silence: Silence, detector: str, severity: Severity, pairs: Labels) -> bool:
+    """Tell whether a silence means an alert, be it one that it spares. `pairs` are those of `Silences.pairs`."""
+    return sieve(silence.match).fits(detector, severity, pairs)
 
 
 def at(silences: tuple[Silence, ...], wall_ns: int) -> tuple[Silence, ...]:

@@ -5,8 +5,8 @@ here: that is `tocsin.engine.silencing`.
 """
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from tocsin.alerting.matching import DETECTOR, SEVERITY, Matcher, Names, Sign, matches, may_mean, parse
@@ -18,7 +18,7 @@ from tocsin.engine.labels import KEYS, names_of
 from tocsin.engine.silencing import Refused
 from tocsin.engine.state import EngineState
 from tocsin.model import selftest
-from tocsin.model.alert import AlertState, Severity
+from tocsin.model.alert import AlertState, Labels, Severity
 from tocsin.model.event import Commanded
 from tocsin.model.settings import Settings
 from tocsin.model.silence import Silence
@@ -26,6 +26,8 @@ from tocsin.model.silence import Silence
 _MOST_SHOWN: Final = 20
 """Alerts that are told one by one; of more only the number."""
 _MOST_CHOICES: Final = 8
+_MOST_PAIRS: Final = 10_000
+"""Alerts times silences that are looked at for one status: about 10 ms of the loop every second."""
 
 Open = tuple[str, Tracked]
 """An alert that is no longer only pending, with its fingerprint."""
@@ -55,11 +57,25 @@ def severity_of(tracked: Tracked) -> Severity:
 
 def reach(state: EngineState, silence: Silence) -> Reach:
     """Return what a silence means of all that is open, whether or not it has begun."""
-    names = _names(state)
+    return _reach(silence, list(_subjects(state, open_alerts(state))))
+
+
+Subjects = Sequence[tuple[Open, Labels]]
+"""Open alerts, each with what people call its subject."""
+
+
+def _subjects(state: EngineState, alerts: Iterable[Open]) -> Iterator[tuple[Open, Labels]]:
+    names = names_of(state.settings) if state.settings is not None else Names()
+    for entry in alerts:
+        labels = entry[1].finding.labels
+        yield entry, (*labels, *names.of(labels))
+
+
+def _reach(silence: Silence, subjects: Subjects) -> Reach:
     meant = [
-        entry
-        for entry in open_alerts(state)
-        if means(silence, entry[1].finding.detector, severity_of(entry[1]), entry[1].finding.labels, names)
+        (key, tracked)
+        for (key, tracked), pairs in subjects
+        if means(silence, tracked.finding.detector, severity_of(tracked), pairs)
     ]
     return Reach(
         covered=tuple([entry for entry in meant if is_for(silence, severity_of(entry[1]))]),
@@ -67,18 +83,44 @@ def reach(state: EngineState, silence: Silence) -> Reach:
     )
 
 
-def _names(state: EngineState) -> Names:
-    return names_of(state.settings) if state.settings is not None else Names()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """What a status shows of silences: their rows, and by which of them each open alert is silenced.
+
+    Of more alerts and silences than can be held against each other every second the last ones are left out.
+    """
+
+    rows: Sequence[Mapping[str, object]] = ()
+    silenced_by: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def marks(state: EngineState, alerts: Sequence[Open]) -> Marks:
+    """Return what silences there are and what they do to open alerts, which come in the order of their weight."""
+    wall_ns = state.wall_ns
+    silences = silencing.listed(state, wall_ns)
+    if not silences:
+        return Marks(silenced_by={key: () for key, _ in alerts})
+    seen = alerts[: _MOST_PAIRS // len(silences)]
+    subjects = list(_subjects(state, seen))
+    silenced_by: dict[str, list[str]] = {key: [] for key, _ in seen}
+    rows: list[Mapping[str, object]] = []
+    for silence in silences:
+        meant, shown = _reach(silence, subjects), row(silence, wall_ns)
+        for key, _ in meant.covered if shown["active"] else ():
+            silenced_by[key].append(silence.id)
+        is_whole = len(seen) == len(alerts)
+        covers, spares = (len(meant.covered), len(meant.spared)) if is_whole else (None, None)
+        rows.append({**shown, "covers": covers, "spares": spares})
+    return Marks(rows=rows, silenced_by=silenced_by)
 
 
 def counts(state: EngineState) -> dict[str, int]:
-    """Return how many alerts are open by severity, silenced ones apart."""
-    silences = silencing.in_force(state, state.wall_ns)
+    """Return how many alerts are open by severity, silenced ones apart; of very many, all that are not looked at."""
+    alerts = list(open_alerts(state))
+    silenced_by = marks(state, alerts).silenced_by
     found = {**{severity.value: 0 for severity in reversed(Severity)}, "silenced": 0}
-    for _, tracked in open_alerts(state):
-        severity, finding = severity_of(tracked), tracked.finding
-        is_silenced = silences.covers(finding.detector, severity, finding.labels)
-        found["silenced" if is_silenced else severity.value] += 1
+    for key, tracked in alerts:
+        found["silenced" if silenced_by.get(key) else severity_of(tracked).value] += 1
     return found
 
 
@@ -158,15 +200,6 @@ def row(silence: Silence, wall_ns: int) -> dict[str, object]:
         "critical": silence.critical,
         "active": silence.from_wall_ns <= wall_ns < silence.until_wall_ns,
     }
-
-
-def rows(state: EngineState, wall_ns: int) -> list[dict[str, object]]:
-    """Return all silences that are not over, the weekly ones while they last, with how many open alerts each means."""
-    found = []
-    for silence in silencing.listed(state, wall_ns):
-        meant = reach(state, silence)
-        found.append({**row(silence, wall_ns), "covers": len(meant.covered), "spares": len(meant.spared)})
-    return found
 
 
 def told(state: EngineState, silence: Silence, wall_ns: int) -> dict[str, object]:

@@ -3,11 +3,10 @@
 Pure: what the core knows. What only the runtime knows (broker, store, configuration file) is added there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from tocsin.alerting.silences import Silences
 from tocsin.alerting.tracked import Tracked
-from tocsin.engine import beacondocs, hostdocs, peers, quiet, selftest, silencing, standing, traitdocs
+from tocsin.engine import beacondocs, hostdocs, peers, quiet, selftest, standing, traitdocs
 from tocsin.engine.documents import lag_blocks
 from tocsin.engine.pool import groups_of
 from tocsin.engine.shown import block, seconds
@@ -26,13 +25,15 @@ def status(state: EngineState, t_ns: int) -> dict[str, object]:
     settings = state.settings
     chains = [_chain(state, chain, t_ns) for chain in settings.chains] if settings is not None else []
     own = [_level(tracked) for tracked in state.alerts.tracked.values()]
+    open_ = _open(state)
+    marks = quiet.marks(state, open_)
     level = overall([*(str(chain["level"]) for chain in chains), *own]) if chains else "unknown"
     return {
         "seq": state.seq,
         "level": level,
         "chains": chains,
-        "alerts": _alerts(state),
-        "silences": quiet.rows(state, state.wall_ns),
+        "alerts": [_alert(key, tracked, marks.silenced_by.get(key)) for key, tracked in open_],
+        "silences": list(marks.rows),
         "host": hostdocs.host(state),
         "peers": peers.rows(state, t_ns),
         "self_test": selftest.row(state, t_ns),
@@ -104,17 +105,16 @@ def _node(chain: ChainState, settings: ChainSettings, name: str, t_ns: int) -> d
     }
 
 
-def _alerts(state: EngineState) -> list[dict[str, object]]:
-    silences = silencing.in_force(state, state.wall_ns)
-    open_ = sorted(quiet.open_alerts(state), key=lambda entry: (-_rank(entry[1]), entry[1].started_wall_ns, entry[0]))
-    return [_alert(key, tracked, silences) for key, tracked in open_]
+def _open(state: EngineState) -> list[quiet.Open]:
+    """Return the open alerts, the worst and oldest first."""
+    return sorted(quiet.open_alerts(state), key=lambda entry: (-_rank(entry[1]), entry[1].started_wall_ns, entry[0]))
 
 
 def _rank(tracked: Tracked) -> int:
     return tracked.severity.rank if tracked.severity is not None else -1
 
 
-def _alert(key: str, tracked: Tracked, silences: Silences) -> dict[str, object]:
+def _alert(key: str, tracked: Tracked, silenced_by: Sequence[str] | None) -> dict[str, object]:
     finding, severity = tracked.finding, quiet.severity_of(tracked)
     return {
         "fingerprint": key,
@@ -125,7 +125,7 @@ def _alert(key: str, tracked: Tracked, silences: Silences) -> dict[str, object]:
         "summary": finding.summary,
         "since_wall_ns": tracked.started_wall_ns,
         "acked_by": tracked.acked_by,
-        "silenced_by": [one.id for one in silences.covering(finding.detector, severity, finding.labels)],
+        "silenced_by": None if silenced_by is None else list(silenced_by),
         "flapping": tracked.flap is not None,
         "inhibited_by": tracked.muted_by,
     }
