@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks._delivery import away, calm, outage, poison, storm
+from benchmarks._delivery import away, calm, links, outage, poison, shocks, storm
 from benchmarks._delivery.battery import BROKER, CONSUMER, DAEMON, Plan, battery
 from benchmarks._delivery.verdict import quantile
 
@@ -77,10 +77,20 @@ def parts(options: argparse.Namespace) -> dict[str, Callable[[Path], Awaitable[F
         "outage": lambda at: outage.outage(at, seconds=10 if quick else options.outage_s, rate=50),
         "away": lambda at: away.consumer_away(at, alerts=300 if quick else 2500),
         "wiped": away.broker_wiped,
+        "links": lambda at: _all(at, half_open=links.half_open, denied=links.denied),
+        "standstill": lambda at: links.standstill(at, seconds=30 if quick else 60),
+        "shocks": lambda at: _all(at, clock=shocks.clock_steps, damaged=shocks.damaged),
         "storm": lambda at: storm.storm(at, alerts=500 if quick else 10_000, within_s=10, after_s=4 if quick else 60),
         "idle": lambda at: calm.idle(at, 20 if quick else 300),
         "poison": lambda at: poison.poison(at, seconds=5 if quick else 30),
     }
+
+
+async def _all(folder: Path, **each: Callable[[Path], Awaitable[Figures]]) -> Figures:
+    figures: Figures = {}
+    for name, part in each.items():
+        figures |= await part(folder / name)
+    return figures
 
 
 async def measure(options: argparse.Namespace, folder: Path) -> Figures:

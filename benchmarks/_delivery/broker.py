@@ -65,6 +65,11 @@ class Broker:
         """End it as an administrator would: it writes down what it has."""
         self._end(signal.SIGTERM)
 
+    def reload(self) -> None:
+        """Let it read its files anew."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+
     def wipe(self) -> None:
         """Take what it had written down."""
         for path in self.folder.glob("mosquitto.db*"):

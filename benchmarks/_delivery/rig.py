@@ -161,6 +161,8 @@ class Rig:
     consumer: Member
     counts: list[Mapping[str, int]] = field(default_factory=list)
     """What the consumer's lives counted, the newest last."""
+    goal: int = 0
+    """Where the stream ends, by its orders."""
     stalls: list[dict[str, Any]] = field(default_factory=list)
     """How long the daemon's loop stood still, second by second, where that is measured."""
     position: int = 0
@@ -185,6 +187,7 @@ class Rig:
         return cls(
             folder=folder,
             broker=broker,
+            goal=int(str(orders.get("goal", 0))),
             daemon=Member("daemon", [sys.executable, *source], folder / "daemon.log"),
             consumer=Member("consumer", [sys.executable, *subscriber], folder / "consumer.log"),
         )

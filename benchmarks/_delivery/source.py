@@ -16,9 +16,10 @@ import gc
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
@@ -278,6 +279,18 @@ class SeededDaemon(Daemon):
             self._naive.give(key)
 
 
+def step_wall(steps_s: Sequence[float]) -> None:
+    """Let the wall clock of this process jump to each of these, two seconds each, over and over."""
+    wall, began = SystemClock.wall_ns, SystemClock().monotonic_ns()
+
+    @wraps(wall)
+    def stepped(clock: SystemClock) -> int:
+        at = (clock.monotonic_ns() - began) // (2 * NS) % len(steps_s)
+        return wall(clock) + int(steps_s[at] * NS)
+
+    SystemClock.wall_ns = stepped  # type: ignore[method-assign]
+
+
 async def live(path: Path, orders: Orders, points: Points) -> None:
     """Run one life, as `tocsin run` does."""
     loaded = read_config(path, os.environ)
@@ -302,6 +315,8 @@ def main() -> None:
     parser.add_argument("--orders", type=json.loads, required=True)
     options = parser.parse_args()
     set_up("info")
+    if options.orders.get("wall_steps_s"):
+        step_wall(options.orders["wall_steps_s"])
     points = Points()
     points.around_store()
     points.around_publish()

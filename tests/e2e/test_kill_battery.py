@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks._delivery import away, outage
+from benchmarks._delivery import away, links, outage, poison, shocks
 from benchmarks._delivery.battery import ALL, BROKER, CONSUMER, DAEMON, Plan, battery
 from benchmarks._delivery.points import OF_CONSUMER, OF_DAEMON
 from benchmarks.delivery import WRONG
@@ -74,3 +74,51 @@ async def test_a_broker_that_comes_back_with_nothing_has_the_whole_picture_again
     found = await away.broker_wiped(tmp_path / "stage")
     assert found["wiped_topics"] > 20
     assert (found["wiped_missing"], found["wiped_lost"]) == (0, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_link_that_goes_dead_without_a_word_is_noticed_and_costs_nothing(tmp_path: Path) -> None:
+    found = await links.half_open(tmp_path / "stage")
+    assert found["half_open_wrong"] == 0
+    assert found["half_open_reconnect_s"] < 40
+    assert found["half_open_lost_s"] < 90
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_daemon_that_stands_still_is_called_lost_and_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    found = await links.standstill(tmp_path / "stage", seconds=60)
+    assert found["stopped_wrong"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_what_an_access_list_denies_is_told_and_never_counts_as_sent(tmp_path: Path) -> None:
+    found = await links.denied(tmp_path / "stage")
+    assert found == {"denied_silent": 0, "denied_told": 1, "denied_wrong": 0}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_clocks_that_jump_by_hours_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    found = await shocks.clock_steps(tmp_path / "stage")
+    assert found["clock_steps_wrong"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_damaged_database_is_set_aside_told_of_and_no_reason_not_to_watch(tmp_path: Path) -> None:
+    found = await shocks.damaged(tmp_path / "stage")
+    assert found["damaged_silent"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_flood_of_junk_and_lies_is_counted_and_never_believed_while_alerts_go_on(tmp_path: Path) -> None:
+    found = await poison.poison(tmp_path / "stage", seconds=20)
+    assert (found["poison_believed"], found["poison_wrong"]) == (0, 0)
+    counted = found["poison_counted"]
+    assert all(counted[reason] for reason in ("forged", "replayed", "future", "unregistered", "unsigned", "too-large"))
+    assert found["poison_answers"]
+    assert found["loop_stall_ms"] < 50, found["loop_stall_in"]
