@@ -60,6 +60,8 @@ def check_names(document: Document, problems: Problems) -> None:
     _unique(document, problems, [(("maintenance", index), window) for index, window in windows], ("name",))
     consumers = tables(document.data.get("consumer"))
     _unique(document, problems, [(("consumer", index), consumer) for index, consumer in consumers], ("name",))
+    channels = tables(document.data.get("notify"))
+    _unique(document, problems, [(("notify", index), channel) for index, channel in channels], ("name",))
     _unique(document, problems, [(("provider", index), provider) for index, provider in providers], ("name",))
     _unique(document, problems, [(("chain", index), chain) for index, chain in chains], ("name", "id"))
     for index, chain in chains:
@@ -306,3 +308,7 @@ def _secrets(tree: Tree) -> Iterator[tuple[Path, ConfiguredSecret]]:
         yield ("consumer", index, "key"), consumer.key
     if tree.deadman is not None:
         yield ("deadman", "url"), tree.deadman.url
+    for index, channel in enumerate(tree.channels):
+        for key, value in (("url", channel.url), ("key", channel.key)):
+            if value is not None:
+                yield ("notify", index, key), value

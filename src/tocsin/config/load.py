@@ -20,6 +20,7 @@ from tocsin.config.checks import (
 )
 from tocsin.config.documents import Document, read_documents
 from tocsin.config.locate import Path
+from tocsin.config.people import check_channels
 from tocsin.config.problems import MOST, Problems
 from tocsin.config.profile import Profiles, apply_profiles, shipped
 from tocsin.config.quiet import warn_of_matches
@@ -95,6 +96,8 @@ def _matches(tree: Tree) -> Iterator[tuple[Path, str]]:
         yield ("silence", at), silence.match
     for at, window in enumerate(tree.maintenance):
         yield ("maintenance", at), window.match
+    for at, channel in enumerate(tree.channels):
+        yield ("notify", at), channel.match
 
 
 def _layers(
@@ -120,6 +123,7 @@ def _tree(document: Document, sources: Sources, problems: Problems) -> Tree:
     check_consumers(tree, document, problems)
     check_deadman(tree, document, problems)
     check_homeassistant(tree, document, problems)
+    check_channels(tree.channels, document, problems, has_broker=tree.mqtt is not None)
     problems.raise_if_any()
     return tree
 

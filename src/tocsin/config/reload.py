@@ -17,6 +17,7 @@ _WHOLE = (
     "host",
     "peers",
     "consumers",
+    "channels",
     "self_test",
     "deadman",
     "alerts",
@@ -52,6 +53,7 @@ class Changes:
     silences_changed: bool = False
     maintenance_changed: bool = False
     consumers_changed: bool = False
+    channels_changed: bool = False
     refused: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -99,6 +101,7 @@ def changes(old: Loaded, new: Loaded) -> Changes:
         silences_changed=old.tree.silences != new.tree.silences,
         maintenance_changed=old.tree.maintenance != new.tree.maintenance,
         peers_changed=old.settings.peers != new.settings.peers,
+        channels_changed=old.tree.channels != new.tree.channels,
         consumers_changed=old.tree.consumers != new.tree.consumers,
         refused=(
             *_restarts(old.tree, new.tree),

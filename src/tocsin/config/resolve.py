@@ -222,6 +222,7 @@ def settings_of(
         silences=tuple(one.silence(number) for number, one in enumerate(tree.silences, 1)),
         windows=tuple(one.window() for one in tree.maintenance),
         consumers=tuple(ConsumerSettings(name=one.name, silent_after_ns=one.silent_after_ns) for one in tree.consumers),
+        channels=tuple(one.channel() for one in tree.channels),
         self_test_ns=tree.self_test.every_ns if tree.mqtt is not None else 0,
     )
 

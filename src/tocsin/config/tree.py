@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from tocsin.clock import NS
+from tocsin.config.people import NotifyTable
 from tocsin.config.pulse import DeadmanTable, SelfTestTable
 from tocsin.config.quiet import AlertsTable, MaintenanceTable, SilenceTable
 from tocsin.config.secrets import (
@@ -51,9 +52,7 @@ from tocsin.units import DurationNs
 SCHEMA: Final = 1
 
 LATER: Final = {
-    (): frozenset(
-        {"account", "contract", "feed", "limit", "market", "notify", "playbook", "plugin", "respond"} | {"silence"}
-    ),
+    (): frozenset({"account", "contract", "feed", "limit", "market", "playbook", "plugin", "respond"} | {"silence"}),
     ("chain",): frozenset({"contract", "feed"}),
 }
 """Tables that are reserved and that this version does not know."""
@@ -350,6 +349,8 @@ class Tree(Table):
     """Alerts that people do not want to hear of for a time."""
     maintenance: Annotated[tuple[MaintenanceTable, ...], Field(max_length=32), Listed] = ()
     """Silences that come again every week."""
+    channels: Annotated[tuple[NotifyTable, ...], Field(max_length=32), Listed] = Field((), alias="notify")
+    """How people are told."""
     detectors: DetectorTables = Field({}, alias="detector")
     """Params of detectors on every chain."""
 
@@ -371,6 +372,7 @@ TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("silence",): SilenceTable,
     ("maintenance",): MaintenanceTable,
     ("consumer",): Consumer,
+    ("notify",): NotifyTable,
 }
 """Every table, by its path without indices."""
 

@@ -181,9 +181,10 @@ class ConsumerSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSample:
-    """How a channel of people is: what waits for it, for how long it has been failing, how often it was given up on.
+    """How a channel of people is: what waits for it, and for how long nothing has got through.
 
-    `failing_ns` is 0 where the last message got through, or there was none; `given_up` counts since the start.
+    `failing_ns` is 0 where the last message got through, or there was none; `given_up` counts the messages of the last
+    hour that are not sent any more.
     """
 
     name: str
