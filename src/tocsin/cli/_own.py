@@ -32,6 +32,9 @@ def own_lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"deadman   {_deadman(switch)}"
     if consumers := rows(document, "consumers"):
         yield f"consumers {'; '.join(_consumer(row) for row in consumers)}"
+    if channels := rows(document, "channels"):
+        yield "people"
+        yield from (f"  {_channel(row)}" for row in channels)
     if peers := rows(document, "peers"):
         yield f"peers     {'; '.join(_peer(row) for row in peers)}"
     yield from _host_lines(part(document, "host"))
@@ -87,6 +90,16 @@ def _consumer(row: Mapping[str, Any]) -> str:
     lag = row.get("lag")
     words = f"{say(row, 'name')} {'has everything' if lag == 0 else f'lacks {clean(str(lag))}'}"
     return words + (f", acknowledged {say(row, 'heard_at')}" if row.get("heard_at") else ", never acknowledged")
+
+
+def _channel(row: Mapping[str, Any]) -> str:
+    """Say what waits for a channel of people, what it got last, and what is wrong with it."""
+    words = f"{say(row, 'name')}  {say(row, 'kind')}  {say(row, 'waiting')} to send"
+    words += f", last sent {say(row, 'sent_at')}" if row.get("sent_at") else ", nothing sent yet"
+    words += f", {row['given_up']} given up" if counts(row.get("given_up")) else ""
+    if row.get("failing_since"):
+        return f"{words}, FAILING since {say(row, 'failing_since')}: {say(row, 'error')}"
+    return words + (f", last error {say(row, 'error_at')}: {say(row, 'error')}" if row.get("error") else "")
 
 
 def _peer(row: Mapping[str, Any]) -> str:

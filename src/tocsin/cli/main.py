@@ -28,6 +28,7 @@ COMMANDS = {
     "silence": "Silence alerts for a time.",
     "unsilence": "End a silence.",
     "maintenance": "Take a node out of judgement while you work on it.",
+    "notify": "Try the channels of people.",
     "events": "Show the stream of alerts.",
     "incident": "Export an incident as one file.",
     "record": "Record what nodes answer.",

@@ -1,10 +1,10 @@
-"""Consumers of the alert stream as subjects: how far each is, and whether that can be known now."""
+"""Consumers of the alert stream and channels of people as subjects: how each is, and whether that is known now."""
 
 from tocsin.engine.labels import CONSUMER, self_labels
 from tocsin.engine.state import EngineState
 from tocsin.model.alert import Labels, Subject
 from tocsin.model.settings import Settings
-from tocsin.model.view import ConsumerView
+from tocsin.model.view import ChannelView, ConsumerView
 
 
 def labels_of(settings: Settings, consumer: str) -> Labels:
@@ -13,8 +13,23 @@ def labels_of(settings: Settings, consumer: str) -> Labels:
 
 
 def own_subjects(settings: Settings) -> list[Labels]:
-    """Return the labels of all consumers."""
-    return [labels_of(settings, consumer.name) for consumer in settings.consumers]
+    """Return the labels of all consumers and channels."""
+    channels = [channel_labels(settings, channel.name) for channel in settings.channels]
+    return [*(labels_of(settings, consumer.name) for consumer in settings.consumers), *channels]
+
+
+def channel_labels(settings: Settings, channel: str) -> Labels:
+    """Return the labels of a channel of people."""
+    return (("channel", channel), *self_labels(settings))
+
+
+def channels(state: EngineState, settings: Settings) -> tuple[ChannelView, ...]:
+    """Return how each channel of people was when that was looked at last."""
+    configured = {channel.name for channel in settings.channels}
+    sampled = state.delivery.channels if state.delivery is not None else ()
+    return tuple(
+        [ChannelView(labels=channel_labels(settings, one.name), seen=one) for one in sampled if one.name in configured]
+    )
 
 
 def views(state: EngineState, settings: Settings, t_ns: int) -> tuple[ConsumerView, ...]:
@@ -40,7 +55,9 @@ def views(state: EngineState, settings: Settings, t_ns: int) -> tuple[ConsumerVi
     )
 
 
-def subjects(state: EngineState, settings: Settings, seen: tuple[ConsumerView, ...]) -> dict[Labels, Subject]:
-    """Return how well each consumer is observed: not at all while the broker gives us nothing of it."""
-    heard = {view.labels for view in seen}
+def subjects(
+    state: EngineState, settings: Settings, seen: tuple[ConsumerView, ...], channels: tuple[ChannelView, ...]
+) -> dict[Labels, Subject]:
+    """Return how well each is observed: consumers not at all while the broker gives us nothing of them."""
+    heard = {view.labels for view in seen} | {view.labels for view in channels}
     return {labels: Subject(sample=state.tick if labels in heard else None) for labels in own_subjects(settings)}

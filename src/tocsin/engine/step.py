@@ -304,6 +304,7 @@ def _self_view(state: EngineState, settings: Settings, event: Ticked, gap_ns: in
         peers=peers.views(state, settings, event.t_ns),
         delivery=state.delivery,
         consumers=delivery.views(state, settings, event.t_ns),
+        channels=delivery.channels(state, settings),
         echo=selftest.view(state, settings, event.t_ns),
     )
 
@@ -315,7 +316,7 @@ def _self_subjects(state: EngineState, settings: Settings, view: SelfView) -> di
         **host.subjects(state, settings),
         **selfwatch.seen_subjects(state),
         **peers.subjects(state, view.peers, view.now_ns),
-        **delivery.subjects(state, settings, view.consumers),
+        **delivery.subjects(state, settings, view.consumers, view.channels),
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from tocsin.model.alert import Grade, Labels
 from tocsin.model.beacon import BeaconView, SlotClock
 from tocsin.model.block import BlockRef, Breach, Header
-from tocsin.model.event import DeliverySampled
+from tocsin.model.event import ChannelSample, DeliverySampled
 from tocsin.model.host import HeadAges, HostView
 from tocsin.model.observation import BudgetUse, Fault
 from tocsin.model.peer import PeerView
@@ -284,6 +284,14 @@ class ConsumerView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelView:
+    """A channel of people at one tick."""
+
+    labels: Labels
+    seen: ChannelSample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SelfView:
     """The watchdog itself at one tick."""
 
@@ -306,5 +314,6 @@ class SelfView:
     delivery: DeliverySampled | None = None
     """How the alert stream leaves; None until that was looked at."""
     consumers: tuple[ConsumerView, ...] = ()
+    channels: tuple[ChannelView, ...] = ()
     echo: EchoView | None = None
     """None where there is no self-test."""

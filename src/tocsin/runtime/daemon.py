@@ -40,6 +40,7 @@ from tocsin.runtime.host import HostWatch
 from tocsin.runtime.incidents import Incidents, about
 from tocsin.runtime.logs import log_alert
 from tocsin.runtime.orphans import orphans
+from tocsin.runtime.people import People
 from tocsin.runtime.recovery import Past
 from tocsin.runtime.signals import Signals
 from tocsin.runtime.statusfile import StatusFile
@@ -124,12 +125,14 @@ class Daemon:
             ),
             loaded,
         )
+        self.people = People(supervisor=self.supervisor, store=store, clock=self.clock, resolver=self.resolver)
         self.delivery = DeliveryWatch(
             clock=self.clock,
             limits=store.limits,
             health=store.health,
             acks=self.voice.acks,
             connected=lambda: self.voice.health().link is Link.CONNECTED,
+            channels=self.people.samples,
             emit=self.core.take,
         )
         self.deadman = Deadman(
@@ -163,6 +166,7 @@ class Daemon:
             await self.voice.register_consumers()
             await self._refill_tail()
             self._begin()
+            await self.people.apply(self.loaded)
             await self.watch.apply(self.loaded.tree)
             await self.beacons.apply(self.loaded.tree)
             self.host.apply(self.loaded.settings.host, self.loaded.tree)
@@ -278,6 +282,7 @@ class Daemon:
             state=self.core.state,
             clock=self.clock,
             broker=self.voice.health(),
+            channels=self.people.rows(self.store.health()),
             store=self.store.health(),
             late=self.supervisor.late(self._mono.monotonic_ns()),
             bills=(*self.watch.bills(), *self.beacons.bills()),
@@ -369,6 +374,7 @@ class Daemon:
         self.voice.introduce(fresh)
         self.core.take(ConfigRevised(t_ns=self.clock.t_ns(), settings=fresh.settings))
         self.calendar.revise()
+        await self.people.apply(fresh)
         await self.watch.apply(fresh.tree)
         await self.beacons.apply(fresh.tree)
         self.host.apply(fresh.settings.host, fresh.tree)
@@ -378,6 +384,10 @@ class Daemon:
             await self.voice.replace(fresh)
         await self.voice.register_consumers()
         return ()
+
+    async def try_channels(self, channel: str) -> list[dict[str, object]]:
+        """Send a test through one channel of people, or all; return what came back. Raises ControlError for none."""
+        return await self.people.test(self.loaded, channel)
 
     async def record(self, path: Path, seconds: int) -> Exported:
         """Write the newest stretch of the journal to a new file. Raises StoreError."""

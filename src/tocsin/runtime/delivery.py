@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from tocsin.clock import NS, EngineClock
-from tocsin.model.event import ConsumerSample, DeliverySampled
+from tocsin.model.event import ChannelSample, ConsumerSample, DeliverySampled
 from tocsin.mqtt.acks import Acks
 from tocsin.store import Cursor, Health, Limits
 
@@ -17,7 +17,10 @@ _COARSE: Final = 5
 
 
 class DeliveryWatch:
-    """Samples the outbox and its consumers. `acks` gives the ears of the present broker, None without one."""
+    """Samples the outbox, its consumers and the channels of people.
+
+    `acks` gives the ears of the present broker, None without one.
+    """
 
     def __init__(
         self,
@@ -27,6 +30,7 @@ class DeliveryWatch:
         health: Callable[[], Health],
         acks: Callable[[], Acks | None],
         connected: Callable[[], bool],
+        channels: Callable[[], tuple[ChannelSample, ...]] = tuple,
         emit: Callable[[DeliverySampled], None],
     ) -> None:
         self._clock = clock
@@ -34,6 +38,7 @@ class DeliveryWatch:
         self._health = health
         self._acks = acks
         self._connected = connected
+        self._channels = channels
         self._emit = emit
         self._moved: dict[str, tuple[int, int]] = {}
         self._told: tuple[object, ...] = ()
@@ -57,7 +62,8 @@ class DeliveryWatch:
     def _coarse(self, sample: DeliverySampled) -> tuple[object, ...]:
         consumers = tuple(replace(one, lag=0, stuck_ns=0, silent_ns=one.silent_ns and 0) for one in sample.consumers)
         shares = (sample.filled // _COARSE, sample.critical_filled // _COARSE)
-        return (sample.connected, sample.durable, shares, bool(sample.unsaved), consumers)
+        channels = tuple((one.name, bool(one.failing_ns), one.given_up, one.error) for one in sample.channels)
+        return (sample.connected, sample.durable, shares, bool(sample.unsaved), consumers, channels)
 
     def _sample(self) -> DeliverySampled:
         health, now_ns = self._health(), self._clock.t_ns()
@@ -73,6 +79,7 @@ class DeliveryWatch:
             waiting=counts.pending,
             owed=counts.unconfirmed,
             unsaved=counts.unsaved,
+            channels=self._channels(),
             consumers=tuple(self._consumer(one, health.last_seq, now_ns) for one in health.consumers),
         )
 

@@ -1,6 +1,6 @@
 """The whole status: what the core knows, and what only the runtime knows about configuration, broker and disk."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from types import MappingProxyType
 from typing import Any
@@ -38,6 +38,7 @@ def document(
     sockets: Iterable[tuple[str, str, HeadStats]] = (),
     batches: Iterable[tuple[str, str, BatchLimit]] = (),
     ignored: Mapping[str, int] = MappingProxyType({}),
+    channels: Sequence[Mapping[str, object]] = (),
     deadman: Mapping[str, object] | None = None,
     troubles: Iterable[str] = (),
 ) -> dict[str, object]:
@@ -59,6 +60,7 @@ def document(
         "config": _config(loaded, state, loaded_wall_ns),
         "broker": _broker(broker, store),
         "consumers": _consumers(store),
+        "channels": list(channels),
         "deadman": None if deadman is None else dict(deadman),
         "store": _store(store),
         "bill": _bill(loaded, bills),

@@ -57,6 +57,10 @@ class Asked(Protocol):
         """Take the configuration on disk; return why not, or nothing."""
         ...
 
+    async def try_channels(self, channel: str) -> list[dict[str, object]]:
+        """Send a test through one channel of people, or all; return what came back. No by TocsinError."""
+        ...
+
     async def record(self, path: Path, seconds: int) -> Exported:
         """Write the newest stretch of the journal to a new file."""
         ...
@@ -97,6 +101,7 @@ class Verbs:
             "silence": self.silence,
             "unsilence": self.unsilence,
             "incidents": self.incidents,
+            "notify": self.notify,
         }
         self.streams: Mapping[str, Stream] = {"events": self.events, "incident": self.incident}
 
@@ -148,6 +153,13 @@ class Verbs:
         if not isinstance(silence, str) or not isinstance(why, str) or len(why) > _LONGEST_WHY:
             raise UsageError(f"unsilence takes the id of a silence and a why of at most {_LONGEST_WHY} characters")
         return await self._daemon.commands.unsilence(silence, why, peer.name)
+
+    async def notify(self, request: Request, _: Peer) -> Reply:
+        """Send a test through one `channel` of people, or all; return what came back."""
+        channel = request.get("channel", "")
+        if not isinstance(channel, str):
+            raise UsageError("notify takes the name of a channel, or none for all")
+        return {"channels": await self._daemon.try_channels(channel)}
 
     async def record(self, request: Request, _: Peer) -> Reply:
         """Write the journal of the last `seconds` into a new file at `path`, which must be absolute."""
