@@ -110,7 +110,7 @@ lock:
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
 	  --custom-compile-command 'make lock' $(LOCK_ARGS) pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
-	  --custom-compile-command 'make lock' $(LOCK_ARGS) --extra dev --extra demo pyproject.toml -o requirements-dev.txt
+	  --custom-compile-command 'make lock' $(LOCK_ARGS) --extra dev --extra demo --extra notify pyproject.toml -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) $(WHEEL_VENV) build dist node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
