@@ -99,6 +99,7 @@ def _prepared_example(folder: Path) -> dict[str, str]:
         "CREDENTIALS_DIRECTORY": str(folder / "credentials"),
         "ALCHEMY_URL": "https://eth.alchemy.example/v2/key",
         "DEADMAN_URL": "https://h/x",
+        "TEAM_URL": "https://h/team",
     }
 
 
@@ -112,7 +113,7 @@ def test_the_example_has_every_key_and_a_comment_on_each_line() -> None:
     example = tomllib.loads(EXAMPLE.read_text())
     chain = example["chain"][0]
     shown: dict[tuple[str, ...], Any] = {("chain",): chain, ("provider",): example["provider"][0], (): example}
-    shown |= {(kind,): example[kind][0] for kind in ("consumer", "silence", "maintenance")}
+    shown |= {(kind,): example[kind][0] for kind in ("consumer", "silence", "maintenance", "notify")}
     for kind in ("node", "beacon"):
         shown["chain", kind] = {key for node in chain[kind] for key in node}
     for path, table in TABLES.items():
@@ -137,9 +138,10 @@ def test_the_defaults_that_the_example_names_are_the_defaults(tmp_path: Path) ->
     more += '[[silence]]\nmatch = "node=a"\nauthor = "a"\nreason = "b"\nuntil = "2026-11-22T18:00:00Z"\n'
     more += '[[maintenance]]\nname = "w"\nmatch = "node=a"\nauthor = "a"\nreason = "b"\ndays = ["mon"]\n'
     more += 'from = "01:00"\nto = "02:00"\n'
+    more += '[[notify]]\nname = "n"\nkind = "webhook"\nurl = "https://h/p"\nkey = "sixteen bytes or more"\n'
     document = loaded(tmp_path, MINIMAL + more).document
     where = {f"[{name}]": document[name] for name in SINGLE if name in document}
-    where |= {f"[[{kind}]]": document[kind][0] for kind in ("consumer", "silence", "maintenance")}
+    where |= {f"[[{kind}]]": document[kind][0] for kind in ("consumer", "silence", "maintenance", "notify")}
     where["[[chain]]"] = document["chain"][0]
     assert len(named) > 8
     assert named == {(table, key): where[table][key] for table, key in named}
