@@ -150,7 +150,7 @@ CONTRACT: Final = (
         retained=False,
         qos=0,
         expiry="3 periods",
-        content="seq, period, agreed head per chain, loop lag, outbox depth",
+        content="seq, period, agreed head per chain, open alerts, loop lag, outbox depth",
     ),
     Topic(
         address="chain/{chain}/head",
