@@ -6,8 +6,8 @@ The broker is mosquitto with the persistence that distributions ship. The daemon
 the nodes that it watches: their answers come from dice in it (`benchmarks._delivery.source`). The consumer is
 `tocsin.client.Subscriber` with a handler that writes in the client's own transaction. Beside them run a publisher
 without an outbox and a plain subscriber with a kept session: a battery in which these lose nothing is void, and ends in
-an error. Times are of this machine, its disk included; `floor_ms` is what the bare parts take on it in the same run:
-two commits that are synced, and one message over the broker.
+an error. Times are of this machine, its disk included; `idle_floor_p50_ms` is what the bare parts take beside it: two
+commits that are synced, and one message over the broker.
 """
 
 import argparse

@@ -217,7 +217,7 @@ class Rig:
         return found
 
     async def until(
-        self, wanted: Callable[[dict[str, Any]], object], what: str, *, within_s: float = WAIT_S
+        self, wanted: Callable[[dict[str, Any]], object], what: str, *, within_s: float = WAIT_S, every_s: float = 0.1
     ) -> dict[str, Any]:
         """Return the first status that is wanted. Raises TimeoutError."""
         last: dict[str, Any] | None = None
@@ -228,7 +228,7 @@ class Rig:
                     last = await self.status()
                     if last is not None and wanted(last):
                         return last
-                    await asyncio.sleep(5 * _PAUSE_S)
+                    await asyncio.sleep(every_s)
         except TimeoutError:
             raise TimeoutError(f"waited {within_s:g} s in vain: {what}; {self.folder}; the status is {last}") from None
 

@@ -1,4 +1,4 @@
-"""What waits in the store goes to the broker: urgent chains, then retained topics, then the rest, round by round.
+"""What waits in the store goes to the broker: urgent chains, then retained topics and the rest, round by round.
 
 A round is short, so that a critical row that comes in a storm waits for one round and not for the storm.
 """
@@ -87,13 +87,17 @@ class Pump:
 
     async def _round(self, connection: Connection) -> bool:
         """Send what fits into one round; return whether anything was tried."""
-        await self._tell_drops(connection)
         urgent, others = await self._next_chains()
         await self._send_chains(connection, urgent)
-        retained = await self._next_retained()
-        await all_of([self._send_retained(connection, one) for one in retained])
-        await self._send_chains(connection, others)
-        return bool(urgent or others or retained)
+        tried: list[Retained] = []
+        await all_of(
+            [
+                self._send_chains(connection, others),
+                self._send_due(connection, tried),
+                self._tell_drops(connection),
+            ]
+        )
+        return bool(urgent or others or tried)
 
     async def _tell_drops(self, connection: Connection) -> None:
         """One event stands for the rows that the outbox had to drop: a consumer must not take the hole for loss."""
@@ -162,6 +166,11 @@ class Pump:
                 self._hearing.taken(pending, code)
             self.holds.release(pending.row.topic, chain_of(pending))
             sent.append(pending.row.seq)
+
+    async def _send_due(self, connection: Connection, tried: list[Retained]) -> None:
+        """Send the retained topics whose turn it is, and say which."""
+        tried += await self._next_retained()
+        await all_of([self._send_retained(connection, one) for one in tried])
 
     async def _send_retained(self, connection: Connection, one: Retained) -> None:
         leftover = self._leftover(one.topic)
