@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
+from aiohttp import web
 
 from benchmarks._delivery.rig import Rig, configuration, staged
 from benchmarks._delivery.verdict import quantile
@@ -14,9 +16,13 @@ from tocsin.clock import SystemClock
 from tocsin.mqtt.client import Received
 from tocsin.mqtt.settings import BrokerSettings
 from tocsin.mqtt.transport import MqttTransport
+from tocsin.testing.servers import serve
 
 _CHAIN_NODES = 25
 _CRITICAL_OF = 10
+_INTERVAL_S = 5
+_SLACK_S = 0.5
+_LOOK_S = 0.1
 
 
 class Listener:
@@ -46,19 +52,61 @@ class Listener:
         self.heard.setdefault(data["seq"], (data["severity"], data["fingerprint"], now_ns / 1e9 - raised_s))
 
 
+class People:
+    """Gets what people are told, over a webhook."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[float, str]] = []
+        """When, and of which group."""
+
+    async def hear(self, request: web.Request) -> web.StreamResponse:
+        """Take one message."""
+        event = orjson.loads(await request.read())
+        data = event["data"]
+        at = datetime.fromisoformat(event["time"]).timestamp()
+        self.told.append((at, f"{data['severity']} {' '.join(one['detector'] for one in data['detectors'])}"))
+        return web.Response(status=204)
+
+    def too_soon(self) -> int:
+        """Count messages about a group that came sooner after the one before than its interval."""
+        groups: dict[str, list[float]] = {}
+        for at, group in self.told:
+            groups.setdefault(group, []).append(at)
+        pairs = [pair for times in groups.values() for pair in pairwise(sorted(times))]
+        return sum(later - before < _INTERVAL_S - _SLACK_S for before, later in pairs)
+
+
+def _channel(url: str) -> str:
+    return (
+        f'[[notify]]\nname = "people"\nkind = "webhook"\nurl = "{url}"\nkey = "sixteen bytes or more"\n'
+        f'group_by = ["detector"]\ngroup_wait = "1s"\ngroup_interval = "{_INTERVAL_S}s"\nper_minute = 60'
+    )
+
+
 async def storm(folder: Path, *, alerts: int, within_s: float, after_s: float) -> dict[str, float]:
     """Return how long critical alerts, and the others, took from the tick to a listener."""
     rig = Rig.of(folder, {"storm": alerts, "within_s": within_s, "after_s": after_s, "critical_of": _CRITICAL_OF})
     chains = max(1, alerts // _CHAIN_NODES)
-    text = configuration(folder, rig.broker.port, chains=chains, weak=min(alerts, _CHAIN_NODES), tick="250ms")
-    (folder / "tocsin.toml").write_text(text)
-    listener = Listener(rig.broker.port)
-    async with staged(rig), listener.listening():
-        async with asyncio.timeout(120 + after_s + 10 * within_s):
-            while len(listener.heard) < alerts:
-                rig.listen()
-                await asyncio.sleep(0.1)
-        rss_mb = rig.rss_mb()
+    listener, people = Listener(rig.broker.port), People()
+    async with serve(people.hear) as webhook:
+        more, weak = _channel(webhook.url), min(alerts, _CHAIN_NODES)
+        text = configuration(folder, rig.broker.port, chains=chains, weak=weak, tick="250ms", more=more)
+        (folder / "tocsin.toml").write_text(text)
+        rss_mb = await _heard_all(rig, listener, alerts, 120 + after_s + 10 * within_s)
+    return _figures(listener, people, alerts, rss_mb)
+
+
+async def _heard_all(rig: Rig, listener: Listener, alerts: int, within_s: float) -> float:
+    """Wait until the listener has heard of everybody; return the daemon's memory then."""
+    async with staged(rig), listener.listening(), asyncio.timeout(within_s):
+        while len(listener.heard) < alerts:
+            rig.listen()
+            await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(2 * _INTERVAL_S)
+        return rig.rss_mb()
+
+
+def _figures(listener: Listener, people: People, alerts: int, rss_mb: float) -> dict[str, float]:
     urgent = [took for severity, _, took in listener.heard.values() if severity == "critical"]
     others = [took for severity, _, took in listener.heard.values() if severity != "critical"]
     return {
@@ -69,4 +117,7 @@ async def storm(folder: Path, *, alerts: int, within_s: float, after_s: float) -
         "storm_critical_p50_s": round(quantile(urgent, 0.5), 3),
         "storm_others_p99_s": round(quantile(others, 0.99), 3),
         "storm_rss_mb": round(rss_mb, 1),
+        "people_messages": len(people.told),
+        "people_groups": len({group for _, group in people.told}),
+        "people_too_soon": people.too_soon(),
     }
