@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+from tests.support.broker import Mosquitto
 from tests.support.fleet import QUICK, heal, nodes_of, strike
 from tests.support.receiver import Got, Receiver, receiver, says
-from tests.support.watchdog import Watchdog, eventually, toml, watchdog
+from tests.support.watchdog import Watchdog, eventually, mqtt_of, subscribed, toml, watchdog
 
 from tocsin.testing import FaultProxy
 
@@ -76,3 +77,31 @@ async def test_what_people_are_to_be_told_survives_a_kill_and_is_told_once_it_ca
             everything = [daemon.log(1), daemon.log(2), said.out, said.err, shown.out]
             assert not [text for text in everything if "canary" in text]
         assert {one.path for one in team.got} == {PATH}
+
+
+async def test_a_critical_alert_that_no_subscriber_gets_is_told_to_the_last_resort(
+    tmp_path: Path, nodes: FaultProxy, broker: Mosquitto
+) -> None:
+    async with receiver() as spare, receiver() as team:
+        shared = f'kind = "webhook"\nkey = "{KEY}"\nmatch = "detector=node.wrong_chain"\ngroup_interval = "1s"\n'
+        tables = (
+            f'[[notify]]\nname = "spare"\nurl = "{spare.url}"\nonly = "fallback"\n{shared}'
+            f'[[notify]]\nname = "team"\nurl = "{team.url}"\n{shared}'
+        )
+        text = toml(tmp_path, nodes_of(nodes), broker=mqtt_of(broker), chain=QUICK) + "\n" + tables
+        async with watchdog(tmp_path, text) as daemon:
+            daemon.start()
+            await daemon.watching()
+            async with subscribed(broker):
+                await strike(nodes, "a")
+                await eventually(lambda: team.got, "the team is told")
+                await heal(nodes)
+                await eventually(lambda: told(team.got)[-1][2] == "resolved", "the team is told that it is over")
+            assert spare.got == [], "somebody heard of it"
+            await strike(nodes, "b")
+            await eventually(lambda: spare.got, "the last resort is told")
+            assert told(spare.got)[0][1:] == ("node.wrong_chain", "firing")
+            assert "no subscriber is there" in json.loads(spare.got[0].body)["data"]["text"]
+            await heal(nodes)
+            await eventually(lambda: told(spare.got)[-1][2] == "resolved", "the last resort is told that it is over")
+            assert len(spare.got) == 2
