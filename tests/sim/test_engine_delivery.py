@@ -6,9 +6,9 @@ from tests.support.pool import Pool, settings_for
 
 from tocsin.clock import NS
 from tocsin.engine.codec import decode_event, encode_event
-from tocsin.model.alert import Severity
-from tocsin.model.event import ConfigRevised, ConsumerSample, DeliverySampled, Ticked
-from tocsin.model.settings import ConsumerSettings
+from tocsin.model.alert import AlertState, Severity
+from tocsin.model.event import ChannelSample, ConfigRevised, ConsumerSample, DeliverySampled, Ticked
+from tocsin.model.settings import ChannelSettings, ConsumerSettings
 
 PAGER = ConsumerSettings(name="pager", silent_after_ns=60 * NS)
 
@@ -116,3 +116,24 @@ def test_a_stranger_in_a_sample_is_left_out() -> None:
     pool = pool_with()
     sampled(pool, sample(silent_ns=900 * NS))
     assert said(pool) == []
+
+
+def channel_sampled(pool: Pool, **values: int) -> None:
+    sampled(pool, channels=(ChannelSample(name="team", error="HTTP 503", **values),))
+
+
+def test_a_channel_through_which_nothing_gets_is_told_of_and_what_is_given_up_is_critical() -> None:
+    pool = Pool(dataclasses.replace(settings_for(("a", "b", "c")), channels=(ChannelSettings(name="team"),)))
+    heard = pool.alerts
+    channel_sampled(pool, failing_ns=299 * NS, waiting=2)
+    assert heard == []
+    channel_sampled(pool, failing_ns=300 * NS, waiting=2)
+    assert (heard[-1].detector, heard[-1].severity) == ("self.channel_failing", Severity.WARNING)
+    assert heard[-1].summary == "nothing gets through the channel team for 300 s, 2 messages wait: HTTP 503"
+    channel_sampled(pool, given_up=1)
+    assert (heard[-1].reason, heard[-1].severity) == ("raised", Severity.CRITICAL)
+    channel_sampled(pool)
+    assert heard[-1].state is AlertState.RESOLVED
+    channel_sampled(pool, failing_ns=300 * NS)
+    pool.take(ConfigRevised(t_ns=pool.now, settings=dataclasses.replace(pool.settings, channels=())))
+    assert heard[-1].reason == "unconfigured"

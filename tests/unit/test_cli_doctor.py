@@ -19,7 +19,7 @@ from tests.support.broker import Mosquitto, certificates
 from tests.support.daemon import daemon
 from tests.support.timeserver import TimeServer, serving_time
 
-from tocsin.cli._doctor import beacons, host, nodes, watched
+from tocsin.cli._doctor import beacons, host, nodes, people, watched
 from tocsin.cli._doctor import broker as broker_check
 from tocsin.cli._doctor.result import Level, Result
 from tocsin.clock import NS, EngineClock, SystemClock
@@ -320,3 +320,29 @@ def test_a_missing_secret_is_a_finding_and_a_broken_configuration_is_3_with_ever
     # What lacks a secret is not asked without it: what came of that would say nothing of it.
     assert [one for one in failed if not one.endswith("_dir")] == lacked
     assert re.findall(r"^skip  ([^:]*): not asked", missing.stdout, re.MULTILINE) == ["dev/one", "dev/two", "broker"]
+
+
+async def test_channels_are_knocked_at_and_told_nothing(tmp_path: Path) -> None:
+    knocked: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        knocked.append(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    table = '[[notify]]\nname = "team"\nkind = "webhook"\nkey = "canary-key-0123456789"\n'
+    try:
+        top = table + f'url = "http://127.0.0.1:{port}/canary-path"\n'
+        there = await people.examine(loaded(tmp_path, top=top).tree.channels[0])
+        gone = await people.examine(
+            loaded(tmp_path, top=table + 'url = "https://127.0.0.1:1/canary-path"\n').tree.channels[0]
+        )
+    finally:
+        server.close()
+        await server.wait_closed()
+    assert (there.level, gone.level) == (Level.OK, Level.FAIL)
+    assert "tocsin notify test team" in there.said
+    assert "canary" not in there.said + gone.said
+    assert b"".join(knocked) == b""
+    assert people.absent().level is Level.SKIP

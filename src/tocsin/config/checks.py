@@ -152,18 +152,24 @@ def check_deadman(tree: Tree, document: Document, problems: Problems) -> None:
 
 def check_files(tree: Tree, document: Document, problems: Problems) -> None:
     """Report certificates and keys that cannot be read."""
+    for where, name in _pem_files(tree):
+        try:
+            if b"-----BEGIN " not in read_file(name, _LARGEST_PEM):
+                problems.error(document.place(where), where, "is not a PEM file")
+        except OSError as error:
+            problems.error(document.place(where), where, str(error))
+        if where[-1] == "key" and readable_by_others(FilePath(name)):
+            problems.warn(document.place(where), where, "every user can read this key; chmod o-r")
+
+
+def _pem_files(tree: Tree) -> Iterator[tuple[Path, str]]:
     for path, owner in _owners(tree):
         for key in ("ca", "cert", "key"):
-            if (name := getattr(owner, key)) is None:
-                continue
-            where = (*path, key)
-            try:
-                if b"-----BEGIN " not in read_file(name, _LARGEST_PEM):
-                    problems.error(document.place(where), where, "is not a PEM file")
-            except OSError as error:
-                problems.error(document.place(where), where, str(error))
-            if key == "key" and readable_by_others(FilePath(name)):
-                problems.warn(document.place(where), where, "every user can read this key; chmod o-r")
+            if (name := getattr(owner, key)) is not None:
+                yield (*path, key), name
+    for index, channel in enumerate(tree.channels):
+        if channel.ca is not None:
+            yield ("notify", index, "ca"), channel.ca
 
 
 def warn_of_secrets(tree: Tree, document: Document, sources: Sources, problems: Problems) -> None:

@@ -63,7 +63,9 @@ def complete(tree: Tree, folder: FilePath) -> Tree:
     host = tree.host and tree.host.model_copy(
         update={"disk": tuple(_absolute(path, folder) for path in tree.host.disk)}
     )
-    return tree.model_copy(update={"watchdog": watchdog, "chains": chains, "mqtt": mqtt, "host": host})
+    channels = tuple(one.model_copy(update={"ca": one.ca and _absolute(one.ca, folder)}) for one in tree.channels)
+    completed = {"watchdog": watchdog, "chains": chains, "mqtt": mqtt, "host": host, "channels": channels}
+    return tree.model_copy(update=completed)
 
 
 def _node(

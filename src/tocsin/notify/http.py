@@ -54,7 +54,7 @@ async def _exchange(
     way: Way, resolver: Resolver, body: bytes, headers: Mapping[str, str], wall_ns: Callable[[], int]
 ) -> Outcome:
     url, credentials = bare_url(way.url)
-    secure = await asyncio.to_thread(_trusting, way.ca) if url.scheme == "https" else True
+    secure = await asyncio.to_thread(trusting, way.ca) if url.scheme == "https" else True
     connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, ssl=secure, force_close=True)
     own = {"User-Agent": f"tocsin/{__version__}", "Accept-Encoding": "identity"}
     own |= {"Authorization": credentials} if credentials else {}
@@ -73,7 +73,8 @@ async def _exchange(
 
 
 @lru_cache(maxsize=16)
-def _trusting(ca: str | None) -> ssl.SSLContext:
+def trusting(ca: str | None) -> ssl.SSLContext:
+    """Return what certificates are checked with. Raises UnusableTlsFile."""
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:

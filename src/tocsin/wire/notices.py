@@ -36,6 +36,7 @@ _ENDED: Final = {
     "maintenance": "taken into maintenance",
     "detector-suspect": "its detector is not believed any more",
 }
+_CUT: Final = "..."
 _UNSAID: Final = frozenset({"environment", "provider", "watchdog"})
 """Labels that say nothing to people about where something is, beside others."""
 _NS = 10**9
@@ -73,37 +74,45 @@ def document(effect: Notify, origin: Origin, *, environment: str, runbook: str) 
 
 
 def title(notice: Notice) -> str:
-    """Return the one line that a locked screen shows."""
+    """Return the one line that a locked screen shows: how bad, how many, and what the worst of them is."""
     if not notice.told:
         return f"{notice.firing} alerts, more than can be told"
-    worst, more = notice.told[0], notice.firing + notice.resolved - 1
+    worst = notice.told[0]
     is_over = worst.news is News.RESOLVED
     how_bad = "OVER" if is_over else "SEEN" if worst.news is News.SEEN else worst.severity.upper()
-    others = f" (+{more} more)" if more else ""
-    said = f"{how_bad}: {worst.detector} {_whom(worst)}" if is_over else f"{how_bad}: {clean(worst.summary)}"
-    return _cut(said, LONGEST_TITLE - len(others)) + others
+    said = f"{_whom(worst)} ({worst.detector})" if is_over else clean(worst.summary)
+    return _cut(f"{how_bad}{_many(notice)}: {said}", LONGEST_TITLE)
+
+
+def _many(notice: Notice) -> str:
+    if notice.firing and notice.resolved:
+        return f", {notice.firing} firing, {notice.resolved} over"
+    count = notice.firing + notice.resolved
+    return f", {count} alerts" if count > 1 else ""
 
 
 def text(effect: Notify, origin: Origin, *, environment: str, runbook: str) -> str:
-    """Return the whole message."""
+    """Return what stands below the title."""
     notice = effect.notice
     lines = [*_lines(notice, effect.wall_ns), *_others(notice), *_advice(notice, runbook)]
-    lines.append(f"{environment}, says {origin.vantage} at {_clock(effect.wall_ns)}")
+    lines.append(f"{environment}, seen by {origin.vantage}, {_clock(effect.wall_ns)}")
     return "\n".join(lines)
 
 
 def _lines(notice: Notice, wall_ns: int) -> Iterator[str]:
+    """Yield lines for each alert; the title has said what one that is alone is about."""
+    is_said = len(notice.told) == 1 and not title(notice).endswith(_CUT)
     for told in notice.told:
-        about = f"{told.detector}, {_whom(told)}"
         if told.news is News.RESOLVED:
             lasted = span(told.changed_wall_ns - told.started_wall_ns)
-            why = _ENDED.get(told.reason, "")
-            yield f"over after {lasted}: {about}" + (f" ({why})" if why else "")
+            why = f" ({_ENDED[told.reason]})" if told.reason in _ENDED else ""
+            yield f"over after {lasted}{why}" + ("" if is_said else f": {_whom(told)} ({told.detector})")
             continue
+        if not is_said:
+            yield f"{told.severity.upper()}: {clean(told.summary)}"
         since = f"since {_clock(told.started_wall_ns)} ({span(wall_ns - told.started_wall_ns)})"
-        yield f"{told.severity.upper()}: {clean(told.summary)}"
-        yield f"  {about}, {since}"
-        yield from (f"  {word}" for word in _words(told))
+        yield f"{'' if is_said else '  '}{_whom(told)}, {since}"
+        yield from (f"{'' if is_said else '  '}{word}" for word in _words(told))
 
 
 def _words(told: Told) -> Iterator[str]:
@@ -125,9 +134,9 @@ def _others(notice: Notice) -> Iterator[str]:
 def _advice(notice: Notice, runbook: str) -> Iterator[str]:
     firing = [told for told in notice.told if told.news is News.FIRING]
     for detector in dict.fromkeys(told.detector for told in firing):
-        yield f"what to do: tocsin explain {detector} ({runbook_of(runbook, detector)})"
+        yield f"what to do: {runbook_of(runbook, detector)} (tocsin explain {detector})"
     if firing and firing[0].acked_by is None:
-        yield f"take it: tocsin ack {firing[0].fingerprint[:12]} WHY"
+        yield f"take it: tocsin ack {firing[0].fingerprint[:12]}"
 
 
 def runbook_of(runbook: str, detector: str) -> str:
@@ -149,7 +158,7 @@ def _clock(wall_ns: int) -> str:
 
 
 def _cut(said: str, room: int) -> str:
-    return said if len(said) <= room else said[: room - 3].rstrip() + "..."
+    return said if len(said) <= room else said[: room - len(_CUT)].rstrip() + _CUT
 
 
 def _alert(told: Told, runbook: str) -> dict[str, object]:

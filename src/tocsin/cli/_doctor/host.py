@@ -97,6 +97,9 @@ def _secrets(tree: Tree) -> Iterator[tuple[str, str, ConfiguredSecret]]:
                     yield owner, key, secret
             for header, value in node.headers.items():
                 yield owner, f"header {header}", value
+    for channel in tree.channels:
+        kept = {"url": channel.url, "key": channel.key}
+        yield from ((f"channel {channel.name}", key, found) for key, found in kept.items() if found is not None)
 
 
 def configuration_file(path: str) -> Result:
