@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -30,11 +31,11 @@ WRONG: Final = ("lost", "duplicates", "foreign", "untold", "holes", "order_broke
 Figures = dict[str, Any]
 
 
-async def batteries(folder: Path, *, seeds: int, alerts: int) -> Figures:
+async def batteries(folder: Path, *, seeds: int, alerts: int, kills: int) -> Figures:
     """Kill all three at random, once for each seed; return the sums, and the worst of what is no sum."""
     runs = []
     for seed in range(1, seeds + 1):
-        run = await battery(folder / f"seed-{seed}", Plan(seed=seed, alerts=alerts))
+        run = await battery(folder / f"seed-{seed}", Plan(seed=seed, alerts=alerts, kills=kills))
         _tell(f"seed {seed}", run)
         runs.append(run)
     heals = [one for run in runs for one in run["heals_s"]]
@@ -55,7 +56,7 @@ async def batteries(folder: Path, *, seeds: int, alerts: int) -> Figures:
 
 async def alone(folder: Path, victim: str, *, kills: int, alerts: int) -> Figures:
     """Kill one of them so often; return what is wrong, and how it healed."""
-    plan = Plan(seed=100, alerts=alerts, victims=(victim,), most_kills=kills)
+    plan = Plan(seed=100, alerts=alerts, victims=(victim,), kills=kills, is_exact=True)
     run = await battery(folder, plan)
     _tell(victim, run)
     return {
@@ -71,7 +72,7 @@ def parts(options: argparse.Namespace) -> dict[str, Callable[[Path], Awaitable[F
     quick = options.quick
     alerts, kills = (400, 6) if quick else (options.alerts, 50)
     return {
-        "battery": lambda at: batteries(at, seeds=1 if quick else options.seeds, alerts=alerts),
+        "battery": lambda at: batteries(at, seeds=1 if quick else options.seeds, alerts=alerts, kills=options.kills),
         "daemon": lambda at: alone(at, DAEMON, kills=kills, alerts=alerts // 2),
         "broker": lambda at: alone(at, BROKER, kills=kills, alerts=alerts // 2),
         "outage": lambda at: outage.outage(at, seconds=10 if quick else options.outage_s, rate=50),
@@ -116,10 +117,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="short runs of each part: a smoke test, no figures")
     parser.add_argument("--seeds", type=int, default=10, help="batteries (default 10)")
     parser.add_argument("--alerts", type=int, default=10_000, help="alerts of each battery (default 10000)")
+    parser.add_argument("--kills", type=int, default=60, help="kills of each battery, about (default 60)")
     parser.add_argument("--outage-s", type=float, default=600, help="how long the broker is away (default 600)")
     parser.add_argument("--only", help="parts, joined by commas")
     parser.add_argument("--folder", type=Path, help="where to leave everything (default: nowhere)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no process is left behind
     folder = options.folder or Path(tempfile.mkdtemp(prefix="tocsin-"))
     try:
         figures = asyncio.run(measure(options, folder))

@@ -26,6 +26,8 @@ _PATIENCE_S: Final = 4.0
 _HEAL_S: Final = 120.0
 _CALM_S: Final = 120.0
 _LOOK_S: Final = 0.01
+_SPREAD: Final = 0.7
+"""What is raised between kills, as a share of what would make them last to the end: healing takes its time, too."""
 
 
 class Void(RuntimeError):  # noqa: N818 - reads as the condition
@@ -40,7 +42,10 @@ class Plan:
     alerts: int
     rate: float = 50.0
     victims: Sequence[str] = ALL
-    most_kills: int | None = None
+    kills: int = 60
+    """About so many, spread over the alerts."""
+    is_exact: bool = False
+    """Exactly so many, whatever was raised meanwhile."""
     by_points: bool = True
 
 
@@ -66,6 +71,7 @@ class Battery:
         self._dice = random.Random(f"battery/{plan.seed}")  # noqa: S311 - reproducible, not secret
         self._clock = SystemClock()
         self._points = self._shuffled()
+        self._longest_gap_s = _SPREAD * 2 * plan.alerts / plan.kills / plan.rate
 
     def _shuffled(self) -> Iterator[tuple[Member, str, str]]:
         """Yield who is to reach which point, and who dies there, over and over."""
@@ -83,17 +89,16 @@ class Battery:
         """Kill until enough was raised; return the figures. Raises Void, and TimeoutError when it never heals."""
         async with staged(self.rig):
             await self.rig.until(lambda now: now["seq"] > 0, "the first alert")
-            while not await self._is_enough():
+            while not self._is_enough():
                 await self._kill()
             last = await self._calm()
             await self.rig.until_here(last)
             counts = list(self.rig.counts)
         return self._figures(Books.of(self.rig.folder), repeated(counts))
 
-    async def _is_enough(self) -> bool:
-        most = self.plan.most_kills
-        if most is not None and self.toll.count >= most:
-            return True
+    def _is_enough(self) -> bool:
+        if self.plan.is_exact:
+            return self.toll.count >= self.plan.kills
         return self._raised() >= self.plan.alerts
 
     def _raised(self) -> int:
@@ -110,8 +115,9 @@ class Battery:
 
     async def _kill(self) -> None:
         """Kill somebody, and let him come back."""
+        await asyncio.sleep(self._dice.uniform(0, self._longest_gap_s))
         by_point = self.plan.by_points and self._dice.random() < 1 / 2
-        victims = await self._at_a_point() if by_point else await self._at_a_time()
+        victims = await self._at_a_point() if by_point else self._at_a_time()
         await asyncio.sleep(self._dice.uniform(0, 1.5))
         await self._start(victims)
         up_ns, raised = self._clock.wall_ns(), self._raised()
@@ -121,8 +127,7 @@ class Battery:
         self.toll.measured_ns.append(up_ns)
         await self.rig.until_here(raised, within_s=_HEAL_S)
 
-    async def _at_a_time(self) -> list[str]:
-        await asyncio.sleep(self._dice.uniform(0.2, 2.0))
+    def _at_a_time(self) -> list[str]:
         count = self._dice.choice((1, 1, 1, 1, 2, 2, 3))
         victims = self._dice.sample(self.plan.victims, min(count, len(self.plan.victims)))
         for victim in victims:

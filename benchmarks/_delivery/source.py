@@ -288,7 +288,7 @@ def step_wall(steps_s: Sequence[float]) -> None:
         at = (clock.monotonic_ns() - began) // (2 * NS) % len(steps_s)
         return wall(clock) + int(steps_s[at] * NS)
 
-    SystemClock.wall_ns = stepped  # type: ignore[method-assign]
+    SystemClock.wall_ns = stepped  # type: ignore[method-assign,assignment]
 
 
 async def live(path: Path, orders: Orders, points: Points) -> None:

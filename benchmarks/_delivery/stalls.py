@@ -34,7 +34,7 @@ class Stalls:
                 self._worst = (time.perf_counter_ns() - wall, took_cpu, repr(handle))
             return result
 
-        events.Handle._run = measured  # type: ignore[method-assign]  # noqa: SLF001
+        events.Handle._run = measured  # type: ignore[method-assign,assignment]  # noqa: SLF001
 
     async def run(self) -> None:
         """Say the worst of each second."""
