@@ -52,6 +52,7 @@ FIRST_ID: Final = 1337
 _OTHER_CHAIN: Final = 56
 SLOT_S: Final = 12
 _STEP_S: Final = 0.05
+_LONGEST_STEP_S: Final = 0.5
 _POLL_S: Final = 1.0
 """Between two polls of a node to which nothing happens: slower than anything that this is about."""
 _CALM_POLL_S: Final = 60.0
@@ -139,6 +140,8 @@ class SeededWatch(Watch):
         self._dice = random.Random(f"{orders.seed}/{seq()}")  # noqa: S311 - reproducible, not secret
         self._questions: asyncio.Queue[Fetch] = asyncio.Queue()
         self._clock = means.clock
+        self._passed_s = _STEP_S
+        """Since the last step: on a crowded machine steps take longer, and nothing is to become rarer for that."""
         self._other = chain_since(orders.began, _OTHER_CHAIN)
 
     async def apply(self, tree: Tree) -> None:
@@ -189,9 +192,12 @@ class SeededWatch(Watch):
         for patient in self._patients.values():
             self._poll(patient)
         await asyncio.sleep(self._orders.after_s)
+        before = asyncio.get_running_loop().time()
         changes = self._storm() if self._orders.storm else self._dribble()
         while True:
             began = asyncio.get_running_loop().time()
+            self._passed_s = min(began - before, _LONGEST_STEP_S)
+            before = began
             for patient in next(changes):
                 self._poll(patient)
             for patient in next(quiet):
@@ -204,7 +210,7 @@ class SeededWatch(Watch):
         everyone, due, at = list(self._patients.values()), 0.0, 0
         poll_s = _CALM_POLL_S if self._orders.storm else _POLL_S
         while True:
-            due += len(everyone) * _STEP_S / poll_s
+            due += len(everyone) * self._passed_s / poll_s
             batch = [everyone[(at + offset) % len(everyone)] for offset in range(int(due))]
             at, due = (at + len(batch)) % len(everyone), due - len(batch)
             yield batch
@@ -219,7 +225,7 @@ class SeededWatch(Watch):
                 for patient in weak:
                     patient.is_ill = False
                 continue
-            due += self._orders.rate * _STEP_S
+            due += self._orders.rate * self._passed_s
             free = [patient for patient in weak if patient not in touched[0] | touched[1]]
             ill = sum(patient.is_ill for patient in weak)
             if ill > _MOST_ILL * len(weak):
@@ -238,7 +244,7 @@ class SeededWatch(Watch):
         due, at = 0.0, 0
         say(storm=len(weak))
         while True:
-            due += len(weak) * _STEP_S / self._orders.within_s
+            due += len(weak) * self._passed_s / self._orders.within_s
             batch = weak[at : at + int(due)]
             due, at = due - int(due), at + len(batch)
             for patient in batch:
