@@ -217,6 +217,33 @@ async def test_the_loss_of_the_daemons_state_is_told_and_its_new_stream_followed
         assert set(daemon.refusals) <= {Refusal.FUTURE}
 
 
+async def test_a_daemon_that_lost_its_state_and_counts_past_us_is_followed_from_its_first_message(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async with stand_in(broker, stream="aaaaaaaaaaaa") as daemon, subscriber(broker, tmp_path) as alerts:
+        for number in range(3):
+            await daemon.say(number)
+        assert len(await handle(alerts, 3)) == 3
+        await eventually(daemon.has_all)
+    notices: list[Notice] = []
+    async with (
+        stand_in(broker, boot="b11700000000", stream="bbbbbbbbbbbb") as daemon,
+        subscriber(broker, tmp_path, notices) as alerts,
+    ):
+        for number in range(6):
+            await daemon.say(10 + number)
+        found = await handle(alerts, 6)
+        assert sorted(numbers(found)) == [1, 2, 3, 4, 5, 6]
+        assert len({message.id for message in found}) == 6
+        await eventually(daemon.has_all)
+        assert [one.kind for one in notices].count(NoticeKind.STATE_LOST) == 1
+        assert set(daemon.refusals) <= {Refusal.OTHER_STREAM}
+    async with stand_in(broker, stream="bbbbbbbbbbbb") as daemon, subscriber(broker, tmp_path, notices):
+        daemon.rows = dict.fromkeys(range(1, 7), daemon.rows.get(1))  # type: ignore[arg-type]
+        await eventually(lambda: bool(daemon.acks))
+        assert (daemon.acks[0].max, daemon.acks[0].stream) == (6, "bbbbbbbbbbbb")
+
+
 async def test_a_key_that_does_not_fit_is_told_with_what_to_do(broker: Mosquitto, tmp_path: Path) -> None:
     notices: list[Notice] = []
     async with stand_in(broker, keyed=False), subscriber(broker, tmp_path, notices):

@@ -1,5 +1,7 @@
 """The outbox and the retained topics: lanes, bounds, ageing, and nothing forgotten."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from tests.support.store_kit import SMALL, Opener, group, opener, row
 
 from tocsin.errors import StoreError
 from tocsin.model.alert import Severity
-from tocsin.store import OutboxRow, RetainedRow, Store
+from tocsin.store import NoticeKind, OutboxRow, RetainedRow, Store
 from tocsin.testing.clock import ManualClock
 
 DAY_S = 86_400
@@ -218,3 +220,30 @@ async def test_the_last_number_of_the_stream_is_known_whatever_became_of_its_row
         assert (await store.counts()).sent == 0
     async with await opened() as store:
         assert store.health().last_seq == 2
+
+
+async def test_the_stream_has_an_id_for_as_long_as_its_numbers_go_on(
+    opened: Opener, tmp_path: Path, clock: ManualClock
+) -> None:
+    async with await opened() as store:
+        stream = store.health().stream
+        payload = b'{"stream":"%b"}' % stream.encode()
+        await alerts(store, replace(row(1), payload=payload))
+    assert len(stream) == 12
+    async with await opened() as store:
+        assert store.health().stream == stream
+    path = tmp_path / "state" / "tocsin.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM head")
+        db.commit()
+    async with await opened() as store:
+        assert any(notice.kind is NoticeKind.QUARANTINED for notice in store.notices)
+        assert store.health().stream == stream
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM head")
+        db.execute("DELETE FROM meta")
+        db.commit()
+    async with await opened() as store:
+        assert store.health().stream == stream, "salvaged messages name it"
+    async with await opener(tmp_path / "other", clock)() as store:
+        assert store.health().stream not in ("", stream)

@@ -1,8 +1,10 @@
 """The self-test of the real daemon: heard back over a real broker, shown, and no burden to anybody."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import orjson
 from tests.support.broker import ROOT, Mosquitto, listening
 from tests.support.fleet import QUICK, nodes_of
 from tests.support.watchdog import CALM, mqtt_of, toml, watchdog
@@ -54,3 +56,23 @@ async def test_a_word_that_a_crash_left_unsent_is_heard_in_the_next_life(
         again = await daemon.until_status(lambda status: is_heard(status) and status["seq"] > first["seq"], "another")
         assert again["alerts"] == []
         assert await daemon.stop() == 0
+
+
+async def test_a_daemon_that_lost_its_state_directory_speaks_of_another_stream(
+    tmp_path: Path, nodes: FaultProxy, broker: Mosquitto
+) -> None:
+    text = toml(tmp_path, nodes_of(nodes), broker=mqtt_of(broker), chain=QUICK, more=TEST)
+    async with watchdog(tmp_path, text) as daemon:
+        seen = []
+        for _ in range(2):
+            async with listening(broker) as listener:
+                daemon.start()
+                await daemon.watching()
+                word = await listener.until("event/info/self.test")
+                beat = await listener.until("heartbeat")
+                assert orjson.loads(word.payload)["stream"] == beat.data["stream"]
+                seen.append(beat.data["stream"])
+                assert await daemon.stop() == 0
+            shutil.rmtree(daemon.state_dir)
+            daemon.state_dir.mkdir(mode=0o700)
+        assert seen[0] != seen[1]

@@ -27,13 +27,16 @@ _BEAT_S = 0.2
 class StandIn:
     """One life of it; `rows` is its outbox. Rows that are `lost` reach the broker only when they are asked for."""
 
-    def __init__(self, client: aiomqtt.Client, *, boot: str = "b00700000000", keyed: bool = True) -> None:
+    def __init__(
+        self, client: aiomqtt.Client, *, boot: str = "b00700000000", keyed: bool = True, stream: str = ""
+    ) -> None:
         self.client = client
         self.rows: dict[int, Message] = {}
         self.acks: list[Ack] = []
         self.refusals: list[Refusal] = []
         self.resent: list[int] = []
         self.beating = True
+        self._stream = stream
         self._life = dataclasses.replace(LIFE, boot=boot)
         self._key = KEY.encode() if keyed else b"some other key of that length"
         self._beats = self._tests = 0
@@ -58,7 +61,7 @@ class StandIn:
             resolved_wall_ns=ALERT.updated_wall_ns if over else None,
         )
         seq = self.last_seq + 1
-        effect = dataclasses.replace(changed(said, seq), boot=self._life.boot)
+        effect = dataclasses.replace(changed(said, seq), boot=self._life.boot, stream=self._stream)
         self.rows[seq], self.kept = envelope.alert_messages(effect, ORIGIN)
         return seq
 
@@ -99,7 +102,7 @@ class StandIn:
 
     async def beat(self) -> None:
         self._beats += 1
-        data = {"last_seq": self.last_seq, "outbox": 0}
+        data = {"last_seq": self.last_seq, "outbox": 0} | ({"stream": self._stream} if self._stream else {})
         await self._publish(presence.heartbeat(self._life, self._beats, data, 10, 1))
 
     async def _publish(self, message: Message) -> None:
@@ -129,6 +132,8 @@ class StandIn:
     def _believed(self, received: aiomqtt.Message) -> Ack:
         consumer = str(received.topic).rpartition("/")[2]
         ack = verify(bytes(received.payload), ORIGIN.source, consumer, self._key)  # type: ignore[arg-type]
+        if ack.stream != self._stream and ack.stream and self._stream:
+            raise AckRefused(Refusal.OTHER_STREAM, "other")
         if ack.max > self.last_seq:
             raise AckRefused(Refusal.FUTURE, "never sent")
         if self.acks and ack.at <= self.acks[-1].at:
@@ -149,10 +154,12 @@ class StandIn:
 
 
 @contextlib.asynccontextmanager
-async def stand_in(broker: Mosquitto, *, boot: str = "b00700000000", keyed: bool = True) -> AsyncIterator[StandIn]:
+async def stand_in(
+    broker: Mosquitto, *, boot: str = "b00700000000", keyed: bool = True, stream: str = ""
+) -> AsyncIterator[StandIn]:
     """Run one for the length of a block."""
     async with client_of(broker) as client:
-        daemon = StandIn(client, boot=boot, keyed=keyed)
+        daemon = StandIn(client, boot=boot, keyed=keyed, stream=stream)
         await client.subscribe(ORIGIN.root + "ack/+", qos=1)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(daemon.listen()), group.create_task(daemon.beat_on())]

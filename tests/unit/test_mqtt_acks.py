@@ -35,7 +35,7 @@ class Book:
 
     def health(self) -> Health:
         cursor = Cursor(name="pager", max=3, at=5, missing=(), heard_wall_ns=0)
-        return replace(SOUND, last_seq=10**6, consumers=(cursor,))
+        return replace(SOUND, last_seq=10**6, consumers=(cursor,), stream="aaaaaaaaaaaa")
 
     async def register_consumers(self, names: Iterable[str]) -> None:
         if self.is_full:
@@ -180,3 +180,12 @@ async def test_consumers_are_registered_once_the_disk_has_room(caplog: pytest.Lo
     book.is_full = False
     async with listening(acks, Line()):
         await eventually(lambda: book.registered == [["log", "pager"]])
+
+
+@pytest.mark.parametrize(
+    ("stream", "counted"), [("", BELIEVED), ("aaaaaaaaaaaa", BELIEVED), ("bbbbbbbbbbbb", Refusal.OTHER_STREAM)]
+)
+def test_an_ack_of_another_stream_is_not_believed(stream: str, counted: str) -> None:
+    acks, _ = ears()
+    acks.hear(received(encode(Ack(at=10, max=7, stream=stream), ORIGIN.source, "pager", KEY.encode())))
+    assert acks.counts == {counted: 1}

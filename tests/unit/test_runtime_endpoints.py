@@ -242,8 +242,10 @@ def test_the_heartbeat_counts_what_waits_on_disk_and_in_memory() -> None:
     state = EngineState(seq=17, loop_lag_ns=2_500_000, self_test=SelfTest(echo_ns=12_900_000))
     assert heartbeat(state, health) == {
         "event_seq": 17,
+        "stream": "",
         "last_seq": 16,
         "heads": {},
+        "alerts": {"critical": 0, "warning": 0, "info": 0, "silenced": 0},
         "loop_lag_ms": 2,
         "outbox": 7,
         "echo_ms": 12,

@@ -36,6 +36,8 @@ _LEAP = 100_000
 """Numbers this far above the last one that was ever told are nobody's: a daemon says one of each 10 s in heartbeats."""
 _PROOFS = 2
 """Heartbeats in a row that must say so before numbers are believed to have begun anew."""
+_MOST_PROOFS = 12
+"""After so many what is left of the old numbers waits no longer to be handled."""
 
 
 class Cursor:
@@ -57,6 +59,8 @@ class Cursor:
         saved = saved or Saved()
         self._hold_s, self._most_ready, self._most_held = hold_s, most_ready, most_held
         self.begun = saved.begun
+        self.stream = saved.stream
+        """Which stream the numbers are of; empty while that is not known."""
         self.done_ranges = Ranges(saved.done)
         self.steps: OrderedDict[str, Step] = OrderedDict(saved.steps)
         self.frail: dict[int, str] = dict(saved.frail)
@@ -64,7 +68,7 @@ class Cursor:
         self.known = 0
         self._epoch = 0
         self._is_new = False
-        self._begun_written = None if is_first else saved.begun
+        self._noted = None if is_first else (saved.begun, saved.stream)
         self._unwritten: list[Span] = []
         self._clear()
 
@@ -173,16 +177,18 @@ class Cursor:
         self._unwritten += spans
         return sum(high - low + 1 for low, high in spans)
 
-    def heartbeat(self, boot: str, beat: int, last_seq: int, waiting: int, now: float) -> Beat:
+    def heartbeat(self, boot: str, beat: int, last_seq: int, waiting: int, now: float, stream: str = "") -> Beat:
         """Take the last number of the stream, from the `beat`-th heartbeat of a life of the daemon.
 
-        `waiting` of the numbers up to it were not sent yet; a first start asks for these, too.
+        `waiting` of the numbers up to it were not sent yet; a first start asks for these, too. `stream` says which one
+        it is, where the daemon tells: another one than ours counts other messages, however high its numbers are.
         """
+        self.stream = self.stream or stream
         if not self.begun:
             self.begin(max(0, last_seq - waiting), now)
             self.known = last_seq
             return Beat.BEGUN
-        if last_seq >= self.done_ranges.highest:
+        if last_seq >= self.done_ranges.highest and not self.is_foreign(stream):
             self._proofs.clear()
             self.known = last_seq
             return Beat.KNOWN
@@ -192,7 +198,10 @@ class Cursor:
         self._proofs = {boot: (beat, proofs + 1)}
         if proofs + 1 < _PROOFS or self._out is not None:  # numbers must not change their meaning under a handler
             return Beat.KNOWN
-        self.restart()
+        if self._entries and proofs + 1 < _MOST_PROOFS:  # nobody could send them again
+            return Beat.KNOWN
+        self.counts["forgotten"] += len(self._entries)
+        self.restart(stream)
         self.known = last_seq
         return Beat.LOST
 
@@ -203,8 +212,13 @@ class Cursor:
             self._fill(1, base)
         self._release(now)
 
-    def restart(self) -> None:
+    def is_foreign(self, stream: str) -> bool:
+        """Whether what is said of a stream is said of another one than ours."""
+        return bool(stream and self.stream) and stream != self.stream
+
+    def restart(self, stream: str = "") -> None:
         """Begin at the first number of a new count."""
+        self.stream = stream
         self.begun, self.done_ranges, self.known = True, Ranges(), 0
         self.steps.clear()
         self.frail.clear()
@@ -273,14 +287,21 @@ class Cursor:
     def unwritten(self) -> Plan:
         """Return what is to be written down: stretches that need no handing over, and that we have begun."""
         spans = tuple(self._unwritten)
-        is_due = bool(spans) or self._is_new or self.begun != self._begun_written
-        return Plan(begun=self.begun, spans=spans, is_new=self._is_new, is_due=is_due, epoch=self._epoch)
+        is_due = bool(spans) or self._is_new or (self.begun, self.stream) != self._noted
+        return Plan(
+            begun=self.begun,
+            stream=self.stream,
+            spans=spans,
+            is_new=self._is_new,
+            is_due=is_due,
+            epoch=self._epoch,
+        )
 
     def written(self, plan: Plan) -> None:
         """Note that this is written down; nothing of it counts if the numbers began anew meanwhile."""
         if plan.epoch != self._epoch:
             return
-        self._is_new, self._begun_written = False, plan.begun
+        self._is_new, self._noted = False, (plan.begun, plan.stream)
         for first, last in plan.spans:
             self.done_ranges.add(first, last)
             self._unwritten.remove((first, last))
@@ -298,7 +319,7 @@ class Cursor:
     def ack(self, at: int) -> Ack:
         """Return what is had for ever, for the daemon; only meaningful once `begun`."""
         holes = islice(self.done_ranges.missing(), MOST_MISSING + 1)
-        return claim(at, self.done_ranges.highest, holes, self._wanted())
+        return claim(at, self.done_ranges.highest, holes, self._wanted(), stream=self.stream)
 
     def _wanted(self) -> list[Span]:
         """Return what is to be sent again now: neither what is in memory, nor anything while there is no room.

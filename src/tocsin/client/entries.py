@@ -38,6 +38,8 @@ class Entry:
     durable: bool = True
     """False: the daemon had not written it down. After a crash its number may be another's."""
     event: Mapping[str, Any] = field(default_factory=dict)
+    stream: str = ""
+    """Which stream `seq` is of; empty from a daemon that does not tell."""
 
 
 class Taken(StrEnum):
@@ -66,6 +68,7 @@ class Saved:
     """What of a cursor is kept on disk."""
 
     begun: bool = False
+    stream: str = ""
     done: tuple[Span, ...] = ()
     steps: Mapping[str, Step] = field(default_factory=dict)
     frail: Mapping[int, str] = field(default_factory=dict)
@@ -80,6 +83,7 @@ class Plan:
     spans: tuple[Span, ...]
     is_new: bool
     """Whether nothing that was written down before is true any more."""
+    stream: str
     is_due: bool
     epoch: int
 

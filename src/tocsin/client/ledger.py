@@ -21,7 +21,7 @@ APPLICATION_ID: Final = 0x54435343
 
 _LAYOUT = (
     "CREATE TABLE tocsin_consumer (id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL, at INTEGER NOT NULL)",
-    "CREATE TABLE tocsin_stream (source TEXT PRIMARY KEY, begun INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE tocsin_stream (source TEXT PRIMARY KEY, begun INTEGER NOT NULL, stream TEXT NOT NULL) WITHOUT ROWID",
     (
         "CREATE TABLE tocsin_done (source TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,"
         " PRIMARY KEY (source, first)) WITHOUT ROWID"
@@ -68,7 +68,7 @@ class Ledger:
             raise _damaged(self.path, error) from None
 
     def _load(self, source: str) -> Saved | None:
-        found = self.db.execute("SELECT begun FROM tocsin_stream WHERE source = ?", (source,)).fetchone()
+        found = self.db.execute("SELECT begun, stream FROM tocsin_stream WHERE source = ?", (source,)).fetchone()
         if found is None:
             return None
         spans = self.db.execute("SELECT first, last FROM tocsin_done WHERE source = ? ORDER BY first", (source,))
@@ -78,6 +78,7 @@ class Ledger:
         frail = self.db.execute("SELECT seq, id FROM tocsin_frail WHERE source = ? ORDER BY seq", (source,))
         return Saved(
             begun=bool(found[0]),
+            stream=str(found[1]),
             done=tuple((int(first), int(last)) for first, last in spans),
             steps={
                 str(name): Step(activation=int(activation), count=int(count), over=bool(over))
@@ -112,7 +113,8 @@ class Ledger:
         if plan.is_new:
             for table in ("done", "step", "frail"):
                 self.db.execute(f"DELETE FROM tocsin_{table} WHERE source = ?", (source,))  # noqa: S608 - names of ours
-        self.db.execute("INSERT OR REPLACE INTO tocsin_stream VALUES (?, ?)", (source, int(plan.begun)))
+        row = (source, int(plan.begun), plan.stream)
+        self.db.execute("INSERT OR REPLACE INTO tocsin_stream VALUES (?, ?, ?)", row)
         for first, last in plan.spans:
             self._add(source, first, last)
             self.db.execute("DELETE FROM tocsin_frail WHERE source = ? AND seq BETWEEN ? AND ?", (source, first, last))

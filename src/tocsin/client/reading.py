@@ -21,6 +21,7 @@ _EXACT = 2**53
 _LONGEST_ID = 256
 _FINGERPRINT = re.compile(r"[a-z0-9_-]{1,64}")
 _BOOT = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_STREAM = re.compile(r"[0-9a-z]{1,64}")
 _SAID = frozenset({AlertState.FIRING, AlertState.UNKNOWN, AlertState.RESOLVED})
 
 
@@ -32,6 +33,7 @@ class Heartbeat:
     beat: int
     last_seq: int | None
     waiting: int
+    stream: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class Gone:
 
     spans: tuple[Span, ...]
     reason: str
+    stream: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ def read(origin: Origin, topic: str, payload: bytes) -> Said:
         case "dev.tocsin.alert.v1", "event" | "alert":
             return _entry(topic, event, data)
         case "dev.tocsin.dropped.v1", "event":
-            return Gone(spans=_spans(data), reason=_text(data, "reason"))
+            return Gone(spans=_spans(data), reason=_text(data, "reason"), stream=_stream(event))
         case "dev.tocsin.heartbeat.v1", topics.HEARTBEAT:
             return _heartbeat(data)
         case "dev.tocsin.reply.v1", "reply":
@@ -90,6 +93,7 @@ def _entry(topic: str, event: Mapping[str, Any], data: Mapping[str, Any]) -> Ent
         urgent=severity is Severity.CRITICAL,
         durable=data.get("durable") is not False,
         event=event,
+        stream=_stream(event),
     )
 
 
@@ -103,6 +107,7 @@ def _heartbeat(data: Mapping[str, Any]) -> Heartbeat:
         beat=_number(data, "seq"),
         last_seq=last_seq,
         waiting=_number({"outbox": 0, **data}, "outbox", least=0),
+        stream=_stream(data),
     )
 
 
@@ -133,6 +138,14 @@ def _object(value: object, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"no {what}")  # noqa: TRY004 - as the rest
     return value
+
+
+def _stream(data: Mapping[str, Any]) -> str:
+    """Return which stream a message is of, empty where it does not say."""
+    found = data.get("stream", "")
+    if not isinstance(found, str) or (found and not _STREAM.fullmatch(found)):
+        raise ValueError("no stream")
+    return found
 
 
 def _number(data: Mapping[str, Any], key: str, *, least: int = 1) -> int:

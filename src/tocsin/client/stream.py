@@ -19,6 +19,7 @@ IDLE_ACK_S: Final = 5.0
 """Between two acks while nothing does, or while more is in memory than was handled: it need not be sent again."""
 
 _MOST_COMPLAINTS = 100
+_MOST_EARLY = 10_000
 _FARTHEST_MS = 366 * 24 * 3600 * 1000
 
 
@@ -47,6 +48,8 @@ class Stream:
         self._consumer, self._key, self._tell = consumer, key, tell
         self._self_test = self_test
         self._complained: set[str] = set()
+        self._early: list[tuple[Entry, bool]] = []
+        """What came before it was known which stream is the present one; with whether the broker had kept it."""
         self._refused = ""
         self._claimed: tuple[int, tuple[int, ...]] | None = None
         self._acked_at = float("-inf")
@@ -85,16 +88,29 @@ class Stream:
             return None
         match said:
             case Entry():
-                self._take(said, kept=kept, now=now)
+                self._receive(said, kept=kept, now=now)
             case Heartbeat(last_seq=int(last_seq)):
                 self._follow(said, last_seq, now)
             case Gone(spans=spans, reason=reason):
-                if count := self.cursor.drop(spans, now):
+                count = 0 if self.cursor.is_foreign(said.stream) else self.cursor.drop(spans, now)
+                if count:
                     self.ack_now = True
                     self._note(NoticeKind.DROPPED, f"{count} messages will not come: {reason}")
             case Answer():
                 return self._answered(said, wall_ms)
         return None
+
+    def _receive(self, entry: Entry, *, kept: bool, now: float) -> None:
+        """Take a message of the present stream; until that is known, it waits for the next heartbeat.
+
+        One of another stream is left where it is: under its number something else was said, or will be.
+        """
+        if self.cursor.is_foreign(entry.stream):
+            self.counts["foreign"] += 1
+        elif not entry.stream or self.cursor.stream:
+            self._take(entry, kept=kept, now=now)
+        elif len(self._early) < _MOST_EARLY:
+            self._early.append((entry, kept))
 
     def _take(self, entry: Entry, *, kept: bool, now: float) -> None:
         was_lacking = self.cursor.is_lacking
@@ -110,15 +126,32 @@ class Stream:
             self.ack_now = True
 
     def _follow(self, heard: Heartbeat, last_seq: int, now: float) -> None:
-        match self.cursor.heartbeat(heard.boot, heard.beat, last_seq, heard.waiting, now):
+        self._take_early(heard.stream, now)
+        lost = self.cursor.counts["forgotten"]
+        match self.cursor.heartbeat(heard.boot, heard.beat, last_seq, heard.waiting, now, heard.stream):
             case Beat.BEGUN:
                 self.ack_now = True
                 self._note(NoticeKind.BEGUN, f"followed from message {last_seq} on")
             case Beat.LOST:
                 self.ack_now = True
-                self._note(NoticeKind.STATE_LOST, f"it has lost its state and counts anew; it is at {last_seq} now")
+                text = f"it has lost its state and counts anew; it is at {last_seq} now"
+                if (count := self.cursor.counts["forgotten"] - lost) > 0:
+                    text += f"; {count} messages from before waited too long to be handled, and are gone"
+                self._note(NoticeKind.STATE_LOST, text)
             case Beat.KNOWN:
                 pass
+
+    def _take_early(self, stream: str, now: float) -> None:
+        """Learn which stream is the present one, and take what came of it before."""
+        if self.cursor.stream:
+            return
+        self.cursor.stream = stream
+        early, self._early = self._early, []
+        for entry, kept in early:
+            if self.cursor.is_foreign(entry.stream):
+                self.counts["foreign"] += 1
+            else:
+                self._take(entry, kept=kept, now=now)
 
     def _answered(self, answer: Answer, wall_ms: int) -> int | None:
         reason = answer.reason or ""
@@ -168,6 +201,7 @@ _HINTS: Final[dict[str, str]] = {
     Refusal.UNREGISTERED: "name this consumer in a [[consumer]] of its configuration",
     Refusal.FORGED: "give both the same key",
     Refusal.REPLAYED: "the time of the last ack was later than ours; it is taken over",
+    Refusal.OTHER_STREAM: "it has lost its state, and is followed anew after its next heartbeats",
     Refusal.FUTURE: "it knows of fewer messages than we had: has it lost its state?",
 }
 

@@ -139,7 +139,7 @@ class Subscriber:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Messages since the start: `taken duplicate refused` (no room) `implausible unreadable self_test`."""
+        """Messages since the start: `taken duplicate refused` (no room) `implausible unreadable foreign self_test`."""
         return sum((stream.counts for stream in self._streams.values()), Counter())
 
     def positions(self) -> dict[str, int]:

@@ -240,6 +240,8 @@ class EngineState:
     """The whole core. `seq` and `request` are the numbers last used; `published` the retained documents in force."""
 
     boot: str = ""
+    stream: str = ""
+    """Which stream `seq` counts."""
     t_ns: int = 0
     wall_ns: int = 0
     wall_ahead_ns: int | None = None

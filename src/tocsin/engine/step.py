@@ -339,6 +339,7 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
     return evolve(
         state,
         boot=event.boot,
+        stream=event.stream or state.stream,
         wall_ns=event.wall_ns,
         wall_ahead_ns=event.wall_ns - state.t_ns,
         chains=chains,

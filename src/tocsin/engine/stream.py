@@ -11,7 +11,7 @@ def numbered(
 ) -> tuple[EngineState, tuple[AlertChanged, ...]]:
     """Give each change its place in the one stream."""
     effects = tuple(
-        AlertChanged(seq=state.seq + at, boot=state.boot, wall_ns=wall_ns, alert=alert)
+        AlertChanged(seq=state.seq + at, boot=state.boot, wall_ns=wall_ns, alert=alert, stream=state.stream)
         for at, alert in enumerate(alerts, 1)
     )
     return (evolve(state, seq=state.seq + len(alerts)) if alerts else state), effects

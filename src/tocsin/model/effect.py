@@ -17,6 +17,8 @@ class AlertChanged:
     boot: str
     wall_ns: int
     alert: Alert
+    stream: str = ""
+    """Of which stream `seq` is: made with the state directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,8 @@ class Booted:
     version: str
     seq: int = 0
     orphans: tuple[Orphan, ...] = ()
+    stream: str = ""
+    """The id of the event stream, whose numbers `seq` are."""
     notice: int = 0
 
 

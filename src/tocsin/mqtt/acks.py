@@ -137,6 +137,8 @@ class Acks:
         standing = self._standing(consumer)
         if ack.at <= standing.at:
             raise AckRefused(Refusal.REPLAYED, "at did not rise")
+        if ack.stream and ack.stream != standing.stream:
+            raise AckRefused(Refusal.OTHER_STREAM, "it speaks of another state directory")
         if ack.max > standing.last_seq:
             raise AckRefused(Refusal.FUTURE, "max was never sent")
         return ack
@@ -146,7 +148,9 @@ class Acks:
         health = self._book.health()
         kept = next((one for one in health.consumers if one.name == consumer), None)
         at, highest = (kept.at, kept.max) if kept is not None else (0, 0)
-        return Standing(at=max(self._at.get(consumer, 0), at), max=highest, last_seq=health.last_seq)
+        return Standing(
+            at=max(self._at.get(consumer, 0), at), max=highest, last_seq=health.last_seq, stream=health.stream
+        )
 
     async def listen(self, connection: Connection) -> None:
         """Subscribe, and let the store take what is believed, until cancelled. Raises BrokerError, StoreError."""
@@ -236,6 +240,7 @@ class Acks:
             reason="no longer kept",
             wall_ns=self._clock.wall_ns(),
             spans=gone,
+            stream=self._book.health().stream,
         )
         with contextlib.suppress(PublishRefused):  # it is asked for again
             await publish(connection, message)

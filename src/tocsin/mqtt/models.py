@@ -26,6 +26,13 @@ Time = Annotated[
 ]
 Hash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 Height = Annotated[int, Field(ge=0, lt=2**53)]
+StreamId = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-z]{1,64}$",
+        description="Which stream `seq` counts: made with the state directory. Another one has other messages.",
+    ),
+]
 Counter = Annotated[int, Field(ge=0)]
 Exact = Annotated[
     int | Annotated[str, Field(pattern=r"^-?\d+$")],
@@ -125,6 +132,7 @@ class Reply(_Strict):
     at: Annotated[Counter, Field(description="`at` of the last ack of this consumer that was believed, 0 before one.")]
     max: Annotated[Counter, Field(description="Its `max`.")]
     last_seq: Annotated[Counter, Field(description="The last `seq` of the stream.")]
+    stream: StreamId | None = None
 
 
 class Status(_Strict):
@@ -201,6 +209,7 @@ class Heartbeat(_Strict):
     started: Time
     period_s: Annotated[int, Field(ge=1, description="The next one comes after so many seconds.")]
     event_seq: Annotated[Counter, Field(description="The last `seq` of the stream that was decided.")]
+    stream: StreamId | None = None
     last_seq: Annotated[
         Counter, Field(description="The last `seq` that was handed over to be sent: who has less soon after lost it.")
     ]
@@ -316,6 +325,7 @@ class AlertEvent(Event[Alert]):
     """An alert began, changed or ended."""
 
     type: Literal["dev.tocsin.alert.v1"]
+    stream: StreamId | None = None
     sequence: Annotated[str, Field(pattern=r"^\d{20}$", description="`seq` as text that sorts like the number.")]
 
 
@@ -323,6 +333,7 @@ class DroppedEvent(Event[Dropped]):
     """Messages of the stream were dropped unsent."""
 
     type: Literal["dev.tocsin.dropped.v1"]
+    stream: StreamId | None = None
 
 
 class ReplyEvent(Event[Reply]):
@@ -392,6 +403,7 @@ class Ack(_Strict):
             description="First and last of the stretches to be sent again now, in order; without it, all it has not.",
         ),
     ] = None
+    stream: StreamId | None = None
     hmac: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="HMAC-SHA-256 with its key.")]
 
 

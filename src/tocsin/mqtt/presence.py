@@ -45,6 +45,8 @@ class Life:
     environment: str
     config_hash: str
     role: str = "leader"
+    stream: str = ""
+    """Which event stream it writes."""
 
     @property
     def age_rank(self) -> tuple[str, str]:

@@ -111,6 +111,7 @@ class Pump:
                 reason=drop.reason,
                 wall_ns=drop.wall_ns,
                 spans=drop.spans,
+                stream=self._life.stream,
             )
             if self.holds.holds(message.topic, message.topic, _now()):
                 return

@@ -164,6 +164,10 @@ With `[homeassistant]` configured, Home Assistant is told what there is to see o
 - **`seq`** on the stream has no holes. A hole means that messages were lost between the daemon and you, unless a
   `dropped` event names it. Critical messages overtake others; those of one fingerprint never overtake each other. The
   same message may come twice: its `id` is then the same.
+- **`stream`**, an id in alerts, `dropped` events, `heartbeat` and answers to acks, says which numbers `seq` are: it is
+  made with the state directory. Another id is another count, from 1, of other messages: the daemon has lost its state.
+  Hold to the id of the `heartbeat`; believe a new one when two heartbeats in a row name it and none the old one, since
+  a second daemon of the same name would have another id too.
 - **Acks** of registered consumers make what they lack come again: [acks](acks.md).
 - **Silence proves nothing.** Follow `heartbeat`: none for three periods means that nobody watches. `status` says `lost`
   when the broker misses the daemon. A late will of an earlier life is told by its `boot_id`, and is corrected at once.

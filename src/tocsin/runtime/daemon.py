@@ -190,6 +190,7 @@ class Daemon:
                 seq=self._past.seq,
                 orphans=known,
                 notice=self.store.health().notices.last,
+                stream=self.store.health().stream,
             )
         )
         self.core.take(ConfigRevised(t_ns=now, settings=self.loaded.settings))

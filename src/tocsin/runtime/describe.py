@@ -49,6 +49,7 @@ def heartbeat(state: EngineState, store: Health) -> Mapping[str, object]:
     """Return the data of a heartbeat: how far the stream is, where each chain stands, how well we are."""
     return {
         "event_seq": state.seq,
+        "stream": store.stream,
         "last_seq": store.last_seq,
         "heads": {
             name: {"head": block(chain.head.block), "grade": chain.head.grade.value}

@@ -150,6 +150,7 @@ class Voice:
                 version=__version__,
                 environment=settings.environment,
                 config_hash=settings.config_hash,
+                stream=parts.store.health().stream,
             ),
             transport=MqttTransport(where) if where is not None else None,
             outbox=parts.store,

@@ -22,6 +22,7 @@ from tocsin.clock import Clock
 from tocsin.errors import StoreError, StoreFull
 from tocsin.store import files
 from tocsin.store.database import NAME, PATIENCE_MS, Opened, open_database, open_sound, quarantine
+from tocsin.store.identity import STREAM, make_stream, stream_of
 from tocsin.store.lock import StateLock
 from tocsin.store.ops import Commit, Failure, Op, Prune
 from tocsin.store.place import Place, Standing, copy_to
@@ -259,7 +260,12 @@ class Core:
         self.notices += opened.notices
         self.db.execute("BEGIN IMMEDIATE")
         self.notices += files.reconcile(self.db, self.journal_dir, wall_ns=self.clock.wall_ns())
+        if not stream_of(self.db):
+            self.db.execute("DELETE FROM meta WHERE key = ?", (STREAM,))
+            make_stream(self.db)
         self.db.execute("COMMIT")
+        # While we run the numbers go on, whatever became of the file.
+        self.stream = getattr(self, "stream", "") or stream_of(self.db)
         before: Tables | None = getattr(self, "tables", None)
         self.tables = Tables(
             self.db, self.journal_dir, limits=self.limits, origin=self._origin, lost_journal=opened.lost_journal
@@ -380,6 +386,7 @@ class Core:
             saturated=self.tables.outbox.saturated,
             counts=self.unsaved.counts(counts) if self.unsaved else counts,
             last_seq=max(self.tables.outbox.last_seq, self.unsaved.last_seq),
+            stream=self.stream,
             event_no=self.position.event_no,
             effect_no=self.position.effect_no,
             segment=self.tables.journal.live,

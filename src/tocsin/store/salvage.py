@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from tocsin.store.identity import STREAM, make_stream, stream_in, stream_of
 from tocsin.store.migrate import remove_database, sync_path
 from tocsin.store.schema import LAYOUT, lay_out, statements
 from tocsin.store.sound import CONSUMER, DROPPED, NOTICE, OUTBOX, RETAINED, Kinds, is_sound
@@ -93,7 +94,7 @@ def _mend_layout(copy: Path) -> None:
         db.execute("PRAGMA writable_schema = ON")
         for statement in statements(LAYOUT):
             words = statement.split()
-            if words[:2] == ["CREATE", "TABLE"] and words[2] in (*_SAVED, "head"):
+            if words[:2] == ["CREATE", "TABLE"] and words[2] in (*_SAVED, "head", "meta"):
                 db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ? AND type = 'table'", (statement, words[2]))
 
 
@@ -104,6 +105,7 @@ def _salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int]
     saved["outbox"] -= odd
     saved["notice"] -= new.execute("DELETE FROM notice WHERE severity NOT IN (0, 1, 2)").rowcount
     _carry_head(old, new)
+    _carry_stream(old, new)
     new.execute("COMMIT")
     return saved
 
@@ -128,6 +130,16 @@ def _rowids(old: sqlite3.Connection, table: str) -> list[int]:
             for (rowid,) in old.execute(query):
                 found[int(rowid)] = None
     return sorted(found)
+
+
+def _carry_stream(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+    """Keep the id of the stream, whose numbers go on; where it cannot be read, the salvaged messages name it."""
+    stream = ""
+    with suppress(*_UNREADABLE):
+        stream = stream_of(old)
+    newest = new.execute("SELECT payload FROM outbox ORDER BY seq DESC LIMIT 100").fetchall()
+    new.execute("DELETE FROM meta WHERE key = ?", (STREAM,))
+    make_stream(new, stream or stream_in(payload for (payload,) in newest))
 
 
 def _carry_head(old: sqlite3.Connection, new: sqlite3.Connection) -> None:

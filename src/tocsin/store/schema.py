@@ -3,6 +3,8 @@
 import sqlite3
 from collections.abc import Iterator
 
+from tocsin.store.identity import make_stream
+
 VERSION = 3
 APPLICATION_ID = 0x54435349
 """`TCSI`, in the header of the database file."""
@@ -87,6 +89,7 @@ def lay_out(db: sqlite3.Connection) -> None:
     db.execute("BEGIN IMMEDIATE")
     for statement in statements(LAYOUT):
         db.execute(statement)
+    make_stream(db)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {VERSION}")
     db.execute("COMMIT")

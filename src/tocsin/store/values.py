@@ -332,6 +332,8 @@ class Health:
     seal_error: str
     consumers: tuple[Cursor, ...] = ()
     """Registered ones, by name."""
+    stream: str = ""
+    """Which stream its numbers count: made with the state directory."""
     notices: NoticesHeld = NoticesHeld()
 
     @property

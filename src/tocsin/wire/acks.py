@@ -11,11 +11,13 @@ A registered consumer publishes on `ack/<consumer>`:
 in which `source` is that of the watchdog's events, `/tocsin/<site>/<watchdog>`. Fields that are not known are ignored.
 
 A consumer that has more in memory than it has handled may add `wanted`, the stretches that it wants sent again now, and
-then a line to the text: `\n<first>-<last>` of each, joined by commas.
+then a line to the text: `\n<first>-<last>` of each, joined by commas. One that knows which stream it speaks of says so
+in `stream`, with a last line `\nstream=<id>`: numbers of another state directory mean other messages.
 """
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,6 +45,7 @@ REPLY_EXPIRY_S: Final = 60
 _EXACT = 2**53
 """As for every number of the wire contract: from here on readers of JSON lose digits."""
 _HEX_DIGITS = 64
+_STREAM = re.compile(r"[0-9a-z]{1,64}")
 
 
 Stretch = tuple[int, int]
@@ -61,6 +64,8 @@ class Refusal(StrEnum):
     UNREGISTERED = "unregistered"
     REPLAYED = "replayed"
     """Its `at` is not above that of the last one that was believed."""
+    OTHER_STREAM = "other-stream"
+    """It speaks of the numbers of another state directory."""
     FUTURE = "future"
     """Its `max` is above the last number of the stream: the consumer speaks of an earlier state directory."""
 
@@ -86,13 +91,20 @@ class Ack:
     max: int
     missing: tuple[int, ...] = ()
     wanted: tuple[Stretch, ...] | None = None
+    stream: str = ""
+    """Of which stream it speaks; empty where it does not say."""
 
     def __post_init__(self) -> None:
-        if (what := _defect(self.at, self.max, self.missing) or _defect_of(self.wanted)) is not None:
+        what = _defect(self.at, self.max, self.missing) or _defect_of(self.wanted)
+        if what is None and self.stream and not _STREAM.fullmatch(self.stream):
+            what = "stream is no id of one"
+        if what is not None:
             raise ValueError(what)
 
 
-def claim(at: int, highest: int, holes: Iterable[int], wanted: Iterable[Stretch] | None = None) -> Ack:
+def claim(
+    at: int, highest: int, holes: Iterable[int], wanted: Iterable[Stretch] | None = None, *, stream: str = ""
+) -> Ack:
     """Return the ack of a consumer that has `highest`, and none of the `holes` below it.
 
     Where there are more than one ack can name, it claims less: `max` ends before the first hole that finds no room. Of
@@ -106,7 +118,7 @@ def claim(at: int, highest: int, holes: Iterable[int], wanted: Iterable[Stretch]
         missing.pop()
         highest -= 1
     some = None if wanted is None else tuple(islice(wanted, MOST_WANTED))
-    return Ack(at=at, max=highest, missing=tuple(missing), wanted=some)
+    return Ack(at=at, max=highest, missing=tuple(missing), wanted=some, stream=stream)
 
 
 def encode(ack: Ack, source: str, consumer: str, key: bytes) -> bytes:
@@ -119,6 +131,7 @@ def encode(ack: Ack, source: str, consumer: str, key: bytes) -> bytes:
             "max": ack.max,
             "missing": list(ack.missing),
             **({} if ack.wanted is None else {"wanted": [list(span) for span in ack.wanted]}),
+            **({"stream": ack.stream} if ack.stream else {}),
             "hmac": _signature(ack, source, name(consumer), key),
         }
     )
@@ -149,6 +162,7 @@ def decode(payload: bytes) -> Signed:
             max=fields.get("max", -1),
             missing=tuple(fields["missing"]),
             wanted=_stretches(fields.get("wanted")),
+            stream=_stream(fields.get("stream")),
         )
     except ValueError as error:
         raise AckRefused(Refusal.MALFORMED, str(error)) from None
@@ -176,6 +190,7 @@ class Standing:
     at: int
     max: int
     last_seq: int
+    stream: str = ""
 
 
 def reply(
@@ -189,6 +204,7 @@ def reply(
         "at": standing.at,
         "max": standing.max,
         "last_seq": standing.last_seq,
+        **({"stream": standing.stream} if standing.stream else {}),
     }
     return document_message(
         origin, boot, topic=topic, kind="reply", wall_ns=wall_ns, data=data, retain=False, expiry_s=REPLY_EXPIRY_S
@@ -200,7 +216,18 @@ def _signature(ack: Ack, source: str, consumer: str, key: bytes) -> str:
     text = f"tocsin-ack-v1\n{source}\n{consumer}\n{ack.at}\n{ack.max}\n{missing}"
     if ack.wanted is not None:
         text += "\n" + ",".join(f"{first}-{last}" for first, last in ack.wanted)
+    if ack.stream:
+        text += f"\nstream={ack.stream}"
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _stream(said: Any) -> str:
+    """Return the stream that a message names. Raises ValueError for what cannot be that."""
+    if said is None:
+        return ""
+    if not isinstance(said, str) or not said:
+        raise ValueError("stream is no id of one")
+    return said
 
 
 def _stretches(said: Any) -> tuple[Stretch, ...] | None:

@@ -94,6 +94,7 @@ def alert_messages(effect: AlertChanged, origin: Origin) -> tuple[Message, Messa
         wall_ns=effect.wall_ns,
         data=alert_data(effect, origin),
         sequence=f"{effect.seq:020d}",
+        stream=effect.stream,
     )
     stream = Message(
         topic=origin.root + topics.event(alert.severity, alert.detector),
@@ -156,6 +157,7 @@ def dropped_message(
     reason: str,
     wall_ns: int,
     spans: Sequence[tuple[int, int]] = (),
+    stream: str = "",
 ) -> Message:
     """Return the one event that stands for `count` rows between `first` and `last` that nobody will send any more.
 
@@ -176,6 +178,7 @@ def dropped_message(
             "reason": plain(reason),
             "ranges": None if known is None else [list(span) for span in known],
         },
+        stream=stream,
     )
     return Message(topic=origin.root + topic, payload=payload, severity="warning")
 
@@ -324,6 +327,7 @@ def _envelope(
     wall_ns: int,
     data: object,
     sequence: str | None = None,
+    stream: str = "",
 ) -> bytes:
     event: dict[str, object] = {
         "specversion": "1.0",
@@ -337,4 +341,6 @@ def _envelope(
     }
     if sequence is not None:
         event["sequence"] = sequence
+    if stream:
+        event["stream"] = stream
     return orjson.dumps(event, option=_SORTED)
