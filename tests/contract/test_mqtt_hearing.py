@@ -23,6 +23,7 @@ from tocsin.mqtt.hearing import Hearing
 from tocsin.mqtt.publisher import Publisher
 from tocsin.mqtt.settings import BrokerSettings
 from tocsin.mqtt.transport import MqttTransport
+from tocsin.wire import envelope
 
 Told = tuple[str, int, Why]
 
@@ -194,3 +195,16 @@ async def test_where_no_broker_is_configured_nobody_hears_either() -> None:
     async with rig.running():
         rig.say(critical(1))
         await eventually(lambda: rig.told == [key(1, Why.LATE)])
+
+
+async def test_an_alert_whose_own_topic_was_heard_before_its_row_was_sent_is_heard() -> None:
+    rig = Rig(None)
+    stream, own = envelope.alert_messages(changed(critical(1), 1), ORIGIN)
+    rig.say(critical(1))
+    [pending] = await rig.outbox.pending(1)
+    rig.hearing.retained(own.topic, own.payload, 0)
+    rig.hearing.taken(pending, 0x10)
+    async with rig.running():
+        await asyncio.sleep(1)
+    assert stream.payload == pending.row.payload
+    assert rig.told == []

@@ -75,16 +75,28 @@ class Hearing:
         if key is not None:
             self._miss(key, Why.REFUSED)
 
-    def retained(self, topic: str, code: int) -> None:
-        """Note how the broker took the state of an alert on its own topic: some listen there alone."""
+    def retained(self, topic: str, payload: bytes, code: int) -> None:
+        """Note how the broker took the state of an alert on its own topic: some listen there alone.
+
+        It may have come before its row of the stream, if it was committed in the middle of a round.
+        """
         found = self._alone.pop(topic, None)
         if found is None:
+            if code != NO_MATCHING_SUBSCRIBERS and payload and topics.is_alert(topic):
+                self._heard_early(payload)
             return
         key, _ = found
         if code == NO_MATCHING_SUBSCRIBERS:
             self._miss(key, Why.NOBODY)
         else:
             self._settle(key, heard=True)
+
+    def _heard_early(self, payload: bytes) -> None:
+        data = orjson.loads(payload)["data"]
+        if data["severity"] == Severity.CRITICAL and data["state"] != AlertState.RESOLVED:
+            key = str(data["fingerprint"]), int(data["activation"])
+            if key not in self._settled:
+                self._settle(key, heard=True)
 
     async def run(self) -> None:
         """Look every second for what waits too long, whether there is a connection or not; until cancelled."""

@@ -189,7 +189,7 @@ class Pump:
             self._refuse(one.topic, refusal)
             return
         if self._hearing is not None:
-            self._hearing.retained(one.topic, code)
+            self._hearing.retained(one.topic, payload, code)
         self.holds.release(one.topic, one.topic)
         self._retained.pop(one.topic, None)
         await self._outbox.mark_retained(one.topic, one.revision)
