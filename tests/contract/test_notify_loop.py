@@ -180,3 +180,29 @@ async def test_a_channel_that_hangs_delays_no_other(store: Store, clock: ManualC
         await say(store, clock, ("b", INFO), ("c", CRITICAL), channel="alive")
         await until(lambda: alive.taken == ["c", "b"])
     assert [row.channel for row in await store.notices_for("dead", 9)] == ["dead"]
+
+
+async def test_what_is_critical_does_not_wait_for_the_pause_after_a_failure(
+    store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "FIRST_WAIT_NS", 3600 * NS)
+    monkeypatch.setattr(loop, "LONGEST_WAIT_NS", 3600 * NS)
+    carrier = Carrier(lambda title: Sent(said="ok") if title == "c" else Later(why="HTTP 503"))
+    await say(store, clock, ("a", WARNING))
+    async with sending(store, clock, carrier):
+        await until(lambda: carrier.given == ["a"])
+        await say(store, clock, ("b", WARNING))
+        await say(store, clock, ("c", CRITICAL))
+        await until(lambda: carrier.taken == ["c"])
+    assert carrier.given[:2] == ["a", "c"]
+
+
+async def test_who_asks_to_wait_is_waited_for_whatever_comes(store: Store, clock: ManualClock) -> None:
+    carrier = Carrier(lambda _: Later(why="HTTP 429", wait_ns=3600 * NS))
+    await say(store, clock, ("a", WARNING))
+    async with sending(store, clock, carrier) as one:
+        await until(lambda: one.standing().failing_since_wall_ns is not None)
+        await say(store, clock, ("c", CRITICAL))
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+    assert carrier.given == ["a"]

@@ -1,8 +1,8 @@
 """One channel at work: what waits for it goes out, the worst first, until somebody has it or a day has passed.
 
 Each channel has a loop of its own, so that a dead one holds up no other. After a failure it waits, ever longer, up to
-five minutes; every fourth try then goes to the message that was tried the least, so that one which the receiver cannot
-bear does not hide behind itself that the others would get through.
+five minutes, or until something critical comes. Every fourth try then goes to the message that was tried the least, so
+that one which the receiver cannot bear does not hide behind itself that the others would get through.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from tocsin.clock import NS, EngineClock
 from tocsin.errors import CorruptRecord
+from tocsin.model.alert import Severity
 from tocsin.model.event import ChannelSample
 from tocsin.notify.letter import Letter, opened
 from tocsin.notify.outcome import Later, Outcome, Refused, Sent
@@ -66,6 +67,14 @@ class Standing:
     given_up: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """For how long to wait, in nanoseconds, and whether the receiver asked for it."""
+
+    ns: int = 0
+    is_asked: bool = False
+
+
 class Sender:
     """The loop of one channel."""
 
@@ -84,6 +93,8 @@ class Sender:
         self._clock = clock
         self._work = asyncio.Event()
         self._tries: dict[int, int] = {}
+        self._newest = 0
+        """The highest number that was there at a try."""
         self._failures = 0
         self._failing: tuple[int, int] | None = None
         """Since when nothing gets through, in engine time and on the wall."""
@@ -132,9 +143,23 @@ class Sender:
             if row is None:
                 await self._rest(_IDLE_S)
                 continue
-            wait_ns = await self._deliver(row)
-            if wait_ns:
-                await asyncio.sleep(wait_ns / NS)
+            self._newest = max(self._newest, row.number)
+            await self._pause(await self._deliver(row))
+
+    async def _pause(self, wait: _Wait) -> None:
+        """Wait after a try. Who was not asked to wait goes on when something critical comes: it may get through."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait.ns / NS
+        while (left := until - loop.time()) > 0:
+            self._work.clear()
+            if not wait.is_asked and await self._is_critical_news():
+                return
+            await self._rest(left)
+
+    async def _is_critical_news(self) -> bool:
+        rows = await self._book.notices_for(self.name, _LOOKED_AT)
+        known, self._newest = self._newest, max([self._newest, *(row.number for row in rows)])
+        return any(row.number > known and row.severity is Severity.CRITICAL for row in rows)
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -152,8 +177,8 @@ class Sender:
             return min(rows, key=lambda row: self._tries.get(row.number, 0))
         return rows[0]
 
-    async def _deliver(self, row: NoticeRow) -> int:
-        """Send a message once; return for how long to wait then, in nanoseconds."""
+    async def _deliver(self, row: NoticeRow) -> _Wait:
+        """Send a message once; return for how long to wait then."""
         try:
             outcome = await self.carrier.send(opened(row.payload))
         except CorruptRecord as error:
@@ -163,14 +188,14 @@ class Sender:
                 await self._done(row)
                 self._sent, self._sent_wall_ns = self._sent + 1, self._clock.wall_ns()
                 self._failures, self._failing = 0, None
-                return 0
+                return _Wait()
             case Refused(why=why):
                 await self._give_up(row, why)
-                return FIRST_WAIT_NS
+                return _Wait(ns=FIRST_WAIT_NS)
             case Later(why=why, wait_ns=asked_ns):
                 return await self._failed(row, why, asked_ns)
 
-    async def _failed(self, row: NoticeRow, why: str, asked_ns: int | None) -> int:
+    async def _failed(self, row: NoticeRow, why: str, asked_ns: int | None) -> _Wait:
         self._failing = self._failing or (self._clock.t_ns(), self._clock.wall_ns())
         self._failures += 1
         self._tries[row.number] = self._tries.get(row.number, 0) + 1
@@ -181,7 +206,7 @@ class Sender:
             await self._give_up(row, f"for a day: {why}")
         backoff_ns = min(LONGEST_WAIT_NS, FIRST_WAIT_NS << min(self._failures - 1, 16))
         backoff_ns -= self._random.randrange(backoff_ns // 2)
-        return max(backoff_ns, asked_ns or 0)
+        return _Wait(ns=max(backoff_ns, asked_ns or 0), is_asked=bool(asked_ns))
 
     async def _give_up(self, row: NoticeRow, why: str) -> None:
         log.error("channel %s: message %s (%s) is given up: %s", self.name, row.number, row.group, why)
