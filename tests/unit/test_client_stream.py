@@ -81,9 +81,11 @@ def test_messages_of_another_stream_are_left_where_they_are_and_counted() -> Non
     rig.alert(51, OLD)
     assert rig.handle() == [51]
     assert rig.stream.counts["foreign"] == 1
-    rig.hear(envelope.dropped_message(ORIGIN, "b", first=52, last=52, count=1, reason="x", wall_ns=1, stream=NEW))
     rig.beat(OLD, 52)
-    assert rig.cursor.is_lacking
+    for stream, is_lacking in ((NEW, True), (OLD, False)):
+        gone = envelope.dropped_message(ORIGIN, "b", first=52, last=52, count=1, reason="x", wall_ns=1, stream=stream)
+        rig.hear(gone)
+        assert rig.cursor.is_lacking is is_lacking
 
 
 def test_a_second_daemon_of_the_same_name_does_not_take_us_along() -> None:
