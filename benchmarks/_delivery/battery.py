@@ -189,6 +189,7 @@ class Battery:
             "heals_s": [round(one, 3) for one in heals],
             "latency_p50_s": round(quantile(latencies, 0.5), 3),
             "latency_p99_s": round(quantile(latencies, 0.99), 3),
+            "import_p50_s": round(quantile(self.rig.imports_s, 0.5), 2),
             "repeated": round(repeated_share, 4),
         }
 

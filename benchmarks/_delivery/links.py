@@ -8,6 +8,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ ROOT: Final = "tocsin/v1/ams/host-a/"
 _WRONG: Final = ("lost", "duplicates", "foreign", "holes", "order_broken")
 _LOOK_S: Final = 0.02
 _RATE: Final = 20.0
+_SETTLED_S: Final = 5.0
+_RIVAL: Final = "another daemon"
 
 
 @dataclass
@@ -83,6 +86,8 @@ class Statuses:
     def __init__(self, port: int) -> None:
         self._transport = MqttTransport(BrokerSettings(host=HOST, port=port, client_id="statuses"))
         self.said: list[tuple[float, str]] = []
+        self.boots: list[tuple[float, str]] = []
+        """Which life said it."""
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator["Statuses"]:
@@ -92,8 +97,10 @@ class Statuses:
             yield self
 
     def _take(self, received: Received) -> None:
-        state = str(orjson.loads(received.payload)["data"]["state"]) if received.payload else ""
-        self.said.append((asyncio.get_running_loop().time(), state))
+        data = orjson.loads(received.payload)["data"] if received.payload else {}
+        now = asyncio.get_running_loop().time()
+        self.said.append((now, str(data.get("state", ""))))
+        self.boots.append((now, str(data.get("boot_id", ""))))
 
     async def until(self, state: str, since: float, *, within_s: float = 90) -> float:
         """Return how long after `since` this was said."""
@@ -152,6 +159,27 @@ async def standstill(folder: Path, *, seconds: float) -> dict[str, float]:
         back_s = await statuses.until("ready", loop.time())
         wrong = await _ended(rig)
     return {"stopped_lost_s": round(lost_s, 1), "stopped_back_s": round(back_s, 1), "stopped_wrong": wrong}
+
+
+async def rivals(folder: Path, *, seconds: float = 25) -> dict[str, float]:
+    """Run two daemons of one name: how often the word on `status` goes from one to the other once they know."""
+    loop = asyncio.get_running_loop()
+    rig = Rig.of(folder / "first", _orders("rivals", 10))
+    text = configuration(folder / "second", rig.broker.port, more='[self_test]\nevery = "0s"\n')
+    second = Rig.of(folder / "second", {"rate": 0}, text=text)
+    async with staged(rig), Statuses(rig.broker.port).listening() as statuses:
+        await rig.until(lambda now: now["seq"] >= _RATE, "the first alerts")
+        second.daemon.start()
+        try:
+            told = await second.until(lambda now: _RIVAL in str(now["broker"]), "the second one knows of the first")
+            since = loop.time()
+            await asyncio.sleep(seconds)
+        finally:
+            second.end()
+        wrong = await _ended(rig)
+    boots = [boot for at, boot in statuses.boots if since + _SETTLED_S <= at <= since + seconds]
+    flaps = sum(one != other for one, other in pairwise(boots))
+    return {"rivals_flaps": flaps, "rivals_told": int(_RIVAL in str(told["broker"])), "rivals_wrong": wrong}
 
 
 async def denied(folder: Path) -> dict[str, float]:

@@ -76,12 +76,14 @@ class Member:
         self.name = name
         self.command = command
         self.lives = 0
+        self.since_ns = 0
         self.process: subprocess.Popen[bytes] | None = None
         self._log = log
 
     def start(self) -> None:
         """Begin a life."""
         self.lives += 1
+        self.since_ns = SystemClock().monotonic_ns()
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=_environ()
@@ -165,6 +167,8 @@ class Rig:
     """Where the stream ends, by its orders."""
     stalls: list[dict[str, Any]] = field(default_factory=list)
     """How long the daemon's loop stood still, second by second, where that is measured."""
+    imports_s: list[float] = field(default_factory=list)
+    """How long each life of the daemon took to be an interpreter with its program loaded, before its first line."""
     position: int = 0
     """Up to which number the consumer has everything."""
 
@@ -196,6 +200,8 @@ class Rig:
         """Take in what both said; return what they reached."""
         heard = self.daemon.listen() + self.consumer.listen()
         for line in heard:
+            if "imported_ns" in line:
+                self.imports_s.append((line["imported_ns"] - self.daemon.since_ns) / 1e9)
             if "stall_ms" in line:
                 self.stalls.append(line)
             if "counts" in line:

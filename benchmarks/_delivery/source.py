@@ -321,6 +321,7 @@ def main() -> None:
     parser.add_argument("--orders", type=json.loads, required=True)
     options = parser.parse_args()
     set_up("info")
+    say(imported_ns=SystemClock().monotonic_ns())
     if options.orders.get("wall_steps_s"):
         step_wall(options.orders["wall_steps_s"])
     points = Points()

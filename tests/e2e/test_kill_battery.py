@@ -101,6 +101,13 @@ async def test_what_an_access_list_denies_is_told_and_never_counts_as_sent(tmp_p
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+async def test_two_daemons_of_one_name_do_not_contend_for_the_word(tmp_path: Path) -> None:
+    found = await links.rivals(tmp_path / "stage")
+    assert found == {"rivals_flaps": 0, "rivals_told": 1, "rivals_wrong": 0}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_clocks_that_jump_by_hours_lose_and_repeat_nothing(tmp_path: Path) -> None:
     found = await shocks.clock_steps(tmp_path / "stage")
     assert found["clock_steps_wrong"] == 0
