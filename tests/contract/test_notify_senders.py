@@ -4,10 +4,13 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 import sys
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from tests.support.receiver import Receiver, drips, hangs, receiver, says
@@ -227,3 +230,23 @@ async def test_a_library_that_hangs_holds_up_nobody_and_is_not_called_again_unti
 def test_a_test_says_of_itself_that_it_is_one() -> None:
     one = trial("team", ORIGIN, wall_ns=WALL, environment="prod", runbook="{detector}", is_over=False)
     assert one.title == "INFO: this is a test of the channel team; nothing is wrong"
+
+
+async def test_the_check_that_the_documentation_shows_believes_what_is_genuine_and_nothing_else(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "notify.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(code, scope)  # noqa: S102 - the page is ours
+    monkeypatch.setattr(scope["time"], "time", lambda: WALL / NS)
+    async with receiver() as one:
+        await hook(one, resolver).send(letter())
+        [got] = one.got
+    believes = scope["is_genuine"]
+    assert believes(KEY.encode(), got.headers, got.body)
+    assert not believes(b"another key of ours", got.headers, got.body)
+    assert not believes(KEY.encode(), got.headers, got.body + b" ")
+    assert not believes(KEY.encode(), {**got.headers, TIMESTAMP: str(WALL // NS - 1)}, got.body)
+    monkeypatch.setattr(scope["time"], "time", lambda: WALL / NS + 301)
+    assert not believes(KEY.encode(), got.headers, got.body), "a recorded one is too old"

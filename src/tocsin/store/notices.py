@@ -6,6 +6,7 @@ worst one behind it. Used by the writer thread alone, inside the transaction of 
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class Notices:
         columns = "number, channel, grp, severity, payload, created_wall_ns"
         rows = {row[0]: _row(row) for row in db.execute(f"SELECT {columns} FROM notice ORDER BY number")}  # noqa: S608
         self._now = Kept(rows=rows, last=max(rows, default=0))
+        self._counted: tuple[Kept | None, NoticesHeld] = (None, NoticesHeld())
         self.remember()
 
     def remember(self) -> None:
@@ -119,11 +121,12 @@ class Notices:
         return sorted(first.values(), key=lambda row: (-worst[row.group], row.number))[:limit]
 
     def held(self) -> NoticesHeld:
-        """Return how much waits in which channel."""
-        counts: dict[str, int] = {}
-        for row in self._now.rows.values():
-            counts[row.channel] = counts.get(row.channel, 0) + 1
-        return NoticesHeld(waiting=counts, dropped=self._now.dropped, last=self._now.last)
+        """Return how much waits in which channel. Asked after every transaction, and counted when it has changed."""
+        if self._counted[0] is not self._now:
+            counts = Counter(row.channel for row in self._now.rows.values())
+            held = NoticesHeld(waiting=dict(counts), dropped=self._now.dropped, last=self._now.last)
+            self._counted = (self._now, held)
+        return self._counted[1]
 
     # Inside.
 
