@@ -130,6 +130,15 @@ def test_at_a_first_start_what_comes_waits_for_the_heartbeat_that_names_the_stre
     assert rig.cursor.ack(1).max == 9
 
 
+def test_an_answer_to_an_ack_names_the_stream_before_any_heartbeat_does() -> None:
+    rig = Rig(Saved(begun=True))
+    rig.alert(1, NEW)
+    assert rig.handle() == []
+    standing = acks.Standing(at=1, max=0, last_seq=1, stream=NEW)
+    rig.hear(acks.reply(ORIGIN, "b", "reply/pager/ack", reason=None, standing=standing, wall_ns=1))
+    assert rig.handle() == [1]
+
+
 def test_a_cursor_from_before_streams_had_ids_goes_on() -> None:
     rig = Rig(Saved(begun=True, done=((1, 50),)))
     rig.alert(51, OLD)

@@ -52,6 +52,7 @@ class Answer:
     reason: str | None
     at: int
     last_seq: int
+    stream: str = ""
 
 
 Said = Entry | Heartbeat | Gone | Answer
@@ -113,7 +114,12 @@ def _heartbeat(data: Mapping[str, Any]) -> Heartbeat:
 
 def _answer(data: Mapping[str, Any]) -> Answer:
     reason = None if data.get("reason") is None else _text(data, "reason")
-    return Answer(reason=reason, at=_number(data, "at", least=0), last_seq=_number(data, "last_seq", least=0))
+    return Answer(
+        reason=reason,
+        at=_number(data, "at", least=0),
+        last_seq=_number(data, "last_seq", least=0),
+        stream=_stream(data),
+    )
 
 
 def _spans(data: Mapping[str, Any]) -> tuple[Span, ...]:

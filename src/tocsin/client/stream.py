@@ -97,11 +97,13 @@ class Stream:
                     self.ack_now = True
                     self._note(NoticeKind.DROPPED, f"{count} messages will not come: {reason}")
             case Answer():
+                if said.stream:
+                    self._take_early(said.stream, now)
                 return self._answered(said, wall_ms)
         return None
 
     def _receive(self, entry: Entry, *, kept: bool, now: float) -> None:
-        """Take a message of the present stream; until that is known, it waits for the next heartbeat.
+        """Take a message of the present stream; until that is known, it waits for the next heartbeat or answer.
 
         One of another stream is left where it is: under its number something else was said, or will be.
         """
