@@ -15,7 +15,7 @@ from tocsin.model.alert import Severity
 from tocsin.notify import sender as loop
 from tocsin.notify.letter import Letter
 from tocsin.notify.outcome import Later, Outcome, Refused, Sent
-from tocsin.notify.sender import GIVE_UP_NS, Sender
+from tocsin.notify.sender import GIVE_UP_NS, LEAST_TRIES, Sender
 from tocsin.store import NoticeRow, Store
 from tocsin.testing.clock import ManualClock
 
@@ -153,6 +153,15 @@ async def test_after_a_day_a_message_is_given_up_and_not_before(store: Store, cl
         clock.advance(s=2)
         await until(lambda: one.sample(0).given_up == 1)
         assert await store.notices_for("team", 9) == []
+
+
+async def test_a_clock_that_was_set_forward_costs_no_message(store: Store, clock: ManualClock) -> None:
+    answers = [Later(why="HTTP 503")] * (LEAST_TRIES - 1)
+    carrier = Carrier(lambda _: answers.pop() if answers else Sent(said="ok"))
+    await say(store, clock, ("a", CRITICAL))
+    clock.step_wall(s=10**8)
+    async with sending(store, clock, carrier):
+        await until(lambda: carrier.taken == ["a"])
 
 
 async def test_a_message_that_cannot_be_read_is_given_up(store: Store, clock: ManualClock) -> None:

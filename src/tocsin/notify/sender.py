@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 GIVE_UP_NS: Final = 86_400 * NS
 """A message that is a day old tells of yesterday."""
+LEAST_TRIES: Final = 12
+"""Tries in this life, half an hour of them: a clock that was set makes messages look old that are not."""
 HOUR_NS: Final = 3600 * NS
 FIRST_WAIT_NS: Final = NS
 LONGEST_WAIT_NS: Final = 300 * NS
@@ -202,7 +204,8 @@ class Sender:
         if self._failures == 1 or why != self._error:
             log.warning("channel %s: %s; what waits is sent as soon as it can be", self.name, why)
         self._note(why)
-        if self._clock.wall_ns() - row.created_wall_ns >= GIVE_UP_NS:
+        is_old = self._clock.wall_ns() - row.created_wall_ns >= GIVE_UP_NS
+        if is_old and self._tries[row.number] >= LEAST_TRIES:
             await self._give_up(row, f"for a day: {why}")
         backoff_ns = min(LONGEST_WAIT_NS, FIRST_WAIT_NS << min(self._failures - 1, 16))
         backoff_ns -= self._random.randrange(backoff_ns // 2)
