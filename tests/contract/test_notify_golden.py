@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from jsonschema import Draft202012Validator
 from tests.unit.test_notice_words import ONE, ORIGIN, OVER, notify
 
 from tocsin.model.alert import Severity
@@ -19,6 +20,7 @@ from tocsin.notify.pagerduty import event
 from tocsin.wire.notices import payload
 
 FOLDER = Path(__file__).parents[1] / "golden" / "people"
+SCHEMA = Path(__file__).parents[2] / "docs" / "reference" / "notice.schema.json"
 RUNBOOK = "https://wiki.example/{detector}"
 NODES = tuple(replace(ONE, activation=at, names=(("chain", "ethereum"), ("node", f"geth-{at}"))) for at in range(8))
 
@@ -50,6 +52,16 @@ def files() -> dict[str, bytes]:
 def test_what_a_receiver_gets_is_what_it_always_got(name: str) -> None:
     pinned = orjson.loads((FOLDER / f"{name}.json").read_bytes())
     assert orjson.loads(files()[name]) == pinned, "if that is meant: python -m tests.contract.test_notify_golden"
+
+
+@pytest.mark.parametrize("name", [name for name in files() if name.startswith("webhook")])
+def test_what_a_webhook_gets_is_what_the_schema_says(name: str) -> None:
+    schema = orjson.loads(SCHEMA.read_bytes())
+    Draft202012Validator.check_schema(schema)
+    event = orjson.loads(files()[name])
+    Draft202012Validator(schema).validate(event)
+    described = schema["properties"]["data"]["properties"], schema["$defs"]["alert"]["properties"]
+    assert (event["data"].keys(), event["data"]["alerts"][0].keys()) == tuple(one.keys() for one in described)
 
 
 def test_there_is_no_file_that_nothing_makes() -> None:
