@@ -1,6 +1,7 @@
 """What is published is what was published before, to the byte; and nothing is published that is not pinned."""
 
 import ast
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +9,19 @@ from pathlib import Path
 import orjson
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import BaseModel
 from tests.support import golden as files
 from tests.support.golden import FOLDER, INDEX, golden, index
+from tests.support.messages import BEAT
 
+from tocsin.engine.state import EngineState
 from tocsin.model.alert import REASONS
 from tocsin.mqtt import schemas
 from tocsin.mqtt.models import EVENTS, FOREIGN, INBOUND
 from tocsin.mqtt.presence import State
+from tocsin.runtime.describe import heartbeat
+from tocsin.store import Health, Store
+from tocsin.testing import ManualClock
 from tocsin.wire.acks import Refusal
 from tocsin.wire.topics import CONTRACT
 
@@ -87,6 +94,40 @@ def test_every_reason_every_state_and_every_refusal_has_a_golden_file() -> None:
     assert {data["reason"] for data in data_of("alert")} == set(REASONS)
     assert {data["state"] for data in data_of("status")} == {state.value for state in State}
     assert {data["reason"] for data in data_of("reply")} == {None, *(refusal.value for refusal in Refusal)}
+
+
+def _told(value: object) -> Iterator[tuple[type[BaseModel], str]]:
+    """Yield every field that is there in a message, with the model that it is one of."""
+    if isinstance(value, BaseModel):
+        for name in value.model_fields_set:
+            yield type(value), name
+            yield from _told(getattr(value, name))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _told(item)
+    elif isinstance(value, dict):
+        yield from _told(list(value.values()))
+
+
+def test_every_field_that_may_be_there_is_in_a_golden_file() -> None:
+    """But for those of other programs, of which we use what we need."""
+    ours = EVENTS | INBOUND
+    payloads = [(kind_of(name), one.payload) for name, one in SAID.items()]
+    told = {
+        each for kind, payload in payloads if kind in ours for each in _told(ours[kind].model_validate_json(payload))
+    }
+    models = {model for model, _ in told}
+    assert models >= set(ours.values())
+    every = {(model, name) for model in models for name in model.model_fields}
+    assert sorted(f"{model.__name__}.{name}" for model, name in every - told) == []
+
+
+def test_a_heartbeat_of_these_files_says_what_one_of_the_daemon_says(tmp_path: Path) -> None:
+    async def health() -> Health:
+        async with await Store.open(tmp_path, clock=ManualClock()) as store:
+            return store.health()
+
+    assert set(heartbeat(EngineState(), asyncio.run(health()))) == set(BEAT)
 
 
 def _named_kinds() -> Iterator[str]:

@@ -19,6 +19,7 @@ from tests.support.messages import (
     ORIGIN,
     RESOLVED,
     STANDING,
+    STREAM,
     changed,
     golden_messages,
 )
@@ -55,8 +56,8 @@ def golden() -> dict[str, Message]:
         **{f"alert-{reason}": _alert(reason) for reason in REASONS if reason != "fired"},
         "alert-silenced": _stream(silenced=True, inhibited_by="fedcba9876543210fedcba9876543210"),
         "alert-not-durable": _not_durable(),
-        "alert-retained": envelope.alert_messages(changed(ALERT, 41), ORIGIN)[1],
-        "alert-retained-resolved": envelope.alert_messages(changed(RESOLVED, 42), ORIGIN)[1],
+        "alert-retained": envelope.alert_messages(changed(ALERT, 41, stream=STREAM), ORIGIN)[1],
+        "alert-retained-resolved": envelope.alert_messages(changed(RESOLVED, 42, stream=STREAM), ORIGIN)[1],
         "alert-topic-cleared": cleared(ORIGIN.root + f"alert/{ALERT.fingerprint}"),
         **{f"status-{state}": presence.status(LIFE, state, NOON_NS) for state in State},
         "status-will": _will(),
@@ -72,7 +73,7 @@ def golden() -> dict[str, Message]:
 
 
 def _stream(**change: Any) -> Message:
-    return envelope.alert_messages(changed(dataclasses.replace(ALERT, **change), 41), ORIGIN)[0]
+    return envelope.alert_messages(changed(dataclasses.replace(ALERT, **change), 41, stream=STREAM), ORIGIN)[0]
 
 
 def _alert(reason: str) -> Message:
@@ -119,7 +120,7 @@ def _reply() -> dict[str, Message]:
 
 
 def _ack() -> Message:
-    claim = acks.claim(1_790_000_000_123, 41, [7, 9])
+    claim = acks.claim(1_790_000_000_123, 41, [7, 9], [(7, 7)], stream=STREAM)
     payload = acks.encode(claim, ORIGIN.source, "pager", KEY)
     return Message(topic=ORIGIN.root + "ack/pager", payload=payload, content_type="application/json")
 
