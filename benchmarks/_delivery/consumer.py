@@ -9,6 +9,9 @@ transaction had ended is in `committed`, a line of JSON each.
 import argparse
 import asyncio
 import json
+import os
+import sys
+import traceback
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -94,12 +97,20 @@ async def live(folder: Path, port: int, *, naive: bool, ahead_s: float, points: 
         start="beginning",
         clock=Behind(ahead_s),
     )
-    async with subscriber as alerts, asyncio.TaskGroup() as group:
-        points.listen()
-        group.create_task(handle(alerts, folder / COMMITTED))
-        group.create_task(report(alerts))
-        if naive:
-            group.create_task(NaiveSubscriber(port, folder / "naive.db").run())
+    beside = asyncio.ensure_future(NaiveSubscriber(port, folder / "naive.db").run()) if naive else None
+    try:
+        async with subscriber as alerts, asyncio.TaskGroup() as group:
+            points.listen()
+            group.create_task(handle(alerts, folder / COMMITTED))
+            group.create_task(report(alerts))
+    except BaseException:  # noqa: BLE001 - whatever it died of
+        # At once: the naive one may swallow that it is ended, and nobody would ever hear of this.
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    finally:
+        if beside is not None:
+            beside.cancel()
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ OF_DAEMON: Final = (
     "publishing",
     "published",
 )
-OF_CONSUMER: Final = ("received", "begun", "written", "committed")
+OF_CONSUMER: Final = ("begun", "written", "committed")
 
 SELF: Final = "self"
 _STILL_S: Final = 10.0
@@ -46,7 +46,7 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class _Armed:
     point: str = ""
-    left: int = 0
+    after: int = 0
     who: str = SELF
 
 
@@ -65,11 +65,10 @@ class Points:
     def _read(self) -> None:
         for line in sys.stdin:
             order = json.loads(line)
+            with self._lock:
+                self._armed = _Armed(**order) if "point" in order else _Armed()
             if "point" not in order:
                 self._go_on.set()
-                continue
-            with self._lock:
-                self._armed = _Armed(order["point"], order["after"], order["who"])
         os.kill(os.getpid(), signal.SIGKILL)  # whoever gave orders is gone
 
     def reach(self, point: str) -> None:
@@ -77,8 +76,8 @@ class Points:
         if point != self._armed.point:
             return
         with self._lock:
-            self._armed.left -= 1
-            if self._armed.left > 0 or not self._armed.point:
+            self._armed.after -= 1
+            if self._armed.after > 0 or not self._armed.point:
                 return
             who, self._armed = self._armed.who, _Armed()
         if who == SELF:

@@ -244,9 +244,14 @@ class Rig:
             async with asyncio.timeout(within_s):
                 while self.position < seq:
                     self.listen()
+                    self._check(self.consumer)
                     await asyncio.sleep(_PAUSE_S)
         except TimeoutError:
             raise TimeoutError(f"the consumer has {self.position} of {seq}; see {self.folder}") from None
+
+    def _check(self, member: Member) -> None:
+        if not member.is_up:
+            raise RuntimeError(f"{member.name} died by itself; see {self.folder / member.name}.log")
 
     def rss_mb(self) -> float:
         """Return the memory of the daemon."""

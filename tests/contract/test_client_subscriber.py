@@ -19,6 +19,7 @@ from tests.support.streaming import CONSUMER, KEY, WATCHDOG, StandIn, foreign, s
 from tocsin.client import Message, Notice, NoticeKind, Subscriber
 from tocsin.errors import CorruptRecord, SchemaTooNew, StoreError
 from tocsin.model.alert import Severity
+from tocsin.mqtt.transport import MqttConnection
 from tocsin.wire.acks import Refusal
 
 
@@ -287,6 +288,30 @@ async def test_a_broker_that_is_killed_takes_nothing_with_it(broker: Mosquitto, 
     kinds = [one.kind for one in notices]
     assert kinds.count(NoticeKind.CONNECTED) >= 2
     assert NoticeKind.DISCONNECTED in kinds
+
+
+async def test_messages_in_memory_are_handled_while_a_new_connection_is_being_made(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices: list[Notice] = []
+    subscribe = MqttConnection.subscribe
+    async with subscriber(broker, tmp_path, notices) as alerts:
+        async with stand_in(broker) as daemon:
+            for number in range(6):
+                await daemon.say(number)
+            await eventually(lambda: alerts.counts.get("taken", 0) >= 6)
+
+        async def and_handle(connection: MqttConnection, topic: str) -> None:
+            await subscribe(connection, topic)
+            await handle(alerts, 1)
+
+        monkeypatch.setattr(MqttConnection, "subscribe", and_handle)
+        broker.kill()
+        await eventually(lambda: not alerts.connected)
+        broker.start()
+        await eventually(lambda: alerts.connected)
+        assert alerts.positions()[WATCHDOG] >= 3
+    assert [one.kind for one in notices].count(NoticeKind.CONNECTED) == 2
 
 
 PROGRAM = """

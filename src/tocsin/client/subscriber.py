@@ -269,7 +269,7 @@ class Subscriber:
             self._backlog.clear()
 
     async def _greet(self, connection: MqttConnection) -> None:
-        for stream in self._streams.values():
+        for stream in list(self._streams.values()):  # whose order changes whenever a message is handed over
             if stream.cursor.begun:
                 await connection.unsubscribe(stream.opening)
             for topic in stream.topics:
