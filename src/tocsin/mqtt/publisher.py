@@ -43,7 +43,8 @@ class Timers:
 
     heartbeat_s: int = 10
     backoff_first_s: float = 0.5
-    backoff_most_s: float = 30.0
+    backoff_most_s: float = 5.0
+    """A broker that is back is found within this: with 30 s, what waited for it waited half a minute longer."""
     steady_s: float = 30.0
     """A connection that held this long was a good one: the next failure starts from the first back-off again."""
     refused_pause_s: float = 30.0
