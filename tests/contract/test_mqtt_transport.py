@@ -15,6 +15,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import VariableByteIntegers
 from tests.support.broker import (
     PASSWORD,
     ROOT,
@@ -49,6 +50,22 @@ async def connected(
     inbox = [] if inbox is None else inbox
     async with MqttTransport(settings).connect(will=will, on_message=inbox.append) as connection:
         yield connection
+
+
+def _text(value: bytes) -> bytes:
+    return len(value).to_bytes(2) + value
+
+
+def _say_raw(port: int, topic: str, properties: bytes) -> None:
+    """Publish a retained message as no client would that keeps to the rules, or to reason."""
+    connect = _text(b"MQTT") + b"\x05\x02\x00\x3c\x00" + _text(b"raw")
+    length = bytes(VariableByteIntegers.encode(len(properties)))  # type: ignore[no-untyped-call]
+    message = _text(topic.encode()) + b"\x00\x01" + length + properties + b"{}"
+    with socket.create_connection(("127.0.0.1", port), 5) as peer:
+        for command, body in ((0x10, connect), (0x33, message)):
+            size = bytes(VariableByteIntegers.encode(len(body)))  # type: ignore[no-untyped-call]
+            peer.sendall(bytes([command]) + size + body)
+            assert peer.recv(100)
 
 
 async def test_flags_expiry_and_content_type_reach_the_subscriber(broker: Mosquitto) -> None:
@@ -435,6 +452,30 @@ async def test_any_bytes_on_a_subscribed_topic_are_handed_over_and_a_defect_of_t
     assert seen == [len(payload) for payload in payloads]
     assert transport.counters.received == len(payloads)
     assert transport.counters.mishandled == 1
+
+
+BYTE_ORDER_MARK = "\ufeff".encode()
+PECULIAR = {
+    "user property": b"\x26" + _text(b"a") + _text(BYTE_ORDER_MARK),
+    "response topic": b"\x08" + _text(b"x/" + BYTE_ORDER_MARK),
+    "content type": b"\x03" + _text(BYTE_ORDER_MARK),
+    "a great many": 500_000 * (b"\x26" + _text(b"") + _text(b"")),
+}
+
+
+@pytest.mark.parametrize("properties", PECULIAR.values(), ids=PECULIAR.keys())
+@pytest.mark.parametrize("session_s", [None, 60])
+async def test_properties_that_anybody_may_set_neither_end_the_connection_nor_hold_it_up(
+    broker: Mosquitto, properties: bytes, session_s: int | None
+) -> None:
+    await asyncio.to_thread(_say_raw, broker.port, ROOT + "status", properties)
+    inbox: list[Received] = []
+    async with connected(broker.settings(session_s=session_s), inbox) as connection:
+        await connection.subscribe(ROOT + "status")
+        await eventually(lambda: bool(inbox))
+        connection.confirm(inbox[0])
+        await say(connection, ROOT + "alive")
+    assert [(one.topic, one.payload, one.retained) for one in inbox] == [(ROOT + "status", b"{}", True)]
 
 
 async def test_what_is_too_large_to_be_ours_stays_with_the_broker(broker: Mosquitto) -> None:

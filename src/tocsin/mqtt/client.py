@@ -1,7 +1,8 @@
 """aiomqtt, made to tell what the broker answered.
 
 aiomqtt 2.5 reports success for a publish that the broker refused, waits for its whole timeout when the connection
-ends, connects in a thread, and knows its socket by a number that may soon be another's. This subclass replaces these.
+ends, connects in a thread, and knows its socket by a number that may soon be another's; paho lets any publisher end
+the connection, or stop the loop, by the properties of a message. This subclass replaces these.
 It hooks names that aiomqtt and paho keep private, hence the pin below 3 and the contract tests against a real broker.
 """
 
@@ -18,6 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from tocsin.mqtt.packets import published
 from tocsin.mqtt.reasons import DISCONNECT_WITH_WILL, KEEP_ALIVE_TIMEOUT, SUCCESS
 from tocsin.mqtt.settings import BrokerSettings
 
@@ -86,7 +88,9 @@ class CheckedClient(aiomqtt.Client):
         self._acks: dict[int, asyncio.Future[int]] = {}
         self._hand_over = on_message
         self._client._create_socket = lambda: sock  # type: ignore[method-assign]  # noqa: SLF001
-        self._client.manual_ack_set(settings.session_s is not None)
+        self._client._handle_publish = self._take_publish  # type: ignore[method-assign,assignment]  # noqa: SLF001
+        self._keeps_session = settings.session_s is not None
+        self._client.manual_ack_set(self._keeps_session)
 
     async def publish_acked(self, topic: str, payload: bytes, qos: int, *, retain: bool, properties: Properties) -> int:
         """Return the reason code of the broker's answer, 0 for QoS 0. Raises MqttError when none comes."""
@@ -205,24 +209,27 @@ class CheckedClient(aiomqtt.Client):
         if ack is not None and not ack.done():
             ack.set_result(reason_code.value)
 
-    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
-        del client, userdata
-        packet = message.mid if message.qos else 0
+    def _take_publish(self) -> int:
+        """Hand over the message that paho has in hand; reading it is not left to paho."""
+        message = published(self._client._in_packet["command"], self._client._in_packet["packet"])  # noqa: SLF001
         try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            self.confirm(packet)
-            return
+            topic = message.topic.decode()
+        except UnicodeDecodeError:  # what is no text is no topic of ours
+            return self._confirmed(message.packet)
         self._hand_over(
             Received(
                 topic=topic,
-                payload=bytes(message.payload),
-                retained=message.retain,
-                response_topic=getattr(message.properties, "ResponseTopic", ""),
-                correlation=getattr(message.properties, "CorrelationData", None),
-                packet=packet,
+                payload=message.payload,
+                retained=message.retained,
+                response_topic=message.response_topic,
+                correlation=message.correlation,
+                packet=message.packet,
             )
         )
+        return paho.MQTT_ERR_SUCCESS if self._keeps_session else self._confirmed(message.packet)
+
+    def _confirmed(self, packet: int) -> int:
+        return self._client._send_puback(packet) if packet else paho.MQTT_ERR_SUCCESS  # noqa: SLF001
 
     def _fail_all(self, ended: asyncio.Future[None]) -> None:
         error = ended.exception() or aiomqtt.MqttError("the connection was closed")
