@@ -263,3 +263,18 @@ def test_the_machine_reaches_all_that_it_speaks_of() -> None:
     said = {(one.channel, told.news) for one in notices for told in one.notice.told}
     wanted = {("team", News.RESOLVED), ("pager", News.RESOLVED), ("spare", News.FIRING), ("spare", News.RESOLVED)}
     assert said - {("pager", News.SEEN)} == wanted
+
+
+def test_what_gets_worse_before_it_was_told_is_told_once_as_bad_as_it_is() -> None:
+    machine = People()
+    machine.begin()
+    notices: list[Notify] = []
+    machine._told = notices.append  # type: ignore[method-assign]
+    machine.fire([SUBJECTS[0]], Severity.WARNING, (False, None))
+    [alert] = machine.open.values()
+    machine._take(replace(alert, severity=Severity.CRITICAL, reason="raised"))
+    for _ in range(12):
+        machine.wait(301 * SECOND)
+    assert [told.severity for one in notices if one.channel == "team" for told in one.notice.told] == [
+        Severity.CRITICAL
+    ]
