@@ -339,6 +339,7 @@ def test_ack_refuses_a_beginning_of_none_or_several() -> None:
             ack.complete(beginning, status)
     with pytest.raises(ControlError, match="no alert"):
         ack.complete("ab", None)
+    assert ack.complete("ab" * 16, None) == "ab" * 16, "a whole one, which a status need not list"
 
 
 def test_reload_says_what_is_in_force_or_every_problem(folder: Path) -> None:

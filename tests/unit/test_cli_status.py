@@ -118,6 +118,14 @@ def test_the_page_shows_chains_nodes_and_alerts_with_ages_at_the_time_of_reading
     assert f"(ack {FINGERPRINT[:12]})" in page
 
 
+def test_alerts_that_are_left_out_of_a_status_count_all_the_same() -> None:
+    document = status_document(now_wall_ns=NOW) | {"alerts_total": 9_000}
+    assert "\nalerts 9000, the worst 1 of them (1 silenced)\n" in _report.text(judged(document), now_wall_ns=NOW)
+    assert "alerts=9000;;;0" in _check.nagios(judged(document))[0]
+    document["alerts_total"] = 1
+    assert "\nalerts 1 (1 silenced)\n" in _report.text(judged(document), now_wall_ns=NOW)
+
+
 def test_a_node_on_another_branch_is_called_so_where_others_are_behind() -> None:
     document = status_document(now_wall_ns=NOW)
     document["chains"][0]["nodes"][1] |= {"forked": True, "behind": None, "behind_s": None}

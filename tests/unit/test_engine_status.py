@@ -144,6 +144,21 @@ def test_open_alerts_stand_worst_first_and_pending_ones_not_at_all() -> None:
     assert {alert["state"] for alert in alerts} == {"firing"}
 
 
+def test_of_many_alerts_the_worst_are_listed_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = healthy_pool(("a", "b", "c", "d", "e"))
+    pool.nodes["n0"].view.freeze()
+    pool.answers["n4"] = fails()
+    pool.rounds(110)
+    whole = status(pool.state, pool.now)
+    every = whole["alerts"]
+    assert isinstance(every, list)
+    assert whole["alerts_total"] == len(every) > 1
+    monkeypatch.setattr("tocsin.engine.status.MOST_ALERTS", 1)
+    cut = status(pool.state, pool.now)
+    assert (cut["alerts"], cut["alerts_total"]) == (every[:1], len(every))
+    assert cut["level"] == whole["level"]
+
+
 @pytest.mark.parametrize(
     ("levels", "expected"),
     [

@@ -63,4 +63,5 @@ def _perfdata(verdict: Verdict, chains: list[Mapping[str, Any]]) -> Iterator[str
         if whole(row.get("votes")) and whole(row.get("groups")):
             yield f"{name}_votes={row['votes']};;;0;{row['groups']}"
     if verdict.document is not None:
-        yield f"alerts={len(rows(verdict.document, 'alerts'))};;;0"
+        total, alerts = verdict.document.get("alerts_total"), rows(verdict.document, "alerts")
+        yield f"alerts={total if whole(total) else len(alerts)};;;0"

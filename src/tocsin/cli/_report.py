@@ -129,7 +129,9 @@ def _alert_lines(document: Mapping[str, Any], now_wall_ns: int, *, colour: bool)
     alerts = rows(document, "alerts")
     by_id = {say(row, "id"): row for row in rows(document, "silences")}
     by_fingerprint = {say(row, "fingerprint"): row for row in alerts}
-    yield _alerts_heading(alerts)
+    total = document.get("alerts_total")
+    left_out = total - len(alerts) if whole(total) else 0
+    yield _alerts_heading(alerts, left_out)
     for alert in alerts:
         since = alert.get("since_wall_ns")
         age = f"for {span(now_wall_ns - since)}" if whole(since) else ""
@@ -147,15 +149,17 @@ def _alert_lines(document: Mapping[str, Any], now_wall_ns: int, *, colour: bool)
             yield f"    covered by {_covering(clean(str(covering)), by_fingerprint)}"
 
 
-def _alerts_heading(alerts: list[Mapping[str, Any]]) -> str:
-    """Say how many alerts are open, and how many of them nobody is told of, or somebody has seen."""
+def _alerts_heading(alerts: list[Mapping[str, Any]], left_out: int) -> str:
+    """Say how many alerts are open, and how many of those that follow nobody is told of, or somebody has seen."""
     marks = {
         "silenced": sum(bool(_silencing(alert)) for alert in alerts),
         "acknowledged": sum(bool(alert.get("acked_by")) for alert in alerts),
         "flapping": sum(alert.get("flapping") is True for alert in alerts),
     }
     counted = [f"{count} {word}" for word, count in marks.items() if count]
-    heading = f"alerts {len(alerts)}" if alerts else "no alerts"
+    heading = f"alerts {len(alerts) + left_out}" if alerts else "no alerts"
+    if left_out > 0:
+        heading += f", the worst {len(alerts)} of them"
     return f"{heading} ({', '.join(counted)})" if counted else heading
 
 

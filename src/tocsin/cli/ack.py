@@ -1,13 +1,17 @@
 """`tocsin ack`: tell the daemon and its subscribers that somebody has seen an alert."""
 
 import json
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
 import typer
 
 from tocsin.cli import _client, _fast, _words
 from tocsin.cli._options import AsJson, ConfigFile, RuntimeDir, daemon_dir
 from tocsin.errors import ControlError
+
+_WHOLE: Final = re.compile(r"[0-9a-f]{32}")
+"""See `tocsin.ids.fingerprint`."""
 
 
 def command(
@@ -29,7 +33,12 @@ def command(
 
 
 def complete(beginning: str, status: Any) -> str:
-    """Return the one fingerprint in a status document that begins so. Raises ControlError for none or several."""
+    """Return the one fingerprint in a status document that begins so. Raises ControlError for none or several.
+
+    A whole one need not be there: in a storm a status does not list every alert.
+    """
+    if _WHOLE.fullmatch(beginning):
+        return beginning
     alerts = _words.rows(status if isinstance(status, dict) else {}, "alerts")
     matches = sorted(
         {str(row.get("fingerprint")) for row in alerts if str(row.get("fingerprint")).startswith(beginning)}

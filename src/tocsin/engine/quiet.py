@@ -26,8 +26,8 @@ from tocsin.model.silence import Silence
 _MOST_SHOWN: Final = 20
 """Alerts that are told one by one; of more only the number."""
 _MOST_CHOICES: Final = 8
-_MOST_PAIRS: Final = 10_000
-"""Alerts times silences that are looked at for one status: about 10 ms of the loop every second."""
+_MOST_PAIRS: Final = 2_500
+"""Alerts times silences that are looked at for one status, every second."""
 
 Open = tuple[str, Tracked]
 """An alert that is no longer only pending, with its fingerprint."""

@@ -17,6 +17,9 @@ from tocsin.model.settings import ChainSettings
 _LEVELS = ("ok", "warning", "critical", "unknown")
 """In rising order of what a person has to do; `unknown` goes before everything, since nothing can be said."""
 
+MOST_ALERTS = 500
+"""Alerts that are told one by one, the worst and oldest: the status is made every second, also in a storm of them."""
+
 _LEVEL_OF_GRADE = {Grade.BLIND: "unknown", Grade.SPLIT: "critical"}
 
 
@@ -27,12 +30,14 @@ def status(state: EngineState, t_ns: int) -> dict[str, object]:
     own = [_level(tracked) for tracked in state.alerts.tracked.values()]
     open_ = _open(state)
     marks = quiet.marks(state, open_)
+    shown = open_[:MOST_ALERTS]
     level = overall([*(str(chain["level"]) for chain in chains), *own]) if chains else "unknown"
     return {
         "seq": state.seq,
         "level": level,
         "chains": chains,
-        "alerts": [_alert(key, tracked, marks.silenced_by.get(key)) for key, tracked in open_],
+        "alerts": [_alert(key, tracked, marks.silenced_by.get(key)) for key, tracked in shown],
+        "alerts_total": len(open_),
         "silences": list(marks.rows),
         "host": hostdocs.host(state),
         "peers": peers.rows(state, t_ns),

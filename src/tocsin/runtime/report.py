@@ -205,9 +205,9 @@ def line(report: dict[str, object]) -> str:
     """Return the status in one line, for the service manager."""
     chains = report["chains"]
     count = len(chains) if isinstance(chains, list) else 0
-    alerts = report["alerts"]
-    firing = len(alerts) if isinstance(alerts, list) else 0
-    words = f"{_counted(count, 'chain')}, {_counted(firing, 'alert')}, seq {report['seq']}"
+    total = report["alerts_total"]
+    alerts = _counted(total if isinstance(total, int) else 0, "alert")
+    words = f"{_counted(count, 'chain')}, {alerts}, seq {report['seq']}"
     return f"{str(report['level']).upper()}: {words}"
 
 
