@@ -46,7 +46,8 @@ class Plan:
     """About so many, spread over the alerts."""
     is_exact: bool = False
     """Exactly so many, whatever was raised meanwhile."""
-    by_points: bool = True
+    points_share: float = 0.5
+    """Which share of the kills comes at named points; with 1 and as many kills as there are, at each of them once."""
 
 
 @dataclass(kw_only=True)
@@ -116,7 +117,7 @@ class Battery:
     async def _kill(self) -> None:
         """Kill somebody, and let him come back."""
         await asyncio.sleep(self._dice.uniform(0, self._longest_gap_s))
-        by_point = self.plan.by_points and self._dice.random() < 1 / 2
+        by_point = self._dice.random() < self.plan.points_share
         victims = await self._at_a_point() if by_point else self._at_a_time()
         await asyncio.sleep(self._dice.uniform(0, 1.5))
         await self._start(victims)

@@ -35,11 +35,21 @@ async def test_ten_thousand_alerts_arrive_once_each_whoever_is_killed(tmp_path: 
     run = await battery(tmp_path / "stage", Plan(seed=seed, alerts=10_000))
     check(run, 10_000)
     assert run["naive_lost"] > 0
-    assert min(run["kills"].values()) >= 10
-    assert len(run["points"]) > len(OF_DAEMON) + len(OF_CONSUMER), "points are reached"
+    assert min(run["kills"].values()) >= 3
+    assert sum(run["kills"].values()) >= 15
+    assert run["points"], "points are reached"
     heals = sorted(run["heals_s"])
     assert heals[len(heals) // 2] < 10
     assert heals[-1] < 30
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+async def test_a_death_of_each_of_them_at_every_point_costs_nothing(tmp_path: Path) -> None:
+    every = len(ALL) * (len(OF_DAEMON) + len(OF_CONSUMER))
+    run = await battery(tmp_path / "stage", Plan(seed=3, alerts=6_000, kills=every, is_exact=True, points_share=1.0))
+    check(run, 6_000)
+    assert len(run["points"]) > 0.8 * every, "nearly all points are on the way that alerts take at any time"
 
 
 @pytest.mark.slow
