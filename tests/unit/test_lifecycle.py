@@ -6,6 +6,7 @@ from tocsin.alerting.takeover import resumed, revived
 from tocsin.detect import REGISTRY
 from tocsin.ids import fingerprint
 from tocsin.model.alert import AlertState, Limits, Over, Severity, Under
+from tocsin.model.settings import AlertRules
 
 
 def test_it_fires_in_the_second_sample_and_not_in_the_second_tick() -> None:
@@ -203,6 +204,33 @@ def test_a_muted_alert_fires_when_its_source_is_over() -> None:
     assert [(alert.detector, alert.state) for alert in life.last] == [("pool.blind", AlertState.RESOLVED)]
     life.tick(finding(1, 3, detector="node.unreachable", limits=target))
     assert [(alert.detector, alert.state) for alert in life.last] == [("node.unreachable", AlertState.FIRING)]
+
+
+def test_a_source_that_is_clear_and_flaps_mutes_nothing() -> None:
+    life = Life(AlertRules(remind_critical_ns=(), remind_warning_ns=()))
+    source, target = Limits(critical=Over(over=1)), Limits(warning=Over(over=1))
+
+    def tick(blind: int, unreachable: int) -> list[tuple[str, str]]:
+        return life.tick(
+            finding(blind, life.now, detector="pool.blind", labels=CHAIN, limits=source),
+            finding(unreachable, life.now, detector="node.unreachable", limits=target),
+        )
+
+    assert [tick(blind, 0) for blind in (1, 0, 1, 0)][-1] == [("firing", "flapping")]
+    assert [*tick(1, 0), *tick(1, 1), *tick(1, 1)] == [], "as long as it is so, it mutes"
+    tick(0, 0)
+    assert tick(0, 1) == [("firing", "fired")]
+    assert life.last[0].detector == "node.unreachable"
+
+
+def test_a_source_that_is_clear_and_kept_firing_mutes_nothing() -> None:
+    life = Life()
+    source, target = Limits(critical=Over(over=1), keep_firing_ns=3600 * SECOND), Limits(warning=Over(over=1))
+    life.tick(finding(1, 1, detector="pool.blind", labels=CHAIN, limits=source))
+    for _ in range(2):
+        life.tick(finding(0, life.now, detector="pool.blind", labels=CHAIN, limits=source))
+    life.tick(finding(1, life.now, detector="node.unreachable", limits=target))
+    assert [alert.detector for alert in life.last] == ["node.unreachable"]
 
 
 def test_no_mute_outlasts_its_cap() -> None:

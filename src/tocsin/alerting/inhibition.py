@@ -1,10 +1,11 @@
 """Which alert makes which other one superfluous: a listed table, nothing inferred.
 
 While the source is pending or firing, a target with the same labels (those that the source has) does not begin to fire.
-One that fires already goes on, one that is still due when the source ends begins then, and after `CAP_NS` the source
-no longer mutes anything. `contract.*`, `oracle.*`, `risk.*` and `chain.finality_violation` are never targets, nor is a
-finding that says of itself that it is `unmuted`: a budget of ours that is short explains why we do not ask, and never
-why a node refuses.
+A source that is clear and fires on all the same, since it flaps or is kept firing, mutes nothing: it says nothing of
+now. A target that fires already goes on, one that is still due when the source ends begins then, and after `CAP_NS`
+the source no longer mutes anything. `contract.*`, `oracle.*`, `risk.*` and `chain.finality_violation` are never
+targets, nor is a finding that says of itself that it is `unmuted`: a budget of ours that is short explains why we do
+not ask, and never why a node refuses.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -85,11 +86,16 @@ def _source(finding: Finding, others: Tracks, part_of: Labels) -> str | None:
     if finding.unmuted:
         return None
     for detector in SOURCES.get(finding.detector, ()):
-        found = [one.finding.labels for one in others.get(detector, ())]
+        found = [one.finding.labels for one in others.get(detector, ()) if _stands(one)]
         covering = [labels for labels in found if covers(labels, finding.labels, part_of)]
         if covering:
             return fingerprint(detector, min(covering))
     return None
+
+
+def _stands(source: Tracked) -> bool:
+    """Tell whether what an alert says is so as far as is known, and not only said on: it may be clear and flap."""
+    return (source.flap is None or not source.flap.is_clear) and source.clear_since_ns is None
 
 
 def is_held_back(current: Tracked, now_ns: int) -> bool:
