@@ -334,12 +334,29 @@ def test_ack_sends_the_whole_fingerprint_and_the_reason(folder: Path) -> None:
 def test_ack_refuses_a_beginning_of_none_or_several() -> None:
     status = {"alerts": [{"fingerprint": "ab01"}, {"fingerprint": "ab02"}]}
     assert ack.complete("ab01", status) == "ab01"
-    for beginning, said in (("cd", "no alert begins with cd"), ("ab", "fits 2 alerts"), ("", "fits 2 alerts")):
+    for beginning, said in (("cd", "no alert begins with cd"), ("ab", "fits 2 alerts")):
         with pytest.raises(ControlError, match=said):
             ack.complete(beginning, status)
     with pytest.raises(ControlError, match="no alert"):
         ack.complete("ab", None)
     assert ack.complete("ab" * 16, None) == "ab" * 16, "a whole one, which a status need not list"
+
+
+@pytest.mark.parametrize("beginning", ["", " "])
+def test_ack_of_nothing_is_refused_even_if_only_one_alert_is_open(beginning: str) -> None:
+    with pytest.raises(ControlError, match="write the fingerprint"):
+        ack.complete(beginning, {"alerts": [{"fingerprint": "ab01"}]})
+
+
+@pytest.mark.parametrize("group", ["config", "maintenance", "notify", "events", "incident", "calibrate"])
+def test_a_group_without_a_command_shows_its_commands_and_is_a_mistake(
+    group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run([group]) == main.MISTAKE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("Usage: ")
+    assert "see tocsin" not in said.err
 
 
 def test_reload_says_what_is_in_force_or_every_problem(folder: Path) -> None:

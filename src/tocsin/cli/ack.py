@@ -35,10 +35,13 @@ def command(
 def complete(beginning: str, status: Any) -> str:
     """Return the one fingerprint in a status document that begins so. Raises ControlError for none or several.
 
-    A whole one need not be there: in a storm a status does not list every alert.
+    A whole one need not be there: in a storm a status does not list every alert. An empty one, as of a variable that
+    a script forgot to set, means none: not the only alert that is open.
     """
     if _WHOLE.fullmatch(beginning):
         return beginning
+    if not beginning.strip():
+        raise ControlError("write the fingerprint of an alert, or the beginning of it; tocsin status lists them")
     alerts = _words.rows(status if isinstance(status, dict) else {}, "alerts")
     matches = sorted(
         {str(row.get("fingerprint")) for row in alerts if str(row.get("fingerprint")).startswith(beginning)}

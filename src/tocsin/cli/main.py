@@ -61,8 +61,7 @@ def run(argv: Sequence[str]) -> int:
         app = build([name] if name else COMMANDS)
         code = typer.main.get_command(app).main(list(argv), prog_name="tocsin", standalone_mode=False)
     except typer.TyperException as error:
-        hint = f"; see tocsin {name} --help" if name else "; see tocsin --help"
-        return _say(name, (error.format_message().rstrip(".") + hint,), MISTAKE)
+        return _mistaken(name, error.format_message())
     except typer.Abort:
         return _say(name, ("stopped",), FAILED)
     except ConfigError as error:
@@ -96,6 +95,15 @@ def _add(app: typer.Typer, name: str) -> None:
         app.add_typer(group, name=name, help=COMMANDS[name])
     else:
         app.command(name, short_help=COMMANDS[name])(module.command)
+
+
+def _mistaken(name: str, said: str) -> int:
+    """Say what is wrong with the command line and where to read more; of a group alone typer says its whole help."""
+    if said.startswith("Usage: "):
+        sys.stderr.write(f"{said}\n")
+        return MISTAKE
+    hint = f"; see tocsin {name} --help" if name else "; see tocsin --help"
+    return _say(name, (said.rstrip(".") + hint,), MISTAKE)
 
 
 def _say(name: str, problems: Iterable[str], code: int) -> int:
