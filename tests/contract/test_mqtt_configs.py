@@ -52,6 +52,9 @@ async def may(broker: Mosquitto, user: str, topic: str) -> bool:
         ("viewer", ROOT + "cmd/halt", False),
         ("viewer", ROOT + "ack/viewer", True),
         ("viewer", ROOT + "ack/pager", False),
+        ("pager", ROOT + "ack/pager", True),
+        ("pager", ROOT + "ack/viewer", False),
+        ("pager", ROOT + "status", False),
         ("tocsin", ROOT + "reply/viewer/1", True),
         ("viewer", ROOT + "reply/viewer/1", False),
         ("operator", ROOT + "cmd/halt", True),
@@ -65,8 +68,9 @@ async def test_each_user_may_write_what_the_access_list_says(
     assert await may(shipped, user, topic) is allowed
 
 
-async def test_a_viewer_hears_what_the_daemon_says(shipped: Mosquitto) -> None:
-    async with listening(shipped, user="viewer") as listener:
+@pytest.mark.parametrize("user", ["viewer", "pager"])
+async def test_viewers_and_consumers_hear_what_the_daemon_says(shipped: Mosquitto, user: str) -> None:
+    async with listening(shipped, user=user) as listener:
         assert await may(shipped, "tocsin", ROOT + "status")
         await listener.until_any(lambda one: one.topic == ROOT + "status")
 

@@ -287,7 +287,7 @@ def broker_tls(tmp_path: Path) -> Iterator[Mosquitto]:
 def passwords(folder: Path) -> Path:
     """Make a password file with the users of the access list that we ship, and `admin`."""
     users = folder / "passwords"
-    for number, user in enumerate(("tocsin", "viewer", "operator", "admin")):
+    for number, user in enumerate(("tocsin", "viewer", "operator", "pager", "admin")):
         create = ["-c"] if number == 0 else []
         command = [_tool("mosquitto_passwd"), "-b", *create, str(users), user, PASSWORD]
         subprocess.run(command, check=True, capture_output=True)
