@@ -26,6 +26,7 @@ _PATIENCE_S: Final = 4.0
 _HEAL_S: Final = 120.0
 _CALM_S: Final = 120.0
 _LOOK_S: Final = 0.01
+_UNTIL: Final = "enough"
 _SPREAD: Final = 0.7
 """What is raised between kills, as a share of what would make them last to the end: healing takes its time, too."""
 
@@ -92,6 +93,7 @@ class Battery:
             await self.rig.until(lambda now: now["seq"] > 0, "the first alert")
             while not self._is_enough():
                 await self._kill()
+            (self.rig.folder / _UNTIL).touch()
             last = await self._calm()
             await self.rig.until_here(last)
             counts = list(self.rig.counts)
@@ -198,4 +200,6 @@ class Battery:
 async def battery(folder: Path, plan: Plan) -> dict[str, Any]:
     """Run one battery in a folder of its own; see `Battery.run`."""
     orders = {"seed": str(plan.seed), "rate": plan.rate, "goal": plan.alerts, "naive": True}
+    if plan.is_exact:
+        orders["until"] = str(folder / _UNTIL)
     return await Battery(Rig.of(folder, orders), plan).run()

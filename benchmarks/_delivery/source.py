@@ -71,6 +71,8 @@ class Orders:
     """Changes a second; 0 lets nothing happen."""
     goal: int = 0
     """The number of the stream at which it ends."""
+    until: str = ""
+    """A file without which it goes on beyond the goal."""
     critical_of: int = 4
     """Of so many nodes that may fall ill one is of another chain then, which is critical."""
     storm: int = 0
@@ -220,7 +222,7 @@ class SeededWatch(Watch):
         weak = [patient for patient in self._patients.values() if patient.may_fall_ill]
         due, touched = 0.0, [set[Patient](), set[Patient]()]
         while True:
-            if self._orders.goal and self._seq() >= self._orders.goal:
+            if self._is_over():
                 yield [patient for patient in weak if patient.is_ill]
                 for patient in weak:
                     patient.is_ill = False
@@ -237,6 +239,11 @@ class SeededWatch(Watch):
                 patient.is_ill = not patient.is_ill
             touched = [touched[1], set(chosen)]
             yield chosen
+
+    def _is_over(self) -> bool:
+        orders = self._orders
+        is_reached = 0 < orders.goal <= self._seq()
+        return is_reached and (not orders.until or Path(orders.until).exists())
 
     def _storm(self) -> Iterator[list[Patient]]:
         """Yield the nodes that fall ill now: a chain's nodes together, one chain after the other."""
