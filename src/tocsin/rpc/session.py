@@ -13,6 +13,7 @@ from typing import Self
 from tocsin.clock import MS, NS, EngineClock
 from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched
+from tocsin.model.logquery import LOGS
 from tocsin.model.observation import (
     GENESIS,
     BudgetUse,
@@ -330,4 +331,4 @@ def _notable(status: int) -> int | None:
 
 
 def _is_asked_once(call: str) -> bool:
-    return call == GENESIS or hash_of(call) is not None or number_of(call) is not None or call.startswith(READ)
+    return call == GENESIS or hash_of(call) is not None or number_of(call) is not None or call.startswith((READ, LOGS))

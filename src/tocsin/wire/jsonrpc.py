@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import orjson
 
-from tocsin.model import reading
+from tocsin.model import logquery, reading
 from tocsin.model.observation import (
     CHAIN_ID,
     FINALIZED,
@@ -100,8 +100,21 @@ def _method(call: str) -> tuple[str, list[object]]:
         return "eth_getBlockByNumber", [hex(number), False]
     if call in _METHODS:
         return _METHODS[call]
+    query = logquery.parse(call)
+    if query is not None:
+        return "eth_getLogs", [_filter(query)]
     found = reading.parse(call)
     return _trial(call) if found is None else _reading(found)
+
+
+def _filter(query: logquery.LogQuery) -> dict[str, object]:
+    match query:
+        case logquery.LogsIn(first=first, last=last):
+            where: dict[str, object] = {"fromBlock": hex(first), "toBlock": hex(last)}
+        case logquery.LogsAt(block=block):
+            where = {"blockHash": block.hash}
+    addresses, topics = ([_hex(item) for item in items] for items in (query.wanted.addresses, query.wanted.topics))
+    return {**where, "address": addresses, "topics": [topics]}
 
 
 def _reading(found: reading.Reading) -> tuple[str, list[object]]:

@@ -1,0 +1,310 @@
+"""Builds a log index, and keeps it at the chain: back-fill to the finalized block, then block by block above it.
+
+Up to the finalized block logs are asked for by ranges of numbers. Above it every block is asked for by its hash, down
+from the agreed head to where the tail is on the same chain; what the chain has left leaves the tail. When a block of
+the tail becomes final, it goes into the index as it is. Each step is committed whole, or has not been.
+
+The driver never waits: where it cannot get on, `advance` returns why, and may be called again at the next head. It is
+no part of the journalled state: what it builds is a function of the finalized chain, named by a digest.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, ParamSpec, Self, TypeVar
+
+from tocsin.chain.groups import Groups
+from tocsin.chain.logindex import Tally, tally
+from tocsin.chain.logproof import can_hold
+from tocsin.chain.logspan import Span
+from tocsin.chain.logtail import TailBlock, final, is_on, kept, total, worst
+from tocsin.clock import Clock
+from tocsin.model.alert import Grade
+from tocsin.model.block import BlockRef
+from tocsin.model.logquery import LogsAt, LogsIn
+from tocsin.state.indexfile import IndexFile
+from tocsin.state.inquiry import Betrayed, Deviation, Inquiry, Settled, Smaller, Waiting, lot
+from tocsin.state.pace import Pace, Progress
+from tocsin.state.panel import Panel
+from tocsin.state.source import Source
+from tocsin.state.witness import Shown, Witness
+
+_LONGEST_TAIL: Final = 16_384
+"""Blocks above the finalized one that are followed: more than an hour of a chain with four a second."""
+_COMMIT_EVERY: Final = 32
+"""So many blocks of the tail are committed at once, while it catches up."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What the index is to be brought to: the head and the finalized block that a quorum shows."""
+
+    finalized: BlockRef
+    head: BlockRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How an index is built. `accuses` as for `tocsin.chain.header.decode_header`; `span` is where each node begins.
+
+    Of the blocks one in `audit_one_in` is held against its receipts though nobody doubts it: a pair of groups that
+    leave out logs together, in a share s of the blocks, is found after some `audit_one_in / s` blocks. 0 audits none.
+    """
+
+    audit_one_in: int = 1_000
+    accuses: bool = True
+    span: Span = Span()  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """What came of an advance. `stuck` is empty where the index is at its target.
+
+    `deviations` are nodes that told wrong logs; `refusals` names nodes with answers that could not be read, and why.
+    """
+
+    through: BlockRef
+    stuck: str = ""
+    restarted: str = ""
+    """Why the index had to begin anew, if it had to."""
+    deviations: tuple[Deviation, ...] = ()
+    refusals: tuple[tuple[str, str], ...] = ()
+
+
+class Indexer:
+    """One index, with its file. One `advance` at a time."""
+
+    def __init__(
+        self, file: IndexFile, groups: Groups, source: Source, *, clock: Clock, terms: Terms | None = None
+    ) -> None:
+        """Take over the file: from here on a thread of the indexer's own uses it, until `close` closes it."""
+        terms = terms or Terms()
+        self._file = file
+        self._rules = file.rules
+        self._clock = clock
+        self._panel = Panel(groups, clock, salt=file.salt, span=terms.span)
+        self._witness = Witness(self._panel, source, file.rules.wanted, accuses=terms.accuses)
+        self._inquiry = Inquiry(self._panel, source, self._witness, salt=file.salt, audit_one_in=terms.audit_one_in)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
+        self._pace = Pace()
+        self._through, self._tail, self._logs, self._grade = _state(file)
+        self._is_behind = False
+        """Whether a write was begun of which it is not known whether it was committed: it was cancelled, or failed."""
+        self._target: Target | None = None
+        self._is_checked = False
+        self._restarted = ""
+        self._stuck = ""
+
+    async def close(self) -> None:
+        """Close the file, after what is being written."""
+        await self._do(self._file.close)
+        self._thread.shutdown()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def audited(self) -> int:
+        """How many blocks were held against their receipts though nobody doubted them."""
+        return self._inquiry.audited
+
+    @property
+    def tail(self) -> tuple[TailBlock, ...]:
+        """The blocks above the index, lowest first."""
+        return self._tail
+
+    def progress(self) -> Progress:
+        """Return how far the index is."""
+        target, rates = self._target, self._pace.rates()
+        lack = 0 if target is None else max(0, target.finalized.number - self._through.number)
+        return Progress(
+            through=self._through,
+            finalized=None if target is None else target.finalized,
+            head=None if target is None else target.head,
+            logs=self._logs,
+            grade=self._grade,
+            blocks_per_s=None if rates is None else rates[0],
+            logs_per_s=None if rates is None else rates[1],
+            eta_s=lack / rates[0] if rates is not None and rates[0] > 0 else None,
+            stuck=self._stuck,
+        )
+
+    async def advance(self, target: Target, *, on_step: Callable[[Progress], None] | None = None) -> Advance:
+        """Bring the index to a target, or as far as it gets. `on_step` hears of every step that is committed.
+
+        Raises StoreError where the file cannot be written, ValueError for a head below the finalized block.
+        """
+        if target.head.number < target.finalized.number:
+            raise ValueError(f"head {target.head.number} is below the finalized block {target.finalized.number}")
+        self._target, self._stuck, self._restarted = target, "", ""
+        if self._is_behind:
+            await self._load()
+        if not self._is_checked:
+            self._stuck = await self._check(target)
+        while not self._stuck and self._through.number < target.finalized.number:
+            await self._fold(target)
+            if self._through.number < target.finalized.number:
+                self._stuck = await self._back_fill(target)
+            if on_step is not None:
+                on_step(self.progress())
+        if not self._stuck:
+            self._stuck = await self._follow(target)
+        return self._result()
+
+    def _result(self) -> Advance:
+        deviations, refusals = tuple(self._inquiry.deviations), tuple(self._inquiry.refusals)
+        self._inquiry.deviations.clear()
+        self._inquiry.refusals.clear()
+        return Advance(
+            through=self._through,
+            stuck=self._stuck,
+            restarted=self._restarted,
+            deviations=deviations,
+            refusals=refusals,
+        )
+
+    # -- below the finalized block
+
+    async def _check(self, target: Target) -> str:
+        """See that the last block of the index is still of the chain: a finalized one is left only by a catastrophe."""
+        known = self._through
+        if known.hash:
+            if known.number == target.finalized.number:
+                shown_hash = target.finalized.hash
+            else:
+                shown = await self._witness.header_at(known.number)
+                if shown is None:
+                    return f"no quorum shows block {known.number}, the last one of the index"
+                shown_hash = shown.header.block.hash
+            if shown_hash != known.hash:
+                await self._restart(f"block {known.number} is {shown_hash} now, and was finalized as {known.hash}")
+        self._is_checked = True
+        return ""
+
+    async def _fold(self, target: Target) -> None:
+        """Let the tail's blocks that are final now into the index, where the tail has all of them."""
+        blocks = final(self._tail, self._through, target.finalized)
+        if blocks is not None:
+            await self._extend(target.finalized, *total(blocks))
+
+    async def _back_fill(self, target: Target) -> str:
+        """Ask for the next range of blocks, and take it into the index. Return why it cannot be had now."""
+        first = self._through.number + 1
+        last = min(first + self._panel.size(lot(first)) - 1, target.finalized.number)
+        found = await self._inquiry.settle(LogsIn(first=first, last=last, wanted=self._rules.wanted))
+        while isinstance(found, Smaller):
+            last = first + (last - first) // 2
+            found = await self._inquiry.settle(LogsIn(first=first, last=last, wanted=self._rules.wanted))
+        if isinstance(found, Betrayed):
+            await self._restart(found.reason)
+            return ""
+        if isinstance(found, Waiting):
+            return f"blocks {first} to {last}: {found.reason}"
+        through = target.finalized if last == target.finalized.number else BlockRef(number=last, hash="")
+        await self._extend(through, tally(self._rules, found.blocks), found.grade)
+        return ""
+
+    async def _extend(self, through: BlockRef, added: Tally, grade: Grade) -> None:
+        await self._write(self._file.extend, through, added, grade)
+        self._through, self._logs, self._grade = through, self._logs + added.logs, worst((self._grade, grade))
+        self._tail = tuple([block for block in self._tail if block.block.number > through.number])
+        self._pace.step(self._clock.monotonic_ns(), through.number, self._logs)
+
+    async def _restart(self, why: str) -> None:
+        await self._write(self._file.restart)
+        await self._load()
+        self._pace.restart()
+        self._restarted = why
+
+    # -- above it
+
+    async def _follow(self, target: Target) -> str:
+        """Bring the tail to the head. Return why that cannot be done now."""
+        if target.head.number < self._through.number:
+            return ""
+        path = await self._path(target)
+        if isinstance(path, str):
+            return path
+        base, fresh = path
+        tail = kept(self._tail, base)
+        for at in range(0, max(1, len(fresh)), _COMMIT_EVERY):
+            blocks: list[TailBlock] = []
+            why = ""
+            for shown in fresh[at : at + _COMMIT_EVERY]:
+                found = await self._block(shown)
+                if isinstance(found, str):
+                    why = found
+                    break
+                blocks.append(found)
+            if blocks or len(tail) < len(self._tail):
+                await self._write(self._file.follow, base.number if at == 0 else tail[-1].block.number, blocks)
+            tail = (*tail, *blocks)
+            self._tail = tail
+            if why:
+                return why
+        return ""
+
+    async def _path(self, target: Target) -> tuple[BlockRef, list[Shown]] | str:
+        """Return the block from which the tail goes on, and the headers above it up to the head, lowest first."""
+        above: list[Shown] = []
+        wanted = target.head
+        while wanted != self._through and not is_on(self._tail, wanted):
+            if wanted.number <= self._through.number:
+                if not self._through.hash:  # nothing of the chain is in the index yet
+                    break
+                why = f"block {wanted.number} was finalized as {self._through.hash}, the head stands on {wanted.hash}"
+                await self._restart(why)
+                return why
+            if len(above) >= _LONGEST_TAIL:
+                return f"the head is more than {_LONGEST_TAIL} blocks above the finalized block"
+            found = await self._witness.headers_down(wanted, wanted.number - self._through.number)
+            if not found:
+                return f"nobody shows the header of block {wanted.number} ({wanted.hash})"
+            for shown in found:
+                if wanted == self._through or is_on(self._tail, wanted):
+                    break
+                above.append(shown)
+                wanted = BlockRef(number=wanted.number - 1, hash=shown.header.parent_hash)
+        return wanted, above[::-1]
+
+    async def _block(self, shown: Shown) -> TailBlock | str:
+        """Return one block of the tail, or why its logs are not known."""
+        header = shown.header
+        if not can_hold(header, self._rules.wanted):
+            return TailBlock(
+                block=header.block, parent_hash=header.parent_hash, tally=tally(self._rules, {}), grade=Grade.PROVEN
+            )
+        found = await self._inquiry.settle(LogsAt(block=header.block, wanted=self._rules.wanted), shown)
+        if not isinstance(found, Settled):
+            return f"block {header.block.number} ({header.block.hash}): {found.reason}"
+        return TailBlock(
+            block=header.block,
+            parent_hash=header.parent_hash,
+            tally=tally(self._rules, found.blocks),
+            grade=found.grade,
+        )
+
+    async def _write(self, call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        self._is_behind = True
+        await self._do(call, *args, **kwargs)
+        self._is_behind = False
+
+    async def _load(self) -> None:
+        self._through, self._tail, self._logs, self._grade = await self._do(_state, self._file)
+        self._is_behind = False
+
+    async def _do(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something with the file, in the thread that has it."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: call(*args, **kwargs))
+
+
+def _state(file: IndexFile) -> tuple[BlockRef, tuple[TailBlock, ...], int, Grade]:
+    return file.through, file.tail(), file.logs, file.grade
