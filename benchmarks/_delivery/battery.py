@@ -47,6 +47,8 @@ class Plan:
     """About so many, spread over the alerts."""
     is_exact: bool = False
     """Exactly so many, whatever was raised meanwhile."""
+    may_be_void: bool = False
+    """Whether it counts although the naive publisher lost nothing: a few kills may hit nothing that it held."""
     points_share: float = 0.5
     """Which share of the kills comes at named points; with 1 and as many kills as there are, at each of them once."""
 
@@ -181,7 +183,8 @@ class Battery:
 
     def _figures(self, books: Books, repeated_share: float) -> dict[str, Any]:
         found = books.figures()
-        if self.plan.victims == ALL and not found.get("naive_lost"):
+        must_lose = self.plan.victims == ALL and not self.plan.may_be_void
+        if must_lose and not found.get("naive_lost"):
             raise Void(f"a publisher without an outbox lost nothing in {self.toll.kills}: the run proves nothing")
         heals = books.heals_s(self.toll.measured_ns)
         latencies = books.latencies_s()

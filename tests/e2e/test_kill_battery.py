@@ -22,10 +22,10 @@ def check(run: dict[str, Any], alerts: int) -> None:
     assert {key: run[key] for key in WRONG} == dict.fromkeys(WRONG, 0)
 
 
-async def test_a_short_battery_loses_nothing_where_a_publisher_without_an_outbox_does(tmp_path: Path) -> None:
-    run = await battery(tmp_path / "stage", Plan(seed=1, alerts=300, kills=9))
-    check(run, 300)
-    assert run["naive_lost"] > 0
+async def test_a_few_deaths_lose_nothing(tmp_path: Path) -> None:
+    run = await battery(tmp_path / "stage", Plan(seed=1, alerts=150, kills=5, is_exact=True, may_be_void=True))
+    check(run, 150)
+    assert sum(run["kills"].values()) >= 5
 
 
 @pytest.mark.slow
