@@ -39,6 +39,10 @@ def critical(number: int, *, activation: int = 1, count: int = 1, over: bool = F
     )
 
 
+def damaged(payload: bytes) -> bytes:
+    return b"\x00" + payload[1:]
+
+
 def key(number: int, why: Why, activation: int = 1) -> Told:
     return f"{number:032x}", activation, why
 
@@ -208,3 +212,17 @@ async def test_an_alert_whose_own_topic_was_heard_before_its_row_was_sent_is_hea
         await asyncio.sleep(1)
     assert stream.payload == pending.row.payload
     assert rig.told == []
+
+
+async def test_an_alert_that_the_disk_has_damaged_is_sent_once_and_keeps_no_other(broker: Mosquitto) -> None:
+    rig = Rig(broker.settings())
+    rig.say(critical(1))
+    rig.say(critical(2))
+    rig.outbox.rows[1] = dataclasses.replace(rig.outbox.rows[1], payload=damaged(rig.outbox.rows[1].payload))
+    topic, state = next(iter(rig.outbox.table.items()))
+    rig.outbox.table[topic] = dataclasses.replace(state, payload=damaged(state.payload or b""))
+    async with rig.running():
+        await eventually(lambda: sorted(rig.outbox.sent) == [1, 2])
+        await eventually(lambda: all(one.published for one in rig.outbox.table.values()))
+        await eventually(lambda: rig.told == [key(2, Why.NOBODY)])
+    assert sorted(rig.outbox.sent) == [1, 2]

@@ -104,6 +104,20 @@ async def test_a_damaged_database_is_set_aside_and_what_was_open_is_unknown_unti
     check_stream(heard.events)
 
 
+async def test_damage_in_what_was_said_keeps_the_daemon_neither_from_starting_nor_from_speaking(
+    daemon: Watchdog, heard: Subscriber, nodes: FaultProxy
+) -> None:
+    await with_an_open_alert(daemon, heard, nodes)
+    assert await daemon.stop() == 0
+    with closing(sqlite3.connect(daemon.state_dir / "tocsin.db")) as db, db:
+        db.execute("UPDATE outbox SET payload = substr(payload, 1, 9), sent_wall_ns = NULL")
+        db.execute("UPDATE retained SET payload = substr(payload, 1, 9), published = 0")
+    daemon.start()
+    await daemon.watching()
+    await heal(nodes)
+    await heard.until_resolved("node.wrong_chain", "a")
+
+
 async def test_an_alert_that_was_lost_with_the_database_goes_on_firing_when_it_still_holds(
     daemon: Watchdog, heard: Subscriber, nodes: FaultProxy
 ) -> None:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import orjson
-
 from tocsin.clock import NS
 from tocsin.errors import StoreError
 from tocsin.model.selftest import ID as SELF_TEST
 from tocsin.store import History, Told
+from tocsin.wire.envelope import data_in
 
 MOST_EVENTS: Final = 5000
 """Of the alert itself, and of the others: more would make a file that nobody reads."""
@@ -48,9 +47,8 @@ def wall_ns(text: str) -> int:
 
 
 def data_of(told: Told) -> Mapping[str, Any]:
-    """Return the data of an event."""
-    data: Mapping[str, Any] = orjson.loads(told.payload)["data"]
-    return data
+    """Return the data of an event. Raises CorruptRecord."""
+    return data_in(told.payload)
 
 
 def seek(history: History, wanted: str) -> Incident:

@@ -12,14 +12,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-import orjson
-
-from tocsin.errors import StoreError
+from tocsin.errors import CorruptRecord, StoreError
 from tocsin.model.alert import AlertState, Severity
 from tocsin.model.event import Why
 from tocsin.mqtt.reasons import NO_MATCHING_SUBSCRIBERS
 from tocsin.store import Pending
 from tocsin.wire import topics
+from tocsin.wire.envelope import data_in
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +91,9 @@ class Hearing:
             self._settle(key, heard=True)
 
     def _heard_early(self, payload: bytes) -> None:
-        data = orjson.loads(payload)["data"]
-        if data["severity"] == Severity.CRITICAL and data["state"] != AlertState.RESOLVED:
-            key = str(data["fingerprint"]), int(data["activation"])
-            if key not in self._settled:
-                self._settle(key, heard=True)
+        key = _open_critical(payload)
+        if key is not None and key not in self._settled:
+            self._settle(key, heard=True)
 
     async def run(self) -> None:
         """Look every second for what waits too long, whether there is a connection or not; until cancelled."""
@@ -143,10 +140,18 @@ def _key(pending: Pending) -> Key | None:
     """Return which critical alert a row says is open; None for every other row."""
     if pending.row.severity is not Severity.CRITICAL:
         return None
-    data = orjson.loads(pending.row.payload)["data"]
-    if data["state"] == AlertState.RESOLVED:
+    return _open_critical(pending.row.payload)
+
+
+def _open_critical(payload: bytes) -> Key | None:
+    """Return the key of a critical alert that is open; None for every other one, and for what a disk has damaged."""
+    try:
+        data = data_in(payload)
+        if data["severity"] != Severity.CRITICAL or data["state"] == AlertState.RESOLVED:
+            return None
+        return str(data["fingerprint"]), int(data["activation"])
+    except (CorruptRecord, KeyError, TypeError, ValueError):
         return None
-    return str(data["fingerprint"]), int(data["activation"])
 
 
 def _now() -> float:

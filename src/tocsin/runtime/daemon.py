@@ -16,7 +16,7 @@ from tocsin import __version__
 from tocsin.clock import NS, EngineClock, SystemClock
 from tocsin.config.load import Loaded
 from tocsin.config.reload import changes
-from tocsin.errors import ConfigError, StoreError
+from tocsin.errors import ConfigError, CorruptRecord, StoreError
 from tocsin.ids import boot_id
 from tocsin.lab.incident import data_of
 from tocsin.model.effect import Request
@@ -52,7 +52,7 @@ from tocsin.runtime.verbs import Verbs
 from tocsin.runtime.voice import Parts, Voice
 from tocsin.runtime.watch import Watch
 from tocsin.runtime.watched import Means
-from tocsin.store import Exported, Mode, Store
+from tocsin.store import Exported, Mode, Store, Told
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +229,7 @@ class Daemon:
         except StoreError as error:
             log.warning("the events of earlier lives are not shown: %s", error)
         else:
-            self.tail.refill([one.payload for one in told if data_of(one)["detector"] != SELF_TEST])
+            self.tail.refill([one.payload for one in told if _is_to_be_shown(one)])
 
     def _on_alert(self, payload: bytes) -> None:
         self.tail.add(payload)
@@ -412,3 +412,11 @@ class Daemon:
     def events(self, last: int, *, follow: bool) -> AsyncGenerator[bytes, None]:
         """Yield the newest events of the stream, and with `follow` all that come."""
         return self.tail.read(last, follow=follow)
+
+
+def _is_to_be_shown(told: Told) -> bool:
+    """Whether an event of an earlier life is one for people: no self-test, and not damaged since."""
+    try:
+        return bool(data_of(told)["detector"] != SELF_TEST)
+    except (CorruptRecord, KeyError):
+        return False

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tocsin.errors import StoreError
 from tocsin.store.database import NAME, connect_existing
@@ -54,9 +55,13 @@ class History:
 
     def _rows(self, clause: str, *values: object) -> list[Told]:
         found = self._query(f"SELECT {_COLUMNS} FROM outbox {clause}", *values)  # noqa: S608 - clauses of ours
-        return [Told(seq=seq, id=id_, fingerprint=mark, payload=bytes(payload)) for seq, id_, mark, payload in found]
+        return [
+            Told(seq=seq, id=id_, fingerprint=mark, payload=payload)
+            for seq, id_, mark, payload in found
+            if isinstance(payload, bytes)  # SQLite hands out any type where a page is damaged
+        ]
 
-    def _query(self, query: str, *values: object) -> Iterator[tuple[int, str, str, bytes]]:
+    def _query(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         try:
             with closing(connect_existing(self._path)) as db:
                 yield from db.execute(query, values).fetchall()

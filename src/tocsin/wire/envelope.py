@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from tocsin import ids
+from tocsin.errors import CorruptRecord
 from tocsin.model.alert import Alert, AlertState, Json
 from tocsin.model.block import BlockRef
 from tocsin.model.effect import AlertChanged, StateChanged
@@ -224,17 +225,33 @@ def not_durable(payload: bytes) -> bytes:
     return orjson.dumps(event, option=_SORTED)
 
 
+def data_in(payload: bytes) -> Mapping[str, Any]:
+    """Return the data of an event that was kept. Raises CorruptRecord for what is none: a disk may change any byte."""
+    try:
+        data = orjson.loads(payload)["data"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise CorruptRecord(f"an event that was kept cannot be read: {error!r}") from error
+    if not isinstance(data, dict):
+        raise CorruptRecord("an event that was kept has no data")
+    found: Mapping[str, Any] = data
+    return found
+
+
 def retained_expiry_s(topic: str, payload: bytes, wall_ns: int) -> int | None:
     """Return how long a retained message may stay, in seconds; None for ever, 0 that its time is over.
 
-    Only the state of a resolved alert ends, a day after it resolved: also when it is sent anew.
+    Only the state of a resolved alert ends, a day after it resolved: also when it is sent anew. One that cannot be read
+    may be of an alert that is open.
     """
     if not payload or not topics.is_alert(topic):
         return None
-    data = orjson.loads(payload)["data"]
-    if data["state"] != AlertState.RESOLVED:
+    try:
+        data = data_in(payload)
+        if data["state"] != AlertState.RESOLVED:
+            return None
+        resolved_s = datetime.fromisoformat(data["resolved_at"] or data["updated_at"]).timestamp()
+    except (CorruptRecord, KeyError, TypeError, ValueError):
         return None
-    resolved_s = datetime.fromisoformat(data["resolved_at"] or data["updated_at"]).timestamp()
     return min(max(int(resolved_s) + RESOLVED_EXPIRY_S - wall_ns // 10**9, 0), RESOLVED_EXPIRY_S)
 
 
