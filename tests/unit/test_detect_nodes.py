@@ -367,6 +367,12 @@ def test_a_node_that_answers_again_is_still_counted_down() -> None:
     assert not list(node_unreachable(view(at("bad", seen(failures=0))), UnreachableParams()))
 
 
+def test_an_unreachable_node_that_answers_again_begins_no_alert() -> None:
+    answers = replace(silent(9), fault=None)
+    assert only(node_unreachable(view(at("bad", answers)), UnreachableParams())).fading
+    assert not only(node_unreachable(view(at("bad", silent(9))), UnreachableParams())).fading
+
+
 def test_a_node_that_refuses_is_not_unreachable() -> None:
     refused = silent(9, FaultKind.RATE_LIMITED, refusals=9)
     assert not list(node_unreachable(view(at("bad", replace(refused, failures=0))), UnreachableParams()))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from tests.support.alertlife import CHAIN, NODE, SECOND, Life, finding
 
@@ -231,6 +233,22 @@ def test_a_source_that_is_clear_and_kept_firing_mutes_nothing() -> None:
         life.tick(finding(0, life.now, detector="pool.blind", labels=CHAIN, limits=source))
     life.tick(finding(1, life.now, detector="node.unreachable", limits=target))
     assert [alert.detector for alert in life.last] == ["node.unreachable"]
+
+
+def test_what_fades_when_its_source_is_over_begins_nothing_and_ends_nothing() -> None:
+    life = Life()
+    limits = Limits(warning=Over(over=1))
+
+    def tick(blind: int, unreachable: int, *, fading: bool = False) -> list[tuple[str, str]]:
+        found = finding(unreachable, life.now, detector="node.unreachable", limits=limits)
+        source = finding(blind, life.now, detector="pool.blind", labels=CHAIN, limits=limits)
+        return life.tick(source, replace(found, fading=fading))
+
+    assert [*tick(1, 9), *tick(0, 8, fading=True)] == [("firing", "fired"), ("resolved", "cleared")]
+    assert [*tick(0, 7, fading=True), *tick(0, 6, fading=True)] == []
+    assert tick(0, 7) == [("firing", "fired")], "it is bad again"
+    assert tick(0, 6, fading=True) == []
+    assert tick(0, 0) == [("resolved", "cleared")]
 
 
 def test_no_mute_outlasts_its_cap() -> None:

@@ -27,7 +27,8 @@ class Look:
 def transition(key: str, current: Tracked, look: Look, moment: Moment) -> Outcome:
     """Return how an alert goes on."""
     if current.state is AlertState.PENDING:
-        worst = None if current.muted_by is not None else reached(current, moment.now_ns)
+        waits = current.muted_by is not None or current.finding.fading
+        worst = None if waits else reached(current, moment.now_ns)
         # Time alone makes nothing fire: what is late may be the node's answer that all is well again.
         return None if worst is None or not look.has_data else _fire(key, current, worst, look, moment)
     if look.has_data:

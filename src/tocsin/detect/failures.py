@@ -55,6 +55,7 @@ def failing(
         ),
         sample=seen.polls,
         summary=summary,
+        fading=seen.fault is None,
         grade=view.head.grade,
         evidence=evidence,
     )

@@ -140,6 +140,8 @@ class Finding:
     evidence: Json = field(default_factory=dict)
     unmuted: bool = False
     """Whether no other alert says this in its place, whatever the table of inhibitions says of its detector."""
+    fading: bool = False
+    """Whether the newest observation speaks against it: an alert goes on by what came before, and none begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
