@@ -42,6 +42,7 @@ def test_pagerduty_knows_its_address_and_takes_each_alert_by_itself(tmp_path: Pa
     [
         (HOOK.replace(f'key = "{KEY}"\n', ""), "a webhook needs a key, which signs its messages"),
         (HOOK.replace("webhook", "pagerduty") + 'group_wait = "1s"\n', "pagerduty takes each alert by itself"),
+        ('[[notify]]\nname = "p"\nkind = "pagerduty"\nkey = "short"\n', "of PagerDuty it is its integration key"),
         (HOOK.replace('url = "https://h.example/canary-path"\n', ""), "a channel of kind webhook needs a url"),
         (HOOK.replace("https://h.example/", "slack://h.example/"), "other schemes are for kind apprise"),
         (HOOK.replace("webhook", "apprise"), "apprise takes neither key nor ca"),

@@ -114,6 +114,23 @@ def test_a_mistake_is_told_with_its_path(tmp_path: Path, text: str, old: str, ne
     assert [line for line in lines if f": {said}" in line], lines
 
 
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        ("chain=etherium", "silence.0.match: no chain is etherium: it means nothing"),
+        ("node=gethh|reeth", "silence.0.match: no node is gethh|reeth: it means nothing"),
+        ("chain=ethereum node=geth", ""),
+        ("chain=eip155:1 node=ams.geth", ""),
+        ("chain!=etherium node=g*", ""),
+        ('node=""', ""),
+    ],
+)
+def test_a_match_of_a_chain_or_node_that_is_not_there_is_warned_of(tmp_path: Path, match: str, said: str) -> None:
+    text = MINIMAL + SILENCE.replace("node=geth", match.replace('"', r"\""))
+    told = [line for line in loaded(tmp_path, text).warnings if "it means nothing" in line]
+    assert [said in line for line in told] == ([True] if said else [])
+
+
 def test_a_match_of_no_detector_is_warned_of(tmp_path: Path) -> None:
     for match, is_known in (("detector=node.*", True), ("detector=nodes.*", False), ("detector!=nodes.*", True)):
         warnings = loaded(tmp_path, MINIMAL + SILENCE.replace("node=geth", match)).warnings

@@ -80,7 +80,7 @@ def settle(
     settings = settings_of(tree, registry, common, layers)
     warn_of_secrets(tree, document, sources, problems)
     warn_of_pools(settings, tree, document, problems)
-    warn_of_matches(_matches(tree), (*registry, selftest.ID), document, problems)
+    warn_of_matches(_matches(tree), _names(settings, registry), document, problems)
     shown = effective(tree, settings, resolved(registry, common), trusted(common), keeping(registry, common))
     return Loaded(
         tree=tree,
@@ -89,6 +89,16 @@ def settle(
         warnings=problems.warning_lines(),
         files=tuple(document.files),
     )
+
+
+def _names(settings: Settings, registry: Registry) -> dict[str, list[str]]:
+    """Return what a match may call detectors, chains and nodes, by key."""
+    nodes = [node for chain in settings.chains for node in chain.everyone]
+    return {
+        "detector": [*registry, selftest.ID],
+        "chain": [name for chain in settings.chains for name in (chain.name, f"eip155:{chain.id}")],
+        "node": [name for node in nodes for name in (node.name, node.id)],
+    }
 
 
 def _matches(tree: Tree) -> Iterator[tuple[Path, str]]:

@@ -2,7 +2,7 @@
 
 import re
 from importlib.util import find_spec
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
@@ -68,6 +68,7 @@ class ChannelKey(ConsumerKey):
     """What a webhook is signed with, or the integration key of PagerDuty."""
 
     __slots__ = ()
+    origin: ClassVar[str] = f"of PagerDuty it is its integration key; for a webhook {ConsumerKey.origin}"
 
 
 class NotifyTable(Table):

@@ -1,11 +1,11 @@
 """Tables that say how alerts are spoken of: reminders and flapping, silences, weekly windows."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from tocsin.alerting.matching import DETECTOR, Sign, may_mean, parse
+from tocsin.alerting.matching import Sign, may_mean, parse
 from tocsin.config.documents import Document
 from tocsin.config.locate import Path
 from tocsin.config.problems import Problems
@@ -141,14 +141,14 @@ class MaintenanceTable(Table):
 
 
 def warn_of_matches(
-    tables: Iterable[tuple[Path, str]], detectors: Iterable[str], document: Document, problems: Problems
+    tables: Iterable[tuple[Path, str]], names: Mapping[str, Collection[str]], document: Document, problems: Problems
 ) -> None:
-    """Warn of texts (each with its path) that mean a detector which there is not."""
-    known = tuple(detectors)
+    """Warn of texts (each with its path) that mean what there is not; `names` are those that there are, by key."""
     for path, text in tables:
         for term in parse(text):
-            if term.key == DETECTOR and term.sign is Sign.IS and not any(may_mean(term, name) for name in known):
-                where = (*path, "match")
-                problems.warn(
-                    document.place(where), where, f"no detector is {'|'.join(term.choices)}: it means nothing"
-                )
+            known = names.get(term.key)
+            if not known or term.sign is not Sign.IS or term.choices == ("",):
+                continue
+            if not any(may_mean(term, name) for name in known):
+                where, what = (*path, "match"), "|".join(term.choices)
+                problems.warn(document.place(where), where, f"no {term.key} is {what}: it means nothing")

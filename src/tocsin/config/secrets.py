@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
@@ -201,12 +201,13 @@ class ConsumerKey(ConfiguredSecret):
     """What a consumer signs its acks with."""
 
     __slots__ = ()
+    origin: ClassVar[str] = "make one with: openssl rand -hex 32"
 
     @classmethod
     def checked(cls, value: str, source: Source | None = None) -> Self:
         key = super().checked(value, source)
         if len(value.encode()) < SHORTEST_KEY:
-            raise ValueError(f"has fewer than {SHORTEST_KEY} bytes; make one with: openssl rand -hex 32")
+            raise ValueError(f"has fewer than {SHORTEST_KEY} bytes; {cls.origin}")
         return key
 
 
