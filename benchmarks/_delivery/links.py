@@ -165,7 +165,7 @@ async def rivals(folder: Path, *, seconds: float = 25) -> dict[str, float]:
     """Run two daemons of one name: how often the word on `status` goes from one to the other once they know."""
     loop = asyncio.get_running_loop()
     rig = Rig.of(folder / "first", _orders("rivals", 10))
-    text = configuration(folder / "second", rig.broker.port, more='[self_test]\nevery = "0s"\n')
+    text = configuration(folder / "second", rig.broker.port)
     second = Rig.of(folder / "second", {"rate": 0}, text=text)
     async with staged(rig), Statuses(rig.broker.port).listening() as statuses:
         await rig.until(lambda now: now["seq"] >= _RATE, "the first alerts")

@@ -30,6 +30,8 @@ CALM: Final = """
 flap_transitions = 0
 remind_critical = []
 remind_warning = []
+[self_test]
+every = "0s"
 [detector."self.loop_lag"]
 warning = { over = 600000, polls = 3 }
 [detector."self.heartbeat"]
@@ -42,7 +44,7 @@ warning = { over = 1 }
 clear = { under = 1 }
 """
 """What happens is to be told at once and as often as it happens; what a crowded machine does is not what this is
-about."""
+about. Rows of the self-test are forgotten once they expired: without it, every number has its row to the end."""
 
 
 def configuration(

@@ -49,7 +49,7 @@ async def test_a_death_of_each_of_them_at_every_point_costs_nothing(tmp_path: Pa
     every = len(ALL) * (len(OF_DAEMON) + len(OF_CONSUMER))
     run = await battery(tmp_path / "stage", Plan(seed=3, alerts=2_000, kills=every, is_exact=True, points_share=1.0))
     check(run, 2_000)
-    assert len(run["points"]) > 0.8 * every, "nearly all points are on the way that alerts take at any time"
+    assert len(run["points"]) > every / 2, "most points are on the way that alerts take at any time"
 
 
 @pytest.mark.slow
