@@ -238,6 +238,12 @@ silences 1
     )
 
 
+def test_a_silence_that_is_still_to_come_is_not_said_to_cover_anything() -> None:
+    shown = page(alerts=[], silences=[{**ROW, "active": False, "from_wall_ns": NOON_NS + HOUR}])
+    assert "    matches 1 open alert, spares 2 critical ones\n" in shown
+    assert "covers" not in shown
+
+
 def test_what_was_not_counted_is_said_to_be_so() -> None:
     shown = page(alerts=[{**ALERT, "silenced_by": None}], silences=[{**ROW, "covers": None, "spares": None}])
     assert "too many alerts are open to count those that it covers\n" in shown

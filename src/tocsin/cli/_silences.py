@@ -57,7 +57,8 @@ def _author(silence: Mapping[str, Any]) -> str:
 def _does(silence: Mapping[str, Any]) -> str:
     covers, spares = silence.get("covers"), silence.get("spares")
     many = f"{_counted(covers, 'open alert')}" if covers else "no open alert"
-    words = [f"covers {many}" if whole(covers) else "too many alerts are open to count those that it covers"]
+    verb = "matches" if silence.get("active") is False else "covers"  # one that is still to come covers nothing yet
+    words = [f"{verb} {many}" if whole(covers) else "too many alerts are open to count those that it covers"]
     if spares:
         words.append(f"spares {_counted(spares, 'critical one')}")
     if silence.get("critical"):
