@@ -178,6 +178,17 @@ def without_apprise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_apprise")
+@pytest.mark.parametrize("damage", [{"labels": [1]}, {"news": "fxring"}, {"names": None}])
+async def test_what_was_damaged_since_it_was_kept_is_given_up(resolver: Resolver, damage: dict[str, object]) -> None:
+    event = json.loads(letter().body)
+    event["data"]["alerts"][0] |= damage
+    async with receiver() as one:
+        pager = PagerDuty(Way(url=SecretUrl(one.url), timeout_ns=NS), Secret(KEY), resolver, lambda: WALL)
+        outcome = await pager.send(opened(json.dumps(event).encode()))
+        assert one.got == []
+    assert isinstance(outcome, Refused)
+
+
 async def test_without_its_library_apprise_says_what_to_install() -> None:
     outcome = await Apprise(Secret("json://127.0.0.1/x"), 5 * NS).send(letter())
     assert outcome == Later(why="NoApprise: Apprise is not installed; install it with: pip install 'tocsin[notify]'")

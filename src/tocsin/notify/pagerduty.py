@@ -34,7 +34,12 @@ class PagerDuty:
         """Send a letter once."""
         if len(letter.alerts) != 1:
             return Refused(why=f"a message about {len(letter.alerts)} alerts is no event of PagerDuty's")
-        body = orjson.dumps(event(letter, letter.alerts[0]) | {"routing_key": self._key.reveal()})
+        try:
+            said = event(letter, letter.alerts[0])
+        except (LookupError, TypeError, ValueError) as error:
+            # It was damaged where it was kept: all others would wait behind it for ever.
+            return Refused(why=f"its alert cannot be read: {error!r}")
+        body = orjson.dumps(said | {"routing_key": self._key.reveal()})
         outcome = await post(self._way, self._resolver, body, {"Content-Type": "application/json"}, self._wall_ns)
         return Sent(said=f"{outcome.said} (queued there)") if isinstance(outcome, Sent) else outcome
 
