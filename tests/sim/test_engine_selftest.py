@@ -129,6 +129,20 @@ def test_while_the_broker_is_away_nothing_is_said_and_the_missing_echo_is_an_ale
     assert missing(pool)[-1] == ("resolved", "warning")
 
 
+def test_after_a_broker_was_away_the_way_is_not_blamed_before_words_went_it_in_vain() -> None:
+    pool = begun()
+    answer(pool)
+    sample(pool, connected=False)
+    looks(pool, 3 * EVERY_S + 1)
+    sample(pool)
+    looks(pool, 1)
+    [found] = [one.finding for one in pool.state.alerts.tracked.values() if one.finding.detector == "self.echo_missing"]
+    assert found.summary.endswith("the broker was away, and the next one is on its way")
+    looks(pool, 20 * EVERY_S)
+    [found] = [one.finding for one in pool.state.alerts.tracked.values() if one.finding.detector == "self.echo_missing"]
+    assert found.summary.endswith("may the daemon read event/info/self.test there?")
+
+
 def test_a_daemon_that_never_heard_one_says_so_as_well() -> None:
     pool = pool_with()
     look(pool)

@@ -118,6 +118,12 @@ def test_the_page_shows_chains_nodes_and_alerts_with_ages_at_the_time_of_reading
     assert f"(ack {FINGERPRINT[:12]})" in page
 
 
+def test_times_are_told_to_the_second() -> None:
+    document = status_document(now_wall_ns=NOW)
+    document["config"]["loaded_at"] = "2026-01-01T00:00:00.123456Z"
+    assert "loaded 2026-01-01T00:00:00Z  " in _report.text(judged(document), now_wall_ns=NOW)
+
+
 def test_alerts_that_are_left_out_of_a_status_count_all_the_same() -> None:
     document = status_document(now_wall_ns=NOW) | {"alerts_total": 9_000}
     assert "\nalerts 9000, the worst 1 of them (1 silenced)\n" in _report.text(judged(document), now_wall_ns=NOW)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tocsin.cli._words import NS, clean, counts, number, part, rows, say, span, whole
+from tocsin.cli._words import NS, clean, counts, number, part, rows, say, span, stamp, whole
 
 _FAR_H = 1000
 """A disk that will be full in more hours than this is not about to be."""
@@ -13,7 +13,7 @@ def own_lines(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield what there is to say of the watchdog itself, a line for each thing."""
     config = part(document, "config")
     if config.get("ok") is True:
-        yield f"config    ok  loaded {say(config, 'loaded_at')}  {say(config, 'hash')[:12]}"
+        yield f"config    ok  loaded {stamp(config, 'loaded_at')}  {say(config, 'hash')[:12]}"
     else:
         yield "config    the last reload was refused, the old configuration stays:"
         problems = config.get("problems")
@@ -81,7 +81,7 @@ def _self_test(test: Mapping[str, Any]) -> str:
 def _deadman(switch: Mapping[str, Any]) -> str:
     """Say whether the ping goes out, and why not."""
     why = f"  {say(switch, 'detail')}" if switch.get("detail") else ""
-    last = f", last {say(switch, 'last_at')}" if switch.get("last_at") else ", never yet"
+    last = f", last {stamp(switch, 'last_at')}" if switch.get("last_at") else ", never yet"
     return f"{say(switch, 'state')}  {say(switch, 'url')}{last}, {say(switch, 'failed')} failed{why}"
 
 
@@ -89,17 +89,17 @@ def _consumer(row: Mapping[str, Any]) -> str:
     """Say how far a consumer of the stream is, and when it said so."""
     lag = row.get("lag")
     words = f"{say(row, 'name')} {'has everything' if lag == 0 else f'lacks {clean(str(lag))}'}"
-    return words + (f", acknowledged {say(row, 'heard_at')}" if row.get("heard_at") else ", never acknowledged")
+    return words + (f", acknowledged {stamp(row, 'heard_at')}" if row.get("heard_at") else ", never acknowledged")
 
 
 def _channel(row: Mapping[str, Any]) -> str:
     """Say what waits for a channel of people, what it got last, and what is wrong with it."""
     words = f"{say(row, 'name')}  {say(row, 'kind')}  {say(row, 'waiting')} to send"
-    words += f", last sent {say(row, 'sent_at')}" if row.get("sent_at") else ", nothing sent yet"
+    words += f", last sent {stamp(row, 'sent_at')}" if row.get("sent_at") else ", nothing sent yet"
     words += f", {row['given_up']} given up" if counts(row.get("given_up")) else ""
     if row.get("failing_since"):
         return f"{words}, FAILING since {say(row, 'failing_since')}: {say(row, 'error')}"
-    return words + (f", last error {say(row, 'error_at')}: {say(row, 'error')}" if row.get("error") else "")
+    return words + (f", last error {stamp(row, 'error_at')}: {say(row, 'error')}" if row.get("error") else "")
 
 
 def _peer(row: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ Pure, and wary: what is not what it should be reads as missing. Texts may come f
 never reach a terminal.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
@@ -16,6 +17,7 @@ NS = 1_000_000_000
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 EXITS = {"ok": OK, "warning": WARNING, "critical": CRITICAL, "unknown": UNKNOWN}
 _COLOURS = {"ok": "32", "warning": "33", "critical": "31", "unknown": "35"}
+_FRACTION = re.compile(r"(?<=:\d\d)\.\d+")
 
 
 def table(cells: list[tuple[str, ...]]) -> Iterator[str]:
@@ -38,6 +40,11 @@ def started_ns(stamp: object) -> int | None:
         return int(instant.timestamp()) * NS if instant.tzinfo else None
     except (ValueError, OverflowError):
         return None
+
+
+def stamp(values: Mapping[str, Any], key: str) -> str:
+    """Say a time that a document has as RFC 3339, to the second."""
+    return _FRACTION.sub("", say(values, key))
 
 
 def moment(wall_ns: object) -> str:

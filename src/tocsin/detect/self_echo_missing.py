@@ -20,6 +20,10 @@ class EchoMissingParams:
     critical: Over | None = None
 
 
+_SURE = 2
+"""Words that were said in vain, from which on the way is at fault; fewer may have been lost with a connection."""
+
+
 def self_echo_missing(view: SelfView, params: EchoMissingParams) -> Iterator[Finding]:
     """Yield a finding while no echo comes; `value` in periods of the self-test."""
     seen = view.echo
@@ -41,6 +45,8 @@ def self_echo_missing(view: SelfView, params: EchoMissingParams) -> Iterator[Fin
 def _why(seen: EchoView) -> str:
     if not seen.connected:
         return "the broker cannot be reached, and alerts wait"
+    if seen.unanswered < _SURE:
+        return "the broker was away, and the next one is on its way"
     return "the broker does not take it, or does not give it back; may the daemon read event/info/self.test there?"
 
 
