@@ -90,9 +90,14 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 
 @contextlib.asynccontextmanager
 async def serving(
-    folder: Path, *, streams: Mapping[str, Stream] | None = None, request_s: float = 30.0
+    folder: Path,
+    *,
+    handlers: Mapping[str, Handler] | None = None,
+    streams: Mapping[str, Stream] | None = None,
+    request_s: float = 30.0,
 ) -> AsyncIterator[str]:
-    server = ControlServer(folder, HANDLERS, {"count": count, **(streams or {})}, handler_s=0.2, request_s=request_s)
+    answering, streaming = {**HANDLERS, **(handlers or {})}, {"count": count, **(streams or {})}
+    server = ControlServer(folder, answering, streaming, handler_s=0.2, request_s=request_s)
     server.claim()
     try:
         async with asyncio.TaskGroup() as group:
@@ -133,6 +138,27 @@ async def test_one_connection_may_ask_several_times(tmp_path: Path) -> None:
     async with serving(tmp_path) as folder:
         answers = await raw(folder, line * 3)
     assert [answer["ok"] for answer in answers] == [True] * 3
+
+
+async def test_requests_that_come_together_leave_the_loop_its_turns(tmp_path: Path) -> None:
+    turns = 0
+    seen: list[int] = []
+
+    async def note(_: Request, __: Peer) -> Mapping[str, object]:
+        seen.append(turns)
+        return {}
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with serving(tmp_path, handlers={"note": note}) as folder:
+        other = asyncio.create_task(turn())
+        await raw(folder, 100 * b'{"v": 1, "verb": "note"}\n')
+        other.cancel()
+    assert len(set(seen)) == len(seen) == 100
 
 
 async def test_an_unknown_verb_is_answered_with_those_there_are(tmp_path: Path) -> None:

@@ -222,6 +222,8 @@ class ControlServer:
                 await _send(writer, _error("malformed", request))
                 return
             await self._answer(request, peer, reader, writer)
+            # Requests that came together are answered without ever waiting: polls and alerts must have their turn.
+            await asyncio.sleep(0)
 
     async def _line(self, reader: asyncio.StreamReader) -> bytes:
         try:
