@@ -1,11 +1,11 @@
 """Which alert makes which other one superfluous: a listed table, nothing inferred.
 
-While the source is pending or firing, a target with the same labels (those that the source has) does not begin to fire.
-A source that is clear and fires on all the same, since it flaps or is kept firing, mutes nothing: it says nothing of
-now. A target that fires already goes on, one that is still due when the source ends begins then, and after `CAP_NS`
-the source no longer mutes anything. `contract.*`, `oracle.*`, `risk.*` and `chain.finality_violation` are never
-targets, nor is a finding that says of itself that it is `unmuted`: a budget of ours that is short explains why we do
-not ask, and never why a node refuses.
+While the source is there (pending, firing or unknown), a target with the same labels (those that the source has) does
+not begin to fire. A source that is clear and fires on all the same, since it flaps or is kept firing, mutes nothing: it
+says nothing of now. A target that fires already goes on, one that is still due when the source ends begins then, and
+after `CAP_NS` the source no longer mutes anything. `contract.*`, `oracle.*`, `risk.*` and `chain.finality_violation`
+are never targets, nor is a finding that says of itself that it is `unmuted`: a budget of ours that is short explains
+why we do not ask, and never why a node refuses.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

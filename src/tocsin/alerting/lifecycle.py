@@ -12,7 +12,6 @@ of data. An alert keeps the highest severity that it reached until it resolves.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from itertools import chain
 
 from tocsin.alerting.flap import followed, noted, recent
 from tocsin.alerting.inhibition import by_detector, muted
@@ -58,7 +57,7 @@ def _transitions(
     beside: Collection[Tracked],
 ) -> tuple[Alerts, tuple[Alert, ...]]:
     tracked, activations, turns = dict(alerts.tracked), dict(alerts.activations), recent(alerts.turns, moment)
-    others = by_detector(chain(alerts.tracked.values(), beside))
+    others = by_detector((*alerts.tracked.values(), *beside))
     out: list[Alert] = []
     for key in sorted(tracked):
         subject = subjects.get(tracked[key].finding.labels)

@@ -1,6 +1,7 @@
 """What people are told, from what was decided: the last stage of each step."""
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 from tocsin.alerting.matching import Names
 from tocsin.alerting.routing import OPEN, Mail, routed
@@ -8,8 +9,9 @@ from tocsin.alerting.saying import say
 from tocsin.alerting.tracked import Moment, Tracked
 from tocsin.engine import silencing
 from tocsin.engine.labels import names_of
+from tocsin.engine.opened import open_alerts
 from tocsin.engine.state import EngineState
-from tocsin.model.alert import Alert, AlertState
+from tocsin.model.alert import Alert
 from tocsin.model.effect import AlertChanged, Effect, Notify
 from tocsin.model.event import Booted, ConfigRevised, Event, Ticked, Unheard
 from tocsin.model.evolve import evolve
@@ -62,24 +64,17 @@ def _mail(state: EngineState, settings: Settings, event: Event, alerts: Sequence
 
 def _unheard(state: EngineState, event: Unheard, moment: Moment) -> Iterator[Alert]:
     """Yield the alert that reached nobody, if it has not ended meanwhile."""
-    for key, tracked in _open(state):
+    for key, tracked in open_alerts(state):
         if (key, tracked.activation) == (event.fingerprint, event.activation):
             yield _said(key, tracked, moment, event.why)
 
 
 def _opened(state: EngineState, moment: Moment, told: set[str]) -> Iterator[Alert]:
     """Yield the alerts that are open, but those that something was just said of: for channels that are new."""
-    for key, tracked in _open(state):
+    for key, tracked in sorted(open_alerts(state), key=itemgetter(0)):
         if key not in told:
             yield _said(key, tracked, moment, OPEN)
 
 
 def _said(key: str, tracked: Tracked, moment: Moment, reason: str) -> Alert:
     return say(key, tracked, moment, state=tracked.state, reason=reason)[1]
-
-
-def _open(state: EngineState) -> Iterator[tuple[str, Tracked]]:
-    for alerts in (state.alerts, *(state.chains[name].alerts for name in sorted(state.chains))):
-        for key in sorted(alerts.tracked):
-            if alerts.tracked[key].state is not AlertState.PENDING:
-                yield key, alerts.tracked[key]

@@ -15,10 +15,11 @@ from tocsin.alerting.tracked import Tracked
 from tocsin.detect import REGISTRY
 from tocsin.engine import silencing
 from tocsin.engine.labels import KEYS, names_of
+from tocsin.engine.opened import Open, open_alerts
 from tocsin.engine.silencing import Refused
 from tocsin.engine.state import EngineState
 from tocsin.model import selftest
-from tocsin.model.alert import AlertState, Labels, Severity
+from tocsin.model.alert import Labels, Severity
 from tocsin.model.event import Commanded
 from tocsin.model.settings import Settings
 from tocsin.model.silence import Silence
@@ -29,9 +30,6 @@ _MOST_CHOICES: Final = 8
 _MOST_PAIRS: Final = 2_500
 """Alerts times silences that are looked at for one status, every second."""
 
-Open = tuple[str, Tracked]
-"""An alert that is no longer only pending, with its fingerprint."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
@@ -39,15 +37,6 @@ class Reach:
 
     covered: tuple[Open, ...] = ()
     spared: tuple[Open, ...] = ()
-
-
-def open_alerts(state: EngineState) -> Iterator[Open]:
-    """Yield the alerts that fire or are unknown."""
-    scopes = [state.alerts, *(state.chains[name].alerts for name in sorted(state.chains))]
-    for alerts in scopes:
-        for key, tracked in alerts.tracked.items():
-            if tracked.state is not AlertState.PENDING:
-                yield key, tracked
 
 
 def severity_of(tracked: Tracked) -> Severity:

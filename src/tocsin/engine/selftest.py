@@ -7,6 +7,7 @@ only while the broker is there, and ever more rarely while none comes back: what
 
 from typing import Final
 
+from tocsin.clock import MS, NS
 from tocsin.engine.labels import self_labels
 from tocsin.engine.state import EngineState
 from tocsin.engine.stream import numbered
@@ -23,7 +24,6 @@ MOST_WAITING: Final = 16
 _PATIENT: Final = 2
 _SLOWEST: Final = 8
 """After two words in vain the gap doubles, up to this many times the usual one."""
-_MS: Final = 10**6
 
 
 def look(state: EngineState, settings: Settings, t_ns: int) -> tuple[EngineState, tuple[AlertChanged, ...]]:
@@ -120,17 +120,20 @@ def row(state: EngineState, t_ns: int) -> dict[str, object] | None:
     if seen is None:
         return None
     return {
-        "every_s": seen.every_ns // 10**9,
+        "every_s": seen.every_ns // NS,
         "echo_ms": echo_ms(state),
-        "silent_s": seen.silent_ns // 10**9,
+        "silent_s": seen.silent_ns // NS,
         "unanswered": seen.unanswered,
     }
 
 
 def echo_ms(state: EngineState) -> int | None:
     """Return how long the last word took that was heard back, in milliseconds, at least 1; None before one was."""
-    took_ns = state.self_test.echo_ns
-    return None if took_ns is None else max(1, took_ns // _MS)
+    return _echo_ms(state.self_test)
+
+
+def _echo_ms(test: SelfTest) -> int | None:
+    return None if test.echo_ns is None else max(1, test.echo_ns // MS)
 
 
 def _is_due(test: SelfTest, every_ns: int, t_ns: int) -> bool:
@@ -158,7 +161,7 @@ def _next(test: SelfTest, settings: Settings, wall_ns: int, t_ns: int) -> SelfTe
 
 def _alert(test: SelfTest, wall_ns: int, *, over: bool = False) -> Alert:
     reason = "unconfigured" if over else "fired" if test.count == 1 else "test"
-    took_ms = None if test.echo_ns is None else max(1, test.echo_ns // _MS)
+    took_ms = _echo_ms(test)
     took = "none was heard back yet" if took_ms is None else f"the one heard back last took {took_ms} ms"
     return Alert(
         fingerprint=test.fingerprint,

@@ -21,8 +21,9 @@ LONGEST_NS = 7 * 86_400 * NS
 MOST = 256
 """Silences by command at once."""
 MOST_SPANS = 4_096
+LONGEST_WHY = 500
+"""Characters of a reason."""
 
-_LONGEST_WHY = 500
 _MOST_NAMED = 8
 _NOTHING = Silences()
 
@@ -74,8 +75,8 @@ def silence_of(state: EngineState, event: Commanded) -> Silence:
         for_ns, from_ns = int(args.get("for_ns", "")), int(args.get("from_wall_ns", event.wall_ns))
     except ValueError:
         raise Refused("a silence takes whole numbers of nanoseconds") from None
-    if not why.strip() or len(why) > _LONGEST_WHY:
-        raise Refused(f"a silence takes a reason of at most {_LONGEST_WHY} characters: others will ask for it")
+    if not why.strip() or len(why) > LONGEST_WHY:
+        raise Refused(f"a silence takes a reason of at most {LONGEST_WHY} characters: others will ask for it")
     if not 0 < for_ns <= LONGEST_NS:
         raise Refused(f"a silence lasts for {LONGEST_NS // (86_400 * NS)} days at most, and for some time at least")
     if not event.wall_ns <= from_ns <= event.wall_ns + LONGEST_NS:

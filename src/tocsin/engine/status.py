@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from tocsin.alerting.tracked import Tracked
 from tocsin.engine import beacondocs, hostdocs, peers, quiet, selftest, standing, traitdocs
 from tocsin.engine.documents import lag_blocks
+from tocsin.engine.opened import Open, open_alerts
 from tocsin.engine.pool import groups_of
 from tocsin.engine.shown import block, seconds
 from tocsin.engine.state import ChainState, EngineState
@@ -110,9 +111,9 @@ def _node(chain: ChainState, settings: ChainSettings, name: str, t_ns: int) -> d
     }
 
 
-def _open(state: EngineState) -> list[quiet.Open]:
+def _open(state: EngineState) -> list[Open]:
     """Return the open alerts, the worst and oldest first."""
-    return sorted(quiet.open_alerts(state), key=lambda entry: (-_rank(entry[1]), entry[1].started_wall_ns, entry[0]))
+    return sorted(open_alerts(state), key=lambda entry: (-_rank(entry[1]), entry[1].started_wall_ns, entry[0]))
 
 
 def _rank(tracked: Tracked) -> int:

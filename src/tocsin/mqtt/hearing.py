@@ -48,8 +48,8 @@ class Hearing:
     def __init__(self, outbox: Waiting, tell: Callable[[str, int, Why], None]) -> None:
         self._outbox = outbox
         self._tell = tell
-        self._settled: OrderedDict[Key, bool] = OrderedDict()
-        """Alerts of which it is known whether they were heard."""
+        self._settled: OrderedDict[Key, None] = OrderedDict()
+        """Alerts of which it is known whether they were heard, the newest last: nothing more is said of them."""
         self._alone: dict[str, tuple[Key, float]] = {}
         """By their own topics: taken for the stream, where nobody listens; since when."""
         self._waiting: dict[int, tuple[Key, float]] = {}
@@ -66,7 +66,7 @@ class Hearing:
             root = pending.row.topic.partition("/event/")[0]
             self._alone[f"{root}/{topics.alert(key[0])}"] = key, _now()
         else:
-            self._settle(key, heard=True)
+            self._settle(key)
 
     def refused(self, pending: Pending) -> None:
         """Note that the broker refused a row of the stream."""
@@ -88,12 +88,12 @@ class Hearing:
         if code == NO_MATCHING_SUBSCRIBERS:
             self._miss(key, Why.NOBODY)
         else:
-            self._settle(key, heard=True)
+            self._settle(key)
 
     def _heard_early(self, payload: bytes) -> None:
         key = _open_critical(payload)
-        if key is not None and key not in self._settled:
-            self._settle(key, heard=True)
+        if key is not None:
+            self._settle(key)
 
     async def run(self) -> None:
         """Look every second for what waits too long, whether there is a connection or not; until cancelled."""
@@ -126,12 +126,12 @@ class Hearing:
     def _miss(self, key: Key, why: Why) -> None:
         if key in self._settled:
             return
-        self._settle(key, heard=False)
+        self._settle(key)
         self.unheard += 1
         self._tell(*key, why)
 
-    def _settle(self, key: Key, *, heard: bool) -> None:
-        self._settled[key] = heard
+    def _settle(self, key: Key) -> None:
+        self._settled[key] = None
         while len(self._settled) > _MOST:
             self._settled.popitem(last=False)
 

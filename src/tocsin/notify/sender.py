@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 GIVE_UP_NS: Final = 86_400 * NS
 """A message that is a day old tells of yesterday."""
 LEAST_TRIES: Final = 12
-"""Tries in this life, half an hour of them: a clock that was set makes messages look old that are not."""
+"""Tries in this life, ten minutes of them at least: a clock that was set makes messages look old that are not."""
 HOUR_NS: Final = 3600 * NS
 FIRST_WAIT_NS: Final = NS
 LONGEST_WAIT_NS: Final = 300 * NS

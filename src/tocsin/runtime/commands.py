@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from tocsin.alerting.matching import LONGEST
 from tocsin.clock import NS, EngineClock
 from tocsin.engine import quiet, silencing
+from tocsin.engine.silencing import LONGEST_WHY
 from tocsin.errors import ControlError, UsageError
 from tocsin.model.event import Commanded
 from tocsin.runtime.core import Core
 
-_LONGEST_MATCH: Final = 500
-_LONGEST_WHY: Final = 500
 _LAST_WALL_NS: Final = 2**63
 
 
@@ -30,8 +30,8 @@ class Wanted:
 def wanted_of(request: Mapping[str, Any]) -> Wanted:
     """Return the silence of a request. Raises UsageError with what a request takes."""
     match, why = request.get("match"), request.get("why")
-    if not isinstance(match, str) or not isinstance(why, str) or len(match) > _LONGEST_MATCH or len(why) > _LONGEST_WHY:
-        raise UsageError(f"silence takes a match and a why, texts of at most {_LONGEST_WHY} characters")
+    if not isinstance(match, str) or not isinstance(why, str) or len(match) > LONGEST or len(why) > LONGEST_WHY:
+        raise UsageError(f"silence takes a match of at most {LONGEST} and a why of at most {LONGEST_WHY} characters")
     for_s, until_ns, from_ns = (request.get(key) for key in ("for_s", "until_wall_ns", "from_wall_ns"))
     if (for_s is None) is (until_ns is None):
         raise UsageError("silence takes for_s or until_wall_ns")

@@ -4,7 +4,7 @@ Each part is seen by a count that rises as it works. A part whose count has not 
 that never rose while we looked is too: a full pass is one in which none is.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,10 +61,10 @@ class Passes:
         """Return what of a full pass is not fresh, each with what it means; nothing when all is."""
         if not self._parts:
             return ("nothing is watched yet",)
-        return tuple(self._failing(self._parts, now_ns))
+        return tuple(self._failing(now_ns))
 
-    def _failing(self, parts: Iterable[Part], now_ns: int) -> Iterator[str]:
-        for part in parts:
+    def _failing(self, now_ns: int) -> Iterator[str]:
+        for part in self._parts:
             rose_ns = self._rose_ns.get(part.name)
             if rose_ns is None:
                 yield f"{part.failing} yet"

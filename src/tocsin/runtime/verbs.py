@@ -8,12 +8,12 @@ import orjson
 
 from tocsin.clock import NS
 from tocsin.engine.maintenance import LONGEST_NS
+from tocsin.engine.silencing import LONGEST_WHY
 from tocsin.errors import ControlError, UsageError
 from tocsin.runtime.commands import Wanted, wanted_of
 from tocsin.runtime.control import Handler, Peer, Reply, Request, Stream
 from tocsin.store import Exported
 
-_LONGEST_WHY: Final = 500
 _MOST_EVENTS: Final = 10_000
 _MOST_INCIDENTS: Final = 1000
 _LONGEST_ID: Final = 200
@@ -112,8 +112,8 @@ class Verbs:
     async def ack(self, request: Request, peer: Peer) -> Reply:
         """Acknowledge one alert by its whole fingerprint."""
         fingerprint, why = request.get("fingerprint"), request.get("why", "")
-        if not isinstance(fingerprint, str) or not isinstance(why, str) or len(why) > _LONGEST_WHY:
-            raise UsageError(f"ack takes a fingerprint and a why of at most {_LONGEST_WHY} characters")
+        if not isinstance(fingerprint, str) or not isinstance(why, str) or len(why) > LONGEST_WHY:
+            raise UsageError(f"ack takes a fingerprint and a why of at most {LONGEST_WHY} characters")
         if not await self._daemon.commands.acknowledge(fingerprint, why, peer.name):
             raise ControlError(f"no alert has the fingerprint {fingerprint[:64]}; tocsin status lists them")
         return {"fingerprint": fingerprint, "by": peer.name}
@@ -134,8 +134,8 @@ class Verbs:
     async def _maintain(self, request: Request, peer: Peer) -> None:
         words = chain, node, why = request.get("chain"), request.get("node"), request.get("why", "")
         for_s, end = request.get("for_s", 0), request.get("end", False)
-        if not all(isinstance(word, str) for word in words) or len(str(why)) > _LONGEST_WHY:
-            raise UsageError(f"maintenance takes a chain, a node and a why of at most {_LONGEST_WHY} characters")
+        if not all(isinstance(word, str) for word in words) or len(str(why)) > LONGEST_WHY:
+            raise UsageError(f"maintenance takes a chain, a node and a why of at most {LONGEST_WHY} characters")
         if type(end) is not bool or type(for_s) is not int or (for_s == 0) is not end or not 0 <= for_s <= _LONGEST_S:
             raise UsageError(f"maintenance takes for_s from 1 to {_LONGEST_S}, or end")
         if not await self._daemon.commands.maintain(str(chain), str(node), for_s * NS, str(why), peer.name):
@@ -150,8 +150,8 @@ class Verbs:
     async def unsilence(self, request: Request, peer: Peer) -> Reply:
         """End a silence by its `id`."""
         silence, why = request.get("id"), request.get("why", "")
-        if not isinstance(silence, str) or not isinstance(why, str) or len(why) > _LONGEST_WHY:
-            raise UsageError(f"unsilence takes the id of a silence and a why of at most {_LONGEST_WHY} characters")
+        if not isinstance(silence, str) or not isinstance(why, str) or len(why) > LONGEST_WHY:
+            raise UsageError(f"unsilence takes the id of a silence and a why of at most {LONGEST_WHY} characters")
         return await self._daemon.commands.unsilence(silence, why, peer.name)
 
     async def notify(self, request: Request, _: Peer) -> Reply:
