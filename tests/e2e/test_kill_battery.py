@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks._delivery import away, links, outage, poison, shocks
+from benchmarks._delivery import away, calm, links, outage, poison, shocks, storm
 from benchmarks._delivery.battery import ALL, BROKER, CONSUMER, DAEMON, Plan, battery
 from benchmarks._delivery.points import OF_CONSUMER, OF_DAEMON
 from benchmarks.delivery import WRONG
@@ -139,3 +139,22 @@ async def test_a_flood_of_junk_and_lies_is_counted_and_never_believed_while_aler
     assert all(counted[reason] for reason in ("forged", "replayed", "future", "unregistered", "unsigned", "too-large"))
     assert found["poison_answers"]
     assert found["loop_stall_ms"] < 50, found["loop_stall_in"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_in_a_storm_all_are_heard_critical_ones_before_the_others_and_people_of_groups(tmp_path: Path) -> None:
+    found = await storm.storm(tmp_path / "stage", alerts=10_000, within_s=10, after_s=60)
+    assert found["storm_alerts"] >= 10_000
+    assert found["storm_critical"] >= found["storm_critical_expected"]
+    assert found["storm_critical_p99_s"] < found["storm_others_p99_s"]
+    assert found["people_messages"]
+    assert found["people_too_soon"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_while_nobody_dies_each_alert_is_with_its_consumer_before_the_next_one(tmp_path: Path) -> None:
+    found = await calm.idle(tmp_path / "stage", 60)
+    assert found["idle_alerts"] >= 50
+    assert found["idle_p50_ms"] < 1000 / calm.RATE

@@ -94,7 +94,7 @@ class DeliveryWatch:
             silent_ns = max(0, now_ns - max(acks.since_ns, acks.heard_ns.get(cursor.name, 0)))
         return ConsumerSample(
             name=cursor.name,
-            lag=max(0, last_seq - cursor.max) + len(cursor.missing),
+            lag=cursor.lag(last_seq),
             stuck_ns=now_ns - since_ns,
             silent_ns=silent_ns,
         )

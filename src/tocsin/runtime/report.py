@@ -158,7 +158,7 @@ def _consumers(store: StoreHealth) -> list[dict[str, object]]:
         {
             "name": one.name,
             "max": one.max,
-            "lag": max(0, store.last_seq - one.max) + len(one.missing),
+            "lag": one.lag(store.last_seq),
             "missing": len(one.missing),
             "heard_at": rfc3339(one.heard_wall_ns) if one.at else None,
         }

@@ -261,6 +261,10 @@ class Cursor:
     missing: tuple[int, ...]
     heard_wall_ns: int
 
+    def lag(self, last_seq: int) -> int:
+        """Return how many messages it lacks of a stream that has come so far."""
+        return max(0, last_seq - self.max) + len(self.missing)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledged:
