@@ -11,13 +11,12 @@ from tocsin.client.entries import Entry, Step
 from tocsin.client.ranges import Span
 from tocsin.model.alert import AlertState, Severity
 from tocsin.wire import topics
-from tocsin.wire.envelope import Origin
+from tocsin.wire.envelope import EXACT, Origin
 
 LONGEST: Final = 256 * 1024
 """Bytes of a message that are worth reading: an alert has 16 kB of evidence and little else."""
 MOST_RANGES: Final = 10_000
 
-_EXACT = 2**53
 _LONGEST_ID = 256
 _FINGERPRINT = re.compile(r"[a-z0-9_-]{1,64}")
 _BOOT = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -135,7 +134,7 @@ def _spans(data: Mapping[str, Any]) -> tuple[Span, ...]:
 
 def _span(pair: object) -> Span:
     match pair:
-        case [int(first), int(last)] if 1 <= first <= last < _EXACT:
+        case [int(first), int(last)] if 1 <= first <= last < EXACT:
             return first, last
     raise ValueError("no range")
 
@@ -156,7 +155,7 @@ def _stream(data: Mapping[str, Any]) -> str:
 
 def _number(data: Mapping[str, Any], key: str, *, least: int = 1) -> int:
     value = data.get(key)
-    if type(value) is not int or not least <= value < _EXACT:
+    if type(value) is not int or not least <= value < EXACT:
         raise ValueError(f"no {key}")
     return value
 

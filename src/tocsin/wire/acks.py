@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import orjson
 
-from tocsin.wire.envelope import Message, Origin, document_message
+from tocsin.wire.envelope import EXACT, Message, Origin, document_message
 from tocsin.wire.topics import name
 
 LONGEST: Final = 16 * 1024
@@ -34,7 +34,7 @@ LONGEST: Final = 16 * 1024
 MOST_MISSING: Final = 500
 MOST_WANTED: Final = 100
 """Stretches that one ack may ask for."""
-OPEN_END: Final = 2**53 - 1
+OPEN_END: Final = EXACT - 1
 """What a stretch ends with that has no end."""
 SHORTEST_KEY: Final = 16
 """Bytes of a key: it must not be found by trying."""
@@ -42,8 +42,6 @@ SHORTEST_KEY: Final = 16
 REPLY_EXPIRY_S: Final = 60
 """How long an answer waits for a consumer that is not there."""
 
-_EXACT = 2**53
-"""As for every number of the wire contract: from here on readers of JSON lose digits."""
 _HEX_DIGITS = 64
 _STREAM = re.compile(r"[0-9a-z]{1,64}")
 
@@ -256,9 +254,9 @@ def _defect_of(wanted: Any) -> str | None:
 
 def _defect(at: Any, highest: Any, missing: tuple[Any, ...]) -> str | None:
     """Return what is wrong with the parts of an ack, which come from anybody."""
-    if type(at) is not int or not 0 < at < _EXACT:
+    if type(at) is not int or not 0 < at < EXACT:
         return "at is no number of milliseconds since 1970"
-    if type(highest) is not int or not 0 <= highest < _EXACT:
+    if type(highest) is not int or not 0 <= highest < EXACT:
         return "max is no number of the stream"
     if len(missing) > MOST_MISSING:
         return f"missing has {len(missing)} numbers; {MOST_MISSING} are the most"

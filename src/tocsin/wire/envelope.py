@@ -29,7 +29,7 @@ RESOLVED_EXPIRY_S: Final = 24 * 3600
 TEST_EXPIRY_S: Final = 300
 """How long a word of the self-test is worth anything: it must not fill queues of those who are away."""
 
-_EXACT = 2**53
+EXACT = 2**53
 """From here on JSON numbers lose digits in most readers (RFC 8259 section 6): larger ones are decimal strings."""
 _DEEPEST = 32
 _LONGEST_BITS = 4096
@@ -310,12 +310,12 @@ def _scalar(value: object) -> object:
     if type(value) is str:
         return _text(value)
     if type(value) is int:
-        return value if -_EXACT < value < _EXACT else _digits(value)
+        return value if -EXACT < value < EXACT else _digits(value)
     match value.value if isinstance(value, Enum) else value:
         case None | bool() | float() as same:
             return same
         case int(number):
-            return number if -_EXACT < number < _EXACT else _digits(number)
+            return number if -EXACT < number < EXACT else _digits(number)
         case bytes(octets):
             return "0x" + octets.hex()
         case other:
