@@ -189,7 +189,8 @@ async def test_what_was_damaged_since_it_was_kept_is_given_up(resolver: Resolver
     assert isinstance(outcome, Refused)
 
 
-async def test_without_its_library_apprise_says_what_to_install() -> None:
+async def test_without_its_library_apprise_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)  # as if it were not installed
     outcome = await Apprise(Secret("json://127.0.0.1/x"), 5 * NS).send(letter())
     assert outcome == Later(why="NoApprise: Apprise is not installed; install it with: pip install 'tocsin[notify]'")
 
