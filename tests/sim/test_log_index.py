@@ -35,6 +35,7 @@ from tocsin.model.alert import Grade
 from tocsin.model.observation import Fault, Part
 from tocsin.state.indexer import Advance, Indexer, Terms
 from tocsin.state.indexfile import IndexFile
+from tocsin.state.pace import Progress
 
 NEVER = Terms(audit_one_in=0)
 
@@ -285,6 +286,88 @@ async def test_a_node_that_answers_nothing_where_it_has_pruned_is_no_liar(tmp_pa
     result = await built(tmp_path / "i.db", history, nodes, NEVER)
     assert not result.stuck
     assert not result.deviations
+    assert digest_in(tmp_path / "i.db") == right_digest(history.chain, history.target.finalized)
+
+
+async def test_a_node_that_is_behind_and_says_nothing_leaves_nothing_uncorroborated(tmp_path: Path) -> None:
+    history = History(10)
+    history.grow(100)
+    nodes = Nodes(history.chain)
+    known = 40
+
+    def behind(method: str, _params: list[Any], result: Any) -> Any:
+        if method == "eth_getLogs":
+            return [log for log in result if int(log["blockNumber"], 16) <= known]
+        if method == "eth_getBlockByHash" and int(result["number"], 16) > known:
+            return None
+        if method == "eth_getBlockReceipts" and result and int(result[0]["blockNumber"], 16) > known:
+            return None
+        return result
+
+    nodes.lies["A"] = behind
+    terms = Terms(span=Span(size=10, most=10), audit_one_in=0)
+    async with opened(tmp_path / "i.db", history, nodes, terms) as indexer:
+        result = await indexer.advance(history.target)
+        assert not result.deviations
+        assert "it shows neither logs nor receipts" in result.stuck
+        assert 30 <= result.through.number <= known + 10
+        assert indexer.progress().grade is Grade.QUORUM
+
+
+async def test_the_only_group_is_believed_and_the_index_says_so(tmp_path: Path) -> None:
+    history = History(21)
+    history.grow(60)
+    nodes = Nodes(history.chain, "A")
+    async with opened(tmp_path / "i.db", history, nodes) as indexer:
+        assert (await indexer.advance(history.target)).is_done
+        assert indexer.progress().grade is Grade.UNCORROBORATED
+    assert digest_in(tmp_path / "i.db") == right_digest(history.chain, history.target.finalized)
+
+
+async def test_headers_that_nobody_can_verify_are_what_a_quorum_shows(tmp_path: Path) -> None:
+    history = History(22)
+    history.grow(60)
+    nodes = Nodes(history.chain, "A B C")
+
+    def foreign(method: str, _params: list[Any], result: Any) -> Any:
+        """Leave out what the hash is made of, as chains with other headers do; C shows another root besides."""
+        return {**result, "nonce": None} if method.startswith("eth_getBlockBy") and result else result
+
+    def lying(method: str, params: list[Any], result: Any) -> Any:
+        told = foreign(method, params, result)
+        if method.startswith("eth_getBlockBy") and told:
+            return {**told, "receiptsRoot": "0x" + "ab" * 32, "logsBloom": "0x" + "00" * 256}
+        return leaves_out_one(told) or told if method == "eth_getLogs" else told
+
+    nodes.lies = {"A": foreign, "B": foreign, "C": lying}
+    result = await built(tmp_path / "i.db", history, nodes, Terms(span=Span(size=8, most=8)))
+    assert result.is_done
+    assert {found.node for found in result.deviations} == {"C"}
+    assert digest_in(tmp_path / "i.db") == right_digest(history.chain, history.target.finalized)
+
+
+async def test_a_long_back_fill_returns_between_steps_and_says_how_far_it_is(tmp_path: Path) -> None:
+    history = History(24)
+    history.grow(100)
+    nodes = Nodes(history.chain)
+    terms = Terms(span=Span(size=5, most=5))
+    async with opened(tmp_path / "i.db", history, nodes, terms) as indexer:
+        seen: list[Progress] = []
+
+        def tell(progress: Progress) -> None:
+            history.clock.advance(s=2)
+            seen.append(progress)
+
+        result = await indexer.advance(history.target, most_steps=4, on_step=tell)
+        assert (result.is_done, result.stuck, result.through.number) == (False, "", 19)
+        last = history.target.finalized.number
+        progress = indexer.progress()
+        assert progress.blocks_per_s == 2.5
+        assert progress.eta_s == (last - 19) / 2.5
+        assert progress.words().startswith(f"block 19 of {last}, {progress.logs} logs, quorum; 2 blocks/s, ")
+        assert progress.words().endswith("26 s left")
+        assert [one.through.number for one in seen] == [4, 9, 14, 19]
+        assert (await indexer.advance(history.target)).is_done
     assert digest_in(tmp_path / "i.db") == right_digest(history.chain, history.target.finalized)
 
 

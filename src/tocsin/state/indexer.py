@@ -62,12 +62,13 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
-    """What came of an advance. `stuck` is empty where the index is at its target.
+    """What came of an advance: whether the index is at its target, else why it is `stuck`, if it is.
 
     `deviations` are nodes that told wrong logs; `refusals` names nodes with answers that could not be read, and why.
     """
 
     through: BlockRef
+    is_done: bool
     stuck: str = ""
     restarted: str = ""
     """Why the index had to begin anew, if it had to."""
@@ -136,8 +137,13 @@ class Indexer:
             stuck=self._stuck,
         )
 
-    async def advance(self, target: Target, *, on_step: Callable[[Progress], None] | None = None) -> Advance:
+    async def advance(
+        self, target: Target, *, most_steps: int | None = None, on_step: Callable[[Progress], None] | None = None
+    ) -> Advance:
         """Bring the index to a target, or as far as it gets. `on_step` hears of every step that is committed.
+
+        After `most_steps` ranges of a back-fill it returns with `is_done` false, to be called again: what was found out
+        about nodes is told when it returns.
 
         Raises StoreError where the file cannot be written, ValueError for a head below the finalized block.
         """
@@ -148,7 +154,10 @@ class Indexer:
             await self._load()
         if not self._is_checked:
             self._stuck = await self._check(target)
+        left = most_steps
         while not self._stuck and self._through.number < target.finalized.number:
+            if left is not None and (left := left - 1) < 0:
+                return self._result(is_done=False)
             await self._fold(target)
             if self._through.number < target.finalized.number:
                 self._stuck = await self._back_fill(target)
@@ -156,14 +165,15 @@ class Indexer:
                 on_step(self.progress())
         if not self._stuck:
             self._stuck = await self._follow(target)
-        return self._result()
+        return self._result(is_done=not self._stuck)
 
-    def _result(self) -> Advance:
+    def _result(self, *, is_done: bool) -> Advance:
         deviations, refusals = tuple(self._inquiry.deviations), tuple(self._inquiry.refusals)
         self._inquiry.deviations.clear()
         self._inquiry.refusals.clear()
         return Advance(
             through=self._through,
+            is_done=is_done,
             stuck=self._stuck,
             restarted=self._restarted,
             deviations=deviations,

@@ -27,6 +27,9 @@ from tocsin.state.witness import Shown, Truth, Witness
 _MOST_PROOFS: Final = 16
 """About so many blocks answers may differ before fewer blocks are asked about at once."""
 _MOST_TOLD: Final = 300
+_MOST_EVIDENCE: Final = 4
+"""Of each node, until it is taken: receipts of a block take up to 2 MB."""
+_MOST_REFUSALS: Final = 64
 _LONG: Final = 64 * 1024
 """Bytes of an answer that takes more than some 0.1 ms to read: such ones are read beside the loop."""
 
@@ -188,7 +191,7 @@ class Inquiry:
         [result] = found
         answer = await asyncio.to_thread(read_logs, result, query) if len(result) > _LONG else read_logs(result, query)
         if isinstance(answer, Refused):
-            self.refusals.append((node, answer.reason))
+            self.refusals = [*self.refusals[1 - _MOST_REFUSALS :], (node, answer.reason)]
             return NoReply(Silence.AWAY, f"refused: {answer.reason}")
         return answer
 
@@ -232,13 +235,19 @@ class Inquiry:
                 continue
             found = await self._confirmed(node, _single(query, number), truth)
             if isinstance(found, Deviation):
-                self.deviations.append(found)
+                self._name(found)
                 self._panel.distrust(node)
             elif found is not None:
                 # What such a node does not say of other blocks is no answer either.
                 del heard.answers[node]
-                heard.unable[self._panel.group_of(node)] = found.reason
+                silent = heard.away if found.is_passing else heard.unable
+                silent[self._panel.group_of(node)] = found.reason
                 self._panel.failed(node)
+
+    def _name(self, deviation: Deviation) -> None:
+        """Keep what proves that a node lies; more than enough of it would only fill the memory."""
+        if sum(one.node == deviation.node for one in self.deviations) < _MOST_EVIDENCE:
+            self.deviations.append(deviation)
 
     async def _confirmed(self, node: str, query: LogQuery, truth: Truth) -> Deviation | NoReply | None:
         """Ask a node again. None: it is right now, or does not answer; `NoReply`: it cannot know."""
@@ -252,9 +261,11 @@ class Inquiry:
         if found is None:
             return None
         if found.wrong is Wrong.WRONG_BLOCK:
-            return NoReply(Silence.UNABLE, f"it is on another chain: {found.detail}")
+            return NoReply(Silence.AWAY, f"it is on another chain: {found.detail}")
         if said is None and await self._witness.truth_by(node, truth.shown) is None:
-            return NoReply(Silence.UNABLE, f"it shows neither logs nor receipts of block {block.number}")
+            # Who has the header has pruned the rest; who does not is behind, and says nothing of what it does not know.
+            silence = Silence.UNABLE if await self._witness.has(node, block) else Silence.AWAY
+            return NoReply(silence, f"it shows neither logs nor receipts of block {block.number}")
         evidence = LogEvidence(
             block=block, wanted=query.wanted, told=told[0], header=truth.shown.data, receipts=truth.receipts
         )

@@ -19,6 +19,9 @@ _DISTRUST_NS: Final = 3600 * NS
 _LONGEST_REST: Final = 64
 UNTRUSTED: Final = 16
 """Blocks that are asked about at once where each of them is held against its receipts."""
+_DISPUTED: Final = 64
+"""Blocks that are asked about at once where one of those who answer is not trusted: each that it differs about is
+proven, and with more of them the answers would be thrown away."""
 _NARROW: Final = 64
 """Nodes that answer for fewer blocks at once are asked only if too few others are there: they would slow all down."""
 
@@ -55,10 +58,12 @@ class Panel:
         return sorted(found, key=lambda entry: self._rank(entry[1][0], lot))
 
     def size(self, lot: str) -> int:
-        """Return how many blocks those can be asked about that are asked first; few, if none of them is trusted."""
+        """Return how many blocks those can be asked about that are asked first; few, if not each of them is trusted."""
         first = [nodes[0] for _, nodes in self.drawn(lot)[: self.needed]]
         size = min(self._nodes[node].span.size for node in first)
-        return size if any(map(self.trusts, first)) else min(size, UNTRUSTED)
+        if all(map(self.trusts, first)):
+            return size
+        return min(size, _DISPUTED if any(map(self.trusts, first)) else UNTRUSTED)
 
     def count(self, said: Mapping[str, bytes]) -> Fact:
         """Return what is known by what nodes say, each of which speaks for its whole group."""

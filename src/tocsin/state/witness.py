@@ -140,6 +140,12 @@ class Witness:
                     return Truth(shown=shown, logs=logs, receipts=receipts)
         return None
 
+    async def has(self, node: str, block: BlockRef) -> bool:
+        """Tell whether a node shows the header of a hash."""
+        answer = results(await self._source.ask(node, by_hash(block.hash)))
+        header = log_header(answer[0], self._accuses) if isinstance(answer, tuple) else None
+        return isinstance(header, LogHeader) and header.block == block
+
     def _nodes(self, lot: str) -> list[str]:
         return [node for _, nodes in self._panel.drawn(lot) for node in nodes]
 
