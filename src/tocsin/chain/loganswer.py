@@ -19,7 +19,6 @@ from tocsin.model.logquery import LogFilter, LogQuery, LogsAt
 
 _MOST_TOPICS: Final = 4
 _TOPIC: Final = 32
-_TOPIC_TEXT: Final = 2 + 2 * _TOPIC
 _HASH: Final = 32
 
 Content = tuple[bytes, tuple[bytes, ...], bytes]
@@ -96,6 +95,7 @@ class _Reader:
         self._addresses = {f"0x{address.hex()}": address for address in query.wanted.addresses}
         self._topics = {f"0x{topic.hex()}": topic for topic in query.wanted.topics}
         self._hash = query.block.hash if isinstance(query, LogsAt) else None
+        self._numbers: dict[str, int] = {}
         self._blocks: dict[int, BlockLogs] = {}
         self._number_text: object = None
         self._number = -1
@@ -118,13 +118,15 @@ class _Reader:
             raise FieldError(f"log {at}: it is marked as removed, so its block is not of the node's chain")
         if entry.get("blockNumber") != self._number_text or entry.get("blockHash") != self._hash_text:
             self._turn(entry, at)
-        place = (_small(entry, "transactionIndex", at), _small(entry, "logIndex", at))
+        place = (self._small(entry, "transactionIndex", at), self._small(entry, "logIndex", at))
         if place <= self._last:
             what = "a duplicate" if place == self._last else "out of order"
             raise FieldError(f"log {at}: {what}: log {place[1]} of transaction {place[0]} in block {self._number}")
         self._last = place
         address, topics = self._source(entry, at)
-        data = fields.data(entry, "data", f"log {at}")
+        data = _bytes(entry.get("data"))
+        if data is None:
+            data = fields.data(entry, "data", f"log {at}")
         self._open.append(Log(index=place[1], address=address, topics=topics, data=data))
 
     def _turn(self, entry: dict[str, Any], at: int) -> None:
@@ -166,9 +168,26 @@ class _Reader:
             first = self._topics.get(f"0x{fields.data_of(topics[0], f'log {at}.topics.0', length=_TOPIC).hex()}")
         if first is None:
             raise FieldError(f"log {at}.topics.0: of an event that was not asked for: {fields.shown(topics[0])}")
-        rest = [fields.data_of(text, f"log {at}.topics.{n}", length=_TOPIC) for n, text in enumerate(topics[1:], 1)]
-        return address, (first, *rest)
+        rest = [_bytes(text) for text in topics[1:]]
+        if any(word is None or len(word) != _TOPIC for word in rest):
+            for n, text in enumerate(topics[1:], 1):
+                fields.data_of(text, f"log {at}.topics.{n}", length=_TOPIC)
+        return address, (first, *[word for word in rest if word is not None])
+
+    def _small(self, entry: dict[str, Any], name: str, at: int) -> int:
+        told = entry.get(name)
+        if not isinstance(told, str) or told not in self._numbers:
+            self._numbers[str(told)] = fields.number(entry, name, f"log {at}", bits=63)
+        return self._numbers[str(told)]
 
 
-def _small(entry: dict[str, Any], name: str, at: int) -> int:
-    return fields.number(entry, name, f"log {at}", bits=63)
+def _bytes(text: object) -> bytes | None:
+    """Return what hex spells; None where `fields.data_of` has to say what is wrong with it."""
+    if not isinstance(text, str) or text[:2] != "0x":
+        return None
+    try:
+        found = bytes.fromhex(text[2:])
+    except ValueError:
+        return None
+    # fromhex skips white space: then fewer bytes come out than went in.
+    return found if 2 * len(found) + 2 == len(text) else None
