@@ -8,13 +8,14 @@ from tests.support.pool import Pool, settings_for
 from tests.support.ticking import fails
 
 from tocsin.clock import NS
-from tocsin.engine import quiet
+from tocsin.engine import delivery, host, peers, quiet, selfwatch
 from tocsin.engine.labels import KEYS
 from tocsin.engine.quiet import counts, hints, reach, told, told_of_end, wanted
 from tocsin.engine.silencing import Refused, named
 from tocsin.engine.status import status
 from tocsin.model.alert import Severity
 from tocsin.model.event import CalendarRevised, Commanded, ConfigRevised
+from tocsin.model.settings import ChannelSettings, ConsumerSettings, HostSettings
 from tocsin.model.silence import Silence, Span, WeeklyWindow
 
 HOUR = 3600 * NS
@@ -90,6 +91,19 @@ def test_what_is_told_names_the_alerts_and_counts_those_beyond(ill: Pool, monkey
 def test_a_key_that_no_alert_has_is_refused_with_those_that_there_are(ill: Pool, match: str, said: str) -> None:
     with pytest.raises(Refused, match=said):
         asked(ill, match)
+
+
+def test_the_keys_are_those_of_all_that_is_watched_besides_chains() -> None:
+    settings = replace(
+        settings_for(("a",)),
+        host=HostSettings(disks=("/",), units=("geth.service",), ntp=("time",), certificates=("https://node:8545",)),
+        peers=("fra/host-b",),
+        consumers=(ConsumerSettings(name="pager", silent_after_ns=60 * NS),),
+        channels=(ChannelSettings(name="team"),),
+    )
+    watched = [*host.own_subjects(settings), *peers.own_subjects(settings), *delivery.own_subjects(settings)]
+    used = {key for labels in (*watched, *selfwatch.own_subjects(settings)) for key, _ in labels}
+    assert {"disk", "unit", "endpoint", "peer", "consumer", "channel"} <= used <= set(KEYS)
 
 
 def test_the_keys_are_the_labels_that_alerts_have(ill: Pool) -> None:

@@ -1,6 +1,6 @@
 """Consumers of the alert stream and channels of people as subjects: how each is, and whether that is known now."""
 
-from tocsin.engine.labels import CONSUMER, self_labels
+from tocsin.engine.labels import CHANNEL, CONSUMER, self_labels
 from tocsin.engine.state import EngineState
 from tocsin.model.alert import Labels, Subject
 from tocsin.model.settings import Settings
@@ -20,7 +20,7 @@ def own_subjects(settings: Settings) -> list[Labels]:
 
 def channel_labels(settings: Settings, channel: str) -> Labels:
     """Return the labels of a channel of people."""
-    return (("channel", channel), *self_labels(settings))
+    return ((CHANNEL, channel), *self_labels(settings))
 
 
 def channels(state: EngineState, settings: Settings) -> tuple[ChannelView, ...]:

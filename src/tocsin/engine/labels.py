@@ -11,6 +11,8 @@ from tocsin.model.settings import ChainSettings, NodeSettings, Settings
 
 CONSUMER = "consumer"
 """Of alerts about who acknowledges the stream."""
+CHANNEL = "channel"
+"""Of alerts about a way to people."""
 SUSPECT = "suspect"
 """Of alerts about a detector of ours."""
 
@@ -24,6 +26,7 @@ KEYS = (
     "watchdog",
     PEER,
     CONSUMER,
+    CHANNEL,
     DISK,
     RESOURCE,
     UNIT,
