@@ -391,6 +391,18 @@ def test_numbers_do_not_change_their_meaning_while_a_message_is_out() -> None:
     assert cursor.heartbeat("b1", 4, 2, 0, 0.0) is Beat.LOST
 
 
+def test_a_message_that_was_not_durable_and_is_told_to_be_gone_is_asked_for_no_more() -> None:
+    cursor = Cursor(Saved(begun=True))
+    for seq, name in ((1, "a"), (2, "b"), (3, "c")):
+        cursor.take(entry(seq, name, Step(activation=1, count=1), durable=seq == 3), 0.0)
+        cursor.next(0.0)
+        cursor.done(0.0)
+    assert cursor.ack(1).missing == (1, 2)
+    assert cursor.drop([(1, 1)], 1.0) == 0, "it was had"
+    cursor.written(cursor.unwritten())
+    assert (cursor.ack(2).missing, dict(cursor.frail)) == ((2,), {2: "x:b0:2"})
+
+
 def test_a_message_that_was_not_durable_is_handed_over_once_and_its_number_may_be_given_again() -> None:
     cursor = Cursor(Saved(begun=True))
     step = Step(activation=1, count=1)

@@ -128,9 +128,14 @@ class Cursor:
         if self.frail[entry.seq] != entry.id:
             del self.frail[entry.seq]  # it never was written down, and another has its number now
             return False
-        if entry.durable and (span := (entry.seq, entry.seq)) not in self._unwritten:
-            self._unwritten.append(span)
+        if entry.durable:
+            self._confirm(entry.seq)
         return True
+
+    def _confirm(self, seq: int) -> None:
+        """Let what was handled before the daemon had it on disk be had for ever."""
+        if (seq, seq) not in self._unwritten:
+            self._unwritten.append((seq, seq))
 
     def _is_before(self, entry: Entry, *, kept: bool) -> bool:
         """Tell whether a first start need not hear of it: what is over, or older than what is known of its alert."""
@@ -158,9 +163,13 @@ class Cursor:
     def drop(self, spans: Iterable[Span], now: float) -> int:
         """Take the daemon's word that these will not come; return how many of them had not.
 
-        Nothing is believed of numbers that were not told of yet: it says so again when they are asked for.
+        Nothing is believed of numbers that were not told of yet: it says so again when they are asked for. What was
+        handled before the daemon had it on disk, and never got there, is asked for no more.
         """
-        highest = max(self.known, self._here.highest)
+        spans, highest = tuple(spans), max(self.known, self._here.highest)
+        gone = Ranges(spans) if self.frail else Ranges()
+        for seq in [seq for seq in self.frail if seq in gone]:
+            self._confirm(seq)
         count = sum(self._fill(first, min(last, highest)) for first, last in spans if first <= highest)
         self.counts["dropped"] += count
         self._release(now)
