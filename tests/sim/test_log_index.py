@@ -566,6 +566,22 @@ async def test_an_index_whose_finalized_block_has_left_the_chain_begins_anew(tmp
     assert digest_in(tmp_path / "i.db") == right_digest(other.chain, other.target.finalized)
 
 
+async def test_an_index_begins_anew_when_the_chain_is_replaced_below_the_finalized_block_while_it_runs(
+    tmp_path: Path,
+) -> None:
+    history, other = History(18), History(19)
+    history.grow(60)
+    other.grow(90)
+    nodes, replaced = Nodes(history.chain), Nodes(other.chain)
+    async with opened(tmp_path / "i.db", history, nodes) as indexer:
+        assert (await indexer.advance(history.target)).is_done
+        nodes.nodes = replaced.nodes
+        result = await indexer.advance(other.target)
+        assert "was finalized as" in result.restarted
+        assert result.is_done
+    assert digest_in(tmp_path / "i.db") == right_digest(other.chain, other.target.finalized)
+
+
 async def test_rules_that_start_later_know_nothing_of_what_was_before(tmp_path: Path) -> None:
     history = History(20)
     history.grow(60)

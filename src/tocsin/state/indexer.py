@@ -96,7 +96,6 @@ class Indexer:
         self._is_behind = False
         """Whether a write was begun of which it is not known whether it was committed: it was cancelled, or failed."""
         self._target: Target | None = None
-        self._is_checked = False
         self._restarted = ""
         self._stuck = ""
 
@@ -152,15 +151,13 @@ class Indexer:
         self._target, self._stuck, self._restarted = target, "", ""
         if self._is_behind:
             await self._load()
-        if not self._is_checked:
-            self._stuck = await self._check(target)
         left = most_steps
         while not self._stuck and self._through.number < target.finalized.number:
             if left is not None and (left := left - 1) < 0:
                 return self._result(is_done=False)
             await self._fold(target)
             if self._through.number < target.finalized.number:
-                self._stuck = await self._back_fill(target)
+                self._stuck = await self._anchor() or await self._back_fill(target)
             if on_step is not None:
                 on_step(self.progress())
         if not self._stuck:
@@ -182,20 +179,21 @@ class Indexer:
 
     # -- below the finalized block
 
-    async def _check(self, target: Target) -> str:
-        """See that the last block of the index is still of the chain: a finalized one is left only by a catastrophe."""
+    async def _anchor(self) -> str:
+        """See that the index still ends on the chain, before ranges are put onto it. Return why that is not known.
+
+        A finalized block is left by a catastrophe only, but then all that rests on it is wrong.
+        """
         known = self._through
-        if known.hash:
-            if known.number == target.finalized.number:
-                shown_hash = target.finalized.hash
-            else:
-                shown = await self._witness.header_at(known.number)
-                if shown is None:
-                    return f"no quorum shows block {known.number}, the last one of the index"
-                shown_hash = shown.header.block.hash
-            if shown_hash != known.hash:
-                await self._restart(f"block {known.number} is {shown_hash} now, and was finalized as {known.hash}")
-        self._is_checked = True
+        if not known.hash:
+            return ""
+        shown = await self._witness.header_at(known.number)
+        if shown is None:
+            return f"no quorum shows block {known.number}, the last one of the index"
+        if shown.header.block.hash != known.hash:
+            await self._restart(
+                f"block {known.number} was finalized as {known.hash}, and is {shown.header.block.hash} now"
+            )
         return ""
 
     async def _fold(self, target: Target) -> None:
