@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from tests.support.beacons import BeaconPool, with_beacons
+from tests.support.statepool import PLAIN, PROXY
 from tests.support.ticking import fails
 
 from tocsin.clock import NS
@@ -62,6 +63,7 @@ def everything(slot_ns: int) -> Settings:
         genesis_time_s=1_700_000_000 % 12 if slot_ns == 12 * NS else None,
         base_fee=BaseFeeRule(denominator=8, elasticity=2),
         forks=(("cancun", 1710338135),),
+        contracts=(PROXY, PLAIN),
     )
     return replace(
         settings,

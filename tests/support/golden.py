@@ -26,10 +26,12 @@ from tests.support.messages import (
 
 from tocsin.chain.nodelife import NodeLife, NodeState
 from tocsin.engine import documents
+from tocsin.engine.sitting import Contracts
 from tocsin.engine.state import NOTHING_AGREED, ChainState, EngineState
 from tocsin.model.alert import REASONS, AlertState, Grade, Severity
 from tocsin.model.beacon import BeaconHead, BeaconRecord, Checkpoint
 from tocsin.model.block import BlockRef, Header, Verification
+from tocsin.model.contract import ContractSettings, Known, Pinned, Watch, Watched
 from tocsin.model.settings import BeaconSettings, ChainSettings, NodeSettings, Settings
 from tocsin.model.traits import Capabilities, Reach, Vitals
 from tocsin.model.view import Agreement, NodeRecord
@@ -45,6 +47,10 @@ INDEX: Final = FOLDER.with_name("wire.json")
 
 KEY: Final = b"sixteen bytes or more"
 _NS: Final = 10**9
+_POOL: Final = ContractSettings(
+    name="pool", address="0x" + "c0" * 20, watches=(Watch.CODE, Watch.IMPLEMENTATION, Watch.OWNER)
+)
+_TOKEN: Final = ContractSettings(name="token", address="0x" + "70" * 20, watches=(Watch.PAUSED,))
 _FINAL: Final = BlockRef(number=20_999_936, hash="0x" + "ef" * 32)
 _FRESH: Final = BlockRef(number=21_000_001, hash="0x" + "12" * 32)
 
@@ -152,6 +158,7 @@ def _settings() -> Settings:
         vote_by=("provider", "operator"),
         nodes=nodes[:2],
         beacons=(BeaconSettings(node=nodes[2], execution="geth"),),
+        contracts=(_POOL, _TOKEN),
     )
     return Settings(site="ams", watchdog="host-a", environment="test", config_hash="c0ffee", chains=(chain,))
 
@@ -203,6 +210,26 @@ def _beacon() -> BeaconRecord:
     )
 
 
+def _contracts() -> Contracts:
+    code, owners = "0x" + "ab" * 32, ("0x" + "11" * 20, "0x" + "22" * 20)
+    proxy = Watched(
+        identity=_POOL.identity,
+        latest={
+            "code": Known(value=code, grade=Grade.PROVEN, block=BLOCK),
+            "owner": Known(value=owners[1], grade=Grade.QUORUM, block=BLOCK, votes=2, groups=3),
+        },
+        baseline={
+            "code": Pinned(value=code, grade=Grade.PROVEN, block=_FINAL, is_final=True),
+            "owner": Pinned(value=owners[0], grade=Grade.QUORUM, block=_FINAL, by="alice", why="the new timelock"),
+        },
+        samples=7,
+        block=BLOCK,
+        audited=_FINAL,
+        problem="no node tells implementation",
+    )
+    return Contracts(watched={"pool": proxy, "token": Watched(identity=_TOKEN.identity)})
+
+
 def _agreed(grade: Grade, block: BlockRef | None, explanation: str = "") -> Agreement:
     return Agreement(grade=grade, block=block, since_ns=0, votes=2, voting_groups=2, groups=2, explanation=explanation)
 
@@ -216,6 +243,7 @@ def _told(head: Agreement, finalized: Agreement, fresh: BlockRef | None = None) 
         head=head,
         finalized=finalized,
         fresh=fresh,
+        contracts=_contracts(),
     )
     state = EngineState(settings=_settings(), chains={"ethereum": chain})
     _, effects = documents.changed(state, NOON_NS, 6 * _NS, "ethereum")
@@ -234,6 +262,8 @@ def _state() -> dict[str, Message]:
         "node-healthy": well["node/ethereum/geth"],
         "node-unreachable": well["node/ethereum/reth"],
         "node-beacon": well["node/ethereum/lighthouse"],
+        "contract": well["contract/ethereum/pool"],
+        "contract-topic-cleared": cleared(ORIGIN.root + "contract/ethereum/token"),
         "node-topic-cleared": cleared(ORIGIN.root + "node/ethereum/reth"),
     }
 

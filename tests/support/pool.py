@@ -9,7 +9,8 @@ from tocsin.engine.step import step
 from tocsin.model.alert import Alert
 from tocsin.model.effect import AlertChanged, Effect, Fetch
 from tocsin.model.event import Booted, ConfigRevised, Event, Fetched, Polled, Ticked
-from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault, singles
+from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault
+from tocsin.model.reading import requests
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
 from tocsin.testing import ChainSpec, ManualClock, SimChain, SimNode
 from tocsin.wire.jsonrpc import encode, split
@@ -140,7 +141,7 @@ class Pool:
         return replace(blank, parts=got)
 
     def _fetch(self, effect: Fetch) -> Fetched:
-        got = self._ask(effect.node, singles(effect.call))
+        got = self._ask(effect.node, requests(effect.call))
         blank = Fetched(t_ns=self.now, chain="sim", node=effect.node, request=effect.request, call=effect.call)
         if isinstance(got, Fault):
             return replace(blank, fault=got)

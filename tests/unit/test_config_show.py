@@ -114,7 +114,7 @@ def test_the_example_has_every_key_and_a_comment_on_each_line() -> None:
     chain = example["chain"][0]
     shown: dict[tuple[str, ...], Any] = {("chain",): chain, ("provider",): example["provider"][0], (): example}
     shown |= {(kind,): example[kind][0] for kind in ("consumer", "silence", "maintenance", "notify")}
-    for kind in ("node", "beacon"):
+    for kind in ("node", "beacon", "contract"):
         shown["chain", kind] = {key for node in chain[kind] for key in node}
     for path, table in TABLES.items():
         assert set(public_keys(table)) == set(shown.get(path) or example[path[0]]), path

@@ -44,6 +44,7 @@ class NodeState(StrEnum):
 STATE_OF_FLAG: Mapping[str, NodeState] = {
     "node.wrong_chain": NodeState.WRONG_CHAIN,
     "node.corrupt_header": NodeState.CORRUPT,
+    "node.proof_invalid": NodeState.CORRUPT,
     "node.fork": NodeState.FORKED,
     "node.phantom_head": NodeState.PHANTOM,
     "node.unreachable": NodeState.UNREACHABLE,

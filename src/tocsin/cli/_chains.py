@@ -25,6 +25,8 @@ def chain_lines(document: Mapping[str, Any], shift_ns: int, *, colour: bool) -> 
         yield from _finality_lines(row)
         yield from table([_NODE_HEAD, *(_node_cells(node) for node in rows(row, "nodes"))])
         yield from _ability_lines(row)
+        if contracts := rows(row, "contracts"):
+            yield from table([_CONTRACT_HEAD, *(_contract_cells(one) for one in contracts)])
         if beacons := rows(row, "beacons"):
             yield from table([_BEACON_HEAD, *(_beacon_cells(beacon) for beacon in beacons)])
         yield from _trial_lines(row)
@@ -68,6 +70,24 @@ def _grade(row: Mapping[str, Any]) -> str:
         return f"{grade} by configuration"
     why = "; ".join(say(row, key) for key in ("explanation", "assumption") if row.get(key))
     return f"{grade} ({why})" if why else grade
+
+
+_CONTRACT_HEAD = ("contract", "read at", "known", "changed", "problem")
+
+
+def _contract_cells(one: Mapping[str, Any]) -> tuple[str, ...]:
+    values = {name: part(part(one, "values"), name) for name in part(one, "values")}
+    grades = sorted({say(value, "grade") for value in values.values() if value.get("grade")})
+    differs = [
+        name for name, value in values.items() if value.get("baseline") and value.get("baseline") != value.get("value")
+    ]
+    return (
+        say(one, "name"),
+        say(part(one, "block"), "number"),
+        ", ".join(grades) or "-",
+        clean(", ".join(differs)) or "-",
+        say(one, "problem") if one.get("problem") else "",
+    )
 
 
 _BEACON_HEAD = ("beacon node", "state", "slot", "final epoch", "peers", "latency", "polls", "reasons")

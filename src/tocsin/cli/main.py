@@ -29,6 +29,7 @@ COMMANDS = {
     "unsilence": "End a silence.",
     "maintenance": "Take a node out of judgement while you work on it.",
     "notify": "Try the channels of people.",
+    "contract": "Show what a watched contract is known to be.",
     "events": "Show the stream of alerts.",
     "incident": "Export an incident as one file.",
     "record": "Record what nodes answer.",

@@ -69,6 +69,10 @@ def check_names(document: Document, problems: Problems) -> None:
             (("chain", index, kind, at), node) for kind in ("node", "beacon") for at, node in tables(chain.get(kind))
         ]
         _unique(document, problems, nodes, ("name", "id"))
+        watched: list[tuple[Path, Table]] = [
+            (("chain", index, "contract", at), one) for at, one in tables(chain.get("contract"))
+        ]
+        _unique(document, problems, watched, ("name", "address"))
         _drives(document, problems, index, chain)
 
 
@@ -89,6 +93,8 @@ def _unique(document: Document, problems: Problems, tables: list[tuple[Path, Tab
             value = table.get(key)
             if not isinstance(value, str | int):
                 continue
+            # The same address may be written with and without its checksum.
+            value = value.lower() if key == "address" and isinstance(value, str) else value
             here = (*path, key)
             earlier = first.setdefault((type(value), value), here)
             if earlier != here:

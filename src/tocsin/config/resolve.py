@@ -290,6 +290,7 @@ def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSetti
         tick_ns=chain.tick_ns,
         vote_by=chain.vote_by,
         nodes=tuple(_node_settings(node) for node in chain.nodes),
+        contracts=tuple(one.settings() for one in chain.contracts),
         beacons=tuple(BeaconSettings(node=_node_settings(one), execution=one.execution) for one in chain.beacons),
         detectors=detectors,
         genesis_hash=chain.genesis_hash,

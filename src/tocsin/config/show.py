@@ -39,8 +39,9 @@ def effective(
     for table, chain in zip(document["chain"], settings.chains, strict=True):
         for kind in ("node", "beacon"):
             table[kind] = [{key: value for key, value in node.items() if value not in ("", {})} for node in table[kind]]
-        if not table["beacon"]:
-            del table["beacon"]
+        for kind in ("beacon", "contract"):
+            if not table[kind]:
+                del table[kind]
         del table["detector"]
         own = {
             name: _detector(params, chain.trust.get(name), chain.keep_firing.get(name, 0 if name in keeps else None))

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from tocsin.clock import NS
+from tocsin.config.contract import ContractTable
 from tocsin.config.people import NotifyTable
 from tocsin.config.pulse import DeadmanTable, SelfTestTable
 from tocsin.config.quiet import AlertsTable, MaintenanceTable, SilenceTable
@@ -53,7 +54,7 @@ SCHEMA: Final = 1
 
 LATER: Final = {
     (): frozenset({"account", "contract", "feed", "limit", "market", "playbook", "plugin", "respond"} | {"silence"}),
-    ("chain",): frozenset({"contract", "feed"}),
+    ("chain",): frozenset({"feed"}),
 }
 """Tables that are reserved and that this version does not know."""
 
@@ -276,6 +277,8 @@ class Chain(Table):
     """The endpoints."""
     beacons: Annotated[tuple[Beacon, ...], Listed] = Field((), alias="beacon")
     """Nodes of the consensus layer, where the chain has one."""
+    contracts: Annotated[tuple[ContractTable, ...], Field(max_length=64), Listed] = Field((), alias="contract")
+    """Contracts that are watched."""
     detectors: DetectorTables = Field({}, alias="detector")
     """Params of detectors on this chain alone; they go before those of [detector]."""
 
@@ -365,6 +368,7 @@ TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("chain",): Chain,
     ("chain", "node"): Node,
     ("chain", "beacon"): Beacon,
+    ("chain", "contract"): ContractTable,
     ("host",): Host,
     ("self_test",): SelfTestTable,
     ("deadman",): DeadmanTable,

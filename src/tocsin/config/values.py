@@ -6,6 +6,7 @@ is refused.
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any, NewType
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from tocsin.chain.keccak import keccak256
 from tocsin.units import DurationNs, duration_ns, duration_text
 
 NAME_PATTERN = r"^[a-z0-9_-]{1,64}$"
@@ -28,6 +30,8 @@ _MILLISECOND = 10**6
 _LONGEST = duration_ns("3650d")
 """Journals and JSON keep nanoseconds in 64 bits."""
 
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_WORD = re.compile(r"0x[0-9a-fA-F]{64}")
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 _LONGEST_TOPIC = 128
 
@@ -175,6 +179,48 @@ def block_hash(value: Any) -> str:
     return str(value)
 
 
+def address(value: Any) -> str:
+    """Check the address of a contract, its checksum where it has one, and return it in lower case."""
+    text = _text(value)
+    if not _ADDRESS.fullmatch(text):
+        raise ValueError("is not an address; write 0x and 40 hex digits")
+    right = checksummed(text.lower())
+    if text not in (text.lower(), right):
+        raise ValueError(f"has a wrong checksum (EIP-55), so a digit may be wrong: if none is, write {right}")
+    if int(text, 16) == 0:
+        raise ValueError("is the zero address; write that of the contract")
+    return text.lower()
+
+
+def checksummed(text: str) -> str:
+    """Return an address of 0x and 40 lower-case digits with its checksum (EIP-55)."""
+    digits = text[2:]
+    dice = keccak256(digits.encode()).hex()
+    return "0x" + "".join(one.upper() if int(dice[at], 16) > 7 else one for at, one in enumerate(digits))  # noqa: PLR2004
+
+
+def word(value: Any) -> str:
+    """Check a slot of storage: its number, or 0x and 64 hex digits."""
+    if type(value) is int and 0 <= value < 1 << 63:
+        return f"0x{value:064x}"
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
+        raise ValueError("is no slot; write its number, or a string of 0x and 64 hex digits")
+    return value.lower()
+
+
+def choice(words: list[str]) -> AfterValidator:
+    """Return a check that a text is one of some words."""
+
+    def check(value: str) -> str:
+        if value not in words:
+            near = get_close_matches(value.lower()[:64], words, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(f"is nothing that can be watched; write {', '.join(words)}{hint}")
+        return value
+
+    return AfterValidator(check)
+
+
 def tag(value: Any) -> str:
     """Check a free-text tag: printable, at most 64 characters."""
     longest = 64
@@ -270,6 +316,14 @@ Tag = Annotated[str, PlainValidator(tag), _string("^.{1,64}$", "alchemy")]
 NodeId = Annotated[str, PlainValidator(node_id), _string(r"^[a-z0-9_.-]+$", "ams.geth")]
 FileName = Annotated[str, PlainValidator(file_name), WithJsonSchema({"type": "string", "minLength": 1})]
 BlockHash = Annotated[str, PlainValidator(block_hash), _string("^0x[0-9a-f]{64}$", "0x" + "0" * 64)]
+Address = Annotated[str, PlainValidator(address), _string("^0x[0-9a-fA-F]{40}$", "0x" + "c0ffee" + "0" * 34)]
+Word = Annotated[
+    str,
+    PlainValidator(word),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}]}
+    ),
+]
 HeaderName = Annotated[str, AfterValidator(header_name)]
 MethodName = Annotated[str, AfterValidator(method_name)]
 Duration = Annotated[

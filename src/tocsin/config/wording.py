@@ -62,7 +62,7 @@ def describe_value(error: Mapping[str, Any], path: Path) -> str:
     array = (
         tables_of(path) in TABLES
         and path[-1:]
-        and path[-1] in (*("beacon", "chain", "consumer", "maintenance", "node", "provider", "silence"),)
+        and path[-1] in (*("beacon", "chain", "consumer", "contract", "maintenance", "node", "provider", "silence"),)
     )
     match kind:
         case "value_error":

@@ -2,11 +2,12 @@
 
 from tocsin.alerting.lifecycle import acknowledge
 from tocsin.alerting.tracked import Moment
-from tocsin.detect import chain_finality_violation
-from tocsin.engine import documents, finality, maintenance, selfwatch, silencing
-from tocsin.engine.state import EngineState
+from tocsin.detect import chain_finality_violation, node_call_mismatch, node_proof_invalid
+from tocsin.engine import charges, documents, finality, maintenance, pinning, selfwatch, silencing
+from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.stream import numbered
 from tocsin.model.alert import Alert
+from tocsin.model.contract import Charge
 from tocsin.model.effect import Effect
 from tocsin.model.event import Commanded
 from tocsin.model.evolve import evolve
@@ -72,14 +73,36 @@ def _acknowledged(state: EngineState, event: Commanded) -> Outcome:
         state = selfwatch.acknowledged(state, state.settings, own_alert)
     alerts, said = acknowledge(state.alerts, key, event.by, moment)
     state = evolve(state, alerts=alerts)
+    judged: tuple[str, ...] = ()
     for name in sorted(state.chains):
         chain = state.chains[name]
         alerts, more = acknowledge(chain.alerts, key, event.by, moment)
         if more:
             chain = evolve(chain, alerts=alerts)
-            if more[0].detector == chain_finality_violation.ID:
-                chain = finality.released(chain)
+            chain, ended = _judged(state, name, chain, key, more[0], event)
             state = evolve(state, chains={**state.chains, name: chain})
-            said = (*said, *more)
+            said = (*said, *more, *ended)
+            judged += (name,) if ended else ()
     state, effects = numbered(state, said, event.wall_ns)
-    return state, effects
+    told: list[Effect] = []
+    for name in judged:
+        state, more_told = documents.changed(state, event.wall_ns, state.t_ns, name)
+        told += more_told
+    return state, (*effects, *told)
+
+
+_CHARGES = {node_proof_invalid.ID: Charge.PROOF, node_call_mismatch.ID: Charge.VALUE}
+
+
+def _judged(
+    state: EngineState, name: str, chain: ChainState, key: str, alert: Alert, event: Commanded
+) -> tuple[ChainState, tuple[Alert, ...]]:
+    """Return a chain after a person has judged what an alert was about, and what ends with that."""
+    if alert.detector == chain_finality_violation.ID:
+        return finality.released(chain), ()
+    if alert.detector in pinning.DETECTORS:
+        return pinning.accepted(chain, key, alert, event, _moment(state, event))
+    charge = _CHARGES.get(alert.detector)
+    settings = next((each for each in state.settings.chains if each.name == name), None) if state.settings else None
+    node = next((each.name for each in settings.nodes if ("node", each.id) in alert.labels), "") if settings else ""
+    return (charges.forgiven(chain, charge, node) if charge is not None and node else chain), ()

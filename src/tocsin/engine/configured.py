@@ -8,8 +8,20 @@ from tocsin.alerting.withdrawal import retire
 from tocsin.chain.nodelife import NodeLife, redial
 from tocsin.detect import REGISTRY
 from tocsin.detect.provider_unreachable import providers
-from tocsin.engine import delivery, documents, host, maintenance, peers, retired, selftest, selfwatch, silencing, trust
-from tocsin.engine.labels import chain_labels, node_labels, provider_labels
+from tocsin.engine import (
+    contracts,
+    delivery,
+    documents,
+    host,
+    maintenance,
+    peers,
+    retired,
+    selftest,
+    selfwatch,
+    silencing,
+    trust,
+)
+from tocsin.engine.labels import chain_labels, contract_labels, node_labels, provider_labels
 from tocsin.engine.lives import closed
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.stream import numbered
@@ -68,7 +80,7 @@ def _kept_chains(
         chains[chain.name] = _with_nodes(fresh, chain, moment.now_ns, moved.get(chain.name, ()))
     for name in sorted(state.chains):
         kept = chains.get(name)
-        subjects = _subjects(settings, name) if kept is not None else ()
+        subjects = _same_subjects(state.settings, settings, name) if kept is not None else ()
         alerts, resolved = retire(state.chains[name].alerts, subjects, moment)
         said += resolved
         if kept is not None:
@@ -156,6 +168,7 @@ def _with_nodes(state: ChainState, chain: ChainSettings, t_ns: int, moved: Seque
         maintenance={name: window for name, window in state.maintenance.items() if name in everyone},
         doubts={name: doubt for name, doubt in state.doubts.items() if name in names and name not in moved},
         trust=trust.configured(state.trust, chain),
+        contracts=contracts.kept(state.contracts, chain, moved),
         beacons={one.node.name: state.beacons.get(one.node.name, BeaconRecord()) for one in chain.beacons},
         lives={
             name: life
@@ -179,10 +192,19 @@ def _back(ended: NodeLife | None, t_ns: int) -> NodeLife | None:
     return NodeLife(since_ns=t_ns, relapses=ended.relapses) if ended is not None and ended.relapses else None
 
 
+def _same_subjects(before: Settings | None, settings: Settings, name: str) -> list[Labels]:
+    """Return the labels of all that is watched of a chain, but for contracts that are others now."""
+    chain = next(each for each in settings.chains if each.name == name)
+    was = next((each for each in before.chains if each.name == name), None) if before is not None else None
+    others = {contract_labels(settings, chain, one) for one in contracts.changed(was, chain)}
+    return [labels for labels in _subjects(settings, name) if labels not in others]
+
+
 def _subjects(settings: Settings, name: str) -> list[Labels]:
     chain = next(each for each in settings.chains if each.name == name)
     return [
         chain_labels(settings, chain),
         *(node_labels(settings, chain, node) for node in chain.everyone),
         *(provider_labels(settings, chain, provider) for provider in providers(chain.nodes)),
+        *(contract_labels(settings, chain, one.name) for one in chain.contracts),
     ]

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 
 from tocsin.chain.nodelife import NodeLife
-from tocsin.engine import beacondocs, traitdocs
+from tocsin.engine import beacondocs, contractdocs, traitdocs
 from tocsin.engine.pool import groups_of
 from tocsin.engine.shown import block, seconds
 from tocsin.engine.state import ChainState, EngineState, Lasting
@@ -45,6 +45,11 @@ def changed(state: EngineState, wall_ns: int, t_ns: int, chain: str) -> tuple[En
         if state.published.get(topic) != lasting:
             fresh[topic] = lasting
             out.append(StateChanged(topic=topic, kind="node", wall_ns=wall_ns, document=document))
+    for contract, lasting, document in contractdocs.told(now, settings):
+        topic = topics.contract(chain, contract.name)
+        if state.published.get(topic) != lasting:
+            fresh[topic] = lasting
+            out.append(StateChanged(topic=topic, kind="contract", wall_ns=wall_ns, document=document))
     return (evolve(state, published={**state.published, **fresh}), tuple(out)) if out else (state, ())
 
 
@@ -76,6 +81,7 @@ def cleared(state: EngineState, wall_ns: int) -> tuple[EngineState, tuple[StateC
     chains = settings.chains if settings is not None else ()
     wanted = {topics.chain_head(chain.name) for chain in chains}
     wanted |= {topics.node(chain.name, node.name) for chain in chains for node in chain.everyone}
+    wanted |= {topics.contract(chain.name, one.name) for chain in chains for one in chain.contracts}
     gone = sorted(state.published.keys() - wanted)
     published = {topic: document for topic, document in state.published.items() if topic in wanted}
     effects = tuple(StateChanged(topic=topic, kind="cleared", wall_ns=wall_ns, document=None) for topic in gone)

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from tocsin.engine import backfill, beacons, capabilities, common, doubt, finality, tags
+from tocsin.engine import backfill, beacons, capabilities, common, contracts, doubt, finality, tags
 from tocsin.engine.fold import fetched, fold
 from tocsin.engine.state import ChainState
 from tocsin.model.block import Header
 from tocsin.model.event import BeaconPolled, Fetched, Polled
 from tocsin.model.evolve import evolve
 from tocsin.model.observation import hash_of, number_of
+from tocsin.model.reading import READ
 from tocsin.model.settings import ChainSettings
 from tocsin.model.view import NodeRecord
 
@@ -41,6 +42,7 @@ class _Intake:
         self._nodes, self._awaited = dict(state.nodes), set(state.awaited)
         self._beacons, self._sought, self._surveys = state.beacons, state.sought, state.surveys
         self._round, self._finality = state.round, state.finality
+        self._contracts = state.contracts
         self._believes_hashes = doubt.is_believed(state)
 
     def take(self, event: News) -> None:
@@ -63,13 +65,16 @@ class _Intake:
             self.headers.append(after.head)
 
     def _take_answer(self, record: NodeRecord, event: Fetched) -> None:
-        """Take what was asked outside the polls to whom it was asked for: by height, by hash, or as a trial."""
+        """Take what was asked outside the polls to whom it was asked for: a header, a contract, or a trial."""
         found: list[Header] = []
         if number_of(event.call) is not None:
             self._round, found = common.take(self._round, event, self._chain)
             self._finality = finality.take(self._finality, event, self._chain)
         elif hash_of(event.call) is not None:
             self._sought, found = backfill.take(self._sought, event, self._chain, self._state.tree)
+        elif event.call.startswith(READ):
+            self._contracts = contracts.take(self._contracts, event)
+            return
         else:
             self._surveys, self._nodes[event.node] = capabilities.take(self._surveys, record, event)
             return
@@ -88,5 +93,6 @@ class _Intake:
             survey_due_ns=before.survey_due_ns if self._surveys is before.surveys else 0,
             round=self._round,
             finality=self._finality,
+            contracts=self._contracts,
             awaited=tuple(sorted(self._awaited)),
         )

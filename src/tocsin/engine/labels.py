@@ -5,6 +5,7 @@ from functools import lru_cache
 from tocsin.alerting.matching import DETECTOR, SEVERITY, Names
 from tocsin.detect.provider_unreachable import PROVIDER, labels_of
 from tocsin.model.alert import Labels
+from tocsin.model.contract import CONTRACT
 from tocsin.model.host import DISK, ENDPOINT, RESOURCE, UNIT
 from tocsin.model.peer import PEER
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
@@ -32,6 +33,7 @@ KEYS = (
     UNIT,
     ENDPOINT,
     SUSPECT,
+    CONTRACT,
 )
 """What matches can go by: every label that an alert of ours can have, detector and severity."""
 
@@ -49,6 +51,11 @@ def node_labels(settings: Settings, chain: ChainSettings, node: NodeSettings) ->
 def provider_labels(settings: Settings, chain: ChainSettings, provider: str) -> Labels:
     """Return the labels of a provider on a chain."""
     return labels_of(chain_labels(settings, chain), provider)
+
+
+def contract_labels(settings: Settings, chain: ChainSettings, name: str) -> Labels:
+    """Return the labels of a contract."""
+    return tuple(sorted((*chain_labels(settings, chain), (CONTRACT, name))))
 
 
 def names_of(settings: Settings) -> Names:

@@ -4,15 +4,20 @@ Types alone do not tell: what belongs to a chain or a node is kept by name, and 
 whether it is there. Whatever wrote a state that contradicts itself, it was no daemon.
 """
 
+import re
 from collections.abc import Mapping
 
 from tocsin.alerting.matching import MatchError, parse
 from tocsin.detect import REGISTRY
 from tocsin.engine.doubt import TRIES
 from tocsin.engine.state import ChainState, EngineState, Survey
+from tocsin.model.contract import ContractSettings
 from tocsin.model.question import OFFERED, Ability
 from tocsin.model.settings import ChainSettings
 
+_ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+_WORD = re.compile(r"0x[0-9a-f]{64}")
+_BYTES = 32
 _TAGS = frozenset({"provider", "operator", "client", "region", "host"})
 _SUBJECTS = frozenset({"", OFFERED, *Ability})
 
@@ -35,6 +40,8 @@ def flaw(state: EngineState) -> str | None:
         return "a detector has the limits of another one"
     if any(one.period_ns < 0 for one in state.peers.known.values()):
         return "another watchdog speaks before it has spoken"
+    if not all(_is_watchable(one) for chain in chains for one in chain.contracts):
+        return "what is no contract is watched"
     return next((found for chain in chains if (found := _flaw_of(state.chains[chain.name], chain))), None)
 
 
@@ -71,6 +78,11 @@ def _flaw_of(state: ChainState, chain: ChainSettings) -> str | None:
 def _is_trial(survey: Survey) -> bool:
     """Tell whether what is tried is known, and something is where a question is under way."""
     return survey.subject in _SUBJECTS and bool(survey.subject or not survey.call)
+
+
+def _is_watchable(one: ContractSettings) -> bool:
+    places = all(_WORD.fullmatch(at.slot) and 0 <= at.offset < _BYTES for at in one.layouts.values())
+    return places and _ADDRESS.fullmatch(one.address) is not None
 
 
 def _differ(found: Mapping[str, object], wanted: list[str]) -> bool:

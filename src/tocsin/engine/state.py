@@ -12,6 +12,7 @@ from tocsin.alerting.tracked import Alerts
 from tocsin.chain.gaps import Gaps
 from tocsin.chain.nodelife import NodeLife
 from tocsin.chain.tree import HeaderTree
+from tocsin.engine.sitting import NO_CONTRACTS, Contracts
 from tocsin.model.alert import Grade
 from tocsin.model.beacon import BeaconRecord
 from tocsin.model.block import BlockRef, Breach
@@ -225,6 +226,8 @@ class ChainState:
     """How nodes ended that are configured no longer."""
     illegal: tuple[IllegalMove, ...] = ()
     """Changes of node states that no rule allows, until they are acknowledged."""
+    contracts: Contracts = NO_CONTRACTS
+    """The contracts that are watched, and what nodes gave wrong of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

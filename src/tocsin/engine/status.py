@@ -6,7 +6,7 @@ Pure: what the core knows. What only the runtime knows (broker, store, configura
 from collections.abc import Iterable, Sequence
 
 from tocsin.alerting.tracked import Tracked
-from tocsin.engine import beacondocs, hostdocs, peers, quiet, selftest, standing, traitdocs
+from tocsin.engine import beacondocs, contractdocs, hostdocs, peers, quiet, selftest, standing, traitdocs
 from tocsin.engine.documents import lag_blocks
 from tocsin.engine.opened import Open, open_alerts
 from tocsin.engine.pool import groups_of
@@ -82,6 +82,7 @@ def _chain(state: EngineState, settings: ChainSettings, t_ns: int) -> dict[str, 
         "nodes": [_node(chain, settings, node.name, t_ns) for node in settings.nodes],
         "closed": standing.closed(chain, t_ns),
         "detectors": standing.trials(chain),
+        "contracts": contractdocs.rows(chain, settings, t_ns),
         "beacons": beacondocs.rows(chain, state.settings, settings) if state.settings is not None else [],
     }
 

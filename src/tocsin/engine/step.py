@@ -13,6 +13,7 @@ from tocsin.chain.nodelife import redial
 from tocsin.clock import NS
 from tocsin.detect import SELF_DETECTORS
 from tocsin.engine import (
+    contracts,
     delivery,
     documents,
     finality,
@@ -224,6 +225,7 @@ def _anew(chain: ChainState, t_ns: int) -> ChainState:
         settled=None,
         ages_ns=(),
         finality=finality.anew(chain.finality),
+        contracts=contracts.anew(chain.contracts),
     )
 
 

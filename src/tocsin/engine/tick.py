@@ -25,24 +25,28 @@ from tocsin.engine import (
     beacons,
     capabilities,
     common,
+    contracts,
     doubt,
     fees,
     finality,
     intake,
     leads,
     maintenance,
+    pinning,
     truth,
 )
 from tocsin.engine.keeping import kept_firing
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.lives import live
 from tocsin.engine.pool import groups_of
+from tocsin.engine.sitting import key
 from tocsin.engine.state import ChainState
 from tocsin.engine.trust import judge
 from tocsin.engine.truth import unplaced
 from tocsin.engine.voting import SILENT_POLLS, has_answered, is_sound, may_vote, voters
 from tocsin.model.alert import Alert, Finding, Labels, Subject
 from tocsin.model.block import Breach, Header, Verification
+from tocsin.model.contract import Charge
 from tocsin.model.effect import Fetch
 from tocsin.model.event import BeaconPolled, Fetched, Polled, Ticked
 from tocsin.model.evolve import evolve
@@ -103,6 +107,7 @@ def tick(
     agreed = folded if is_settled else _timed(folded, truth.agreed(folded, settings, chain, event), chain)
     placed, relations = _place(agreed, chain, event.t_ns)
     placed = _followed(placed, relations, chain, event) if has_news else placed
+    placed = contracts.settled(placed, chain, event.t_ns) if chain.contracts else placed
     view = _view(placed, relations, settings, chain, event)
     findings = tuple(_run(view, chain))
     subjects = _subjects(view, unplaced(placed, chain, event.t_ns))
@@ -114,6 +119,7 @@ def tick(
     judged = judge(placed, view, findings, subjects, moment)
     said = judged.alerts
     lived = live(judged.chain, view, chain)
+    lived = pinning.told(lived, said) if said and chain.contracts else lived
     asked, fetches = _asked(lived, chain, event.t_ns, request) if has_news else (lived, ())
     return Looked(
         chain=_pruned(asked, len(state.tree.headers)) if has_news else lived,
@@ -126,7 +132,7 @@ def tick(
 
 
 def _asked(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
-    """Return all that nodes are asked outside their polls (links, doubts, what was final, what they can do)."""
+    """Return all that is asked outside the polls: links, doubts, what was final, contracts, what nodes can do."""
     asked: list[Fetch] = []
 
     def last() -> int:
@@ -140,6 +146,8 @@ def _asked(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -
     asked += compared
     state, traced = finality.plan(state, chain, now_ns, last())
     asked += traced
+    state, read = contracts.plan(state, chain, now_ns, last())
+    asked += read
     if now_ns >= state.survey_due_ns:
         surveys, due_ns, trials = capabilities.plan(state, chain, now_ns, last())
         state = evolve(state, surveys=surveys, survey_due_ns=due_ns)
@@ -266,6 +274,8 @@ def _node_views(
                 withheld=name in state.unlinked and name not in waiting,
                 ruled_out=state.ruled_out.get(name, ""),
                 breaches=broken.get(record.head.hash, ()) if record.head is not None else (),
+                refuted=state.contracts.accused.get(key(Charge.PROOF, name)),
+                mismatched=state.contracts.accused.get(key(Charge.VALUE, name)),
             )
         )
     return tuple(views)
@@ -309,6 +319,7 @@ def _view(
         beacons=layer,
         checkpoint=beacons.checkpoint(layer, chain),
         slots=beacons.slot_clock(layer, chain),
+        contracts=contracts.views(state, settings, chain, event.t_ns) if chain.contracts else (),
     )
 
 
@@ -363,6 +374,8 @@ def _subjects(view: ChainView, unplaced: Collection[str]) -> dict[Labels, Subjec
     for beacon in view.beacons:
         sample = beacon.seen.polls if beacon.answering else None
         subjects[beacon.labels] = Subject(sample=sample, lost=beacon.seen.missed >= SILENT_POLLS)
+    for one in view.contracts:
+        subjects[one.labels] = contracts.subject(one, view.settings, view.now_ns)
     subjects[view.labels] = Subject(sample=view.tick)
     return subjects
 
@@ -378,6 +391,7 @@ def _pruned(state: ChainState, before: int) -> ChainState:
     anchor = agreed.number if agreed is not None else min(head.number for head in heads)
     keep = [block.hash for block in (agreed, state.finalized.block) if block is not None]
     keep += [head.hash for head in heads]
+    keep += [one.block.hash for one in state.contracts.sittings.values()]
     keep += [name for one in (state.round, state.settled) if one is not None for name in one.shown.values()]
     tree, surplus = pruned(state.tree, keep=keep, anchor=anchor)
     return evolve(state, judged_polls=judged, tree=tree, forgotten=state.forgotten + surplus)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tocsin.model.alert import Severity
 from tocsin.model.block import BlockRef
+from tocsin.model.contract import ContractSettings
 from tocsin.model.silence import Silence, WeeklyWindow
 from tocsin.model.trust import Trust
 
@@ -98,6 +99,8 @@ class ChainSettings:
 
     beacons: tuple[BeaconSettings, ...] = ()
     """Nodes of the consensus layer."""
+    contracts: tuple[ContractSettings, ...] = ()
+    """Contracts that are watched."""
     keep_firing: Mapping[str, int] = field(default_factory=dict)
     """Detector id to how long, in nanoseconds, its alerts have to stay clear before they resolve."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from tocsin.model.alert import Grade, Labels
 from tocsin.model.beacon import BeaconView, SlotClock
 from tocsin.model.block import BlockRef, Breach, Header
+from tocsin.model.contract import Accusation, ContractView
 from tocsin.model.event import ChannelSample, DeliverySampled
 from tocsin.model.host import HeadAges, HostView
 from tocsin.model.observation import BudgetUse, Fault
@@ -150,6 +151,10 @@ class NodeView:
     """What broke a tie against this node, empty where nothing did."""
     breaches: tuple[Breach, ...] = ()
     """Rules of the chain that the head, or a block that it rests on, breaks."""
+    refuted: Accusation | None = None
+    """The proof that it gave, twice, and that proves nothing of the kind."""
+    mismatched: Accusation | None = None
+    """The result that it gave, twice, and that is not what the others have at that block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +253,8 @@ class ChainView:
     """The newest finalized execution block that more than half of the beacon groups name."""
     slots: SlotClock | None = None
     """When slots begin, where beacon nodes agree on that."""
+    contracts: tuple[ContractView, ...] = ()
+    """The contracts that are watched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

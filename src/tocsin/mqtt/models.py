@@ -25,6 +25,7 @@ Time = Annotated[
     ),
 ]
 Hash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
+Address = Annotated[str, Field(pattern=r"^0x[0-9a-f]{40}$")]
 Height = Annotated[int, Field(ge=0, lt=2**53)]
 StreamId = Annotated[
     str,
@@ -166,6 +167,13 @@ class DescribedBeacon(DescribedNode):
     execution: Annotated[Name | None, Field(description="The node that it drives.")]
 
 
+class DescribedContract(_Strict):
+    """A contract that is watched."""
+
+    name: Name
+    address: Address
+
+
 class DescribedChain(_Strict):
     """A chain that is watched."""
 
@@ -173,6 +181,7 @@ class DescribedChain(_Strict):
     id: Counter
     nodes: list[DescribedNode]
     beacons: list[DescribedBeacon] = []
+    contracts: list[DescribedContract] = []
 
 
 class Description(_Strict):
@@ -305,6 +314,33 @@ class Node(_Strict):
     capabilities: Annotated[Capabilities | None, Field(description="Of an execution node.")] = None
 
 
+class WatchedValue(_Strict):
+    """What one watched value is known to be, and what it is held against; null what is not known (yet)."""
+
+    value: Annotated[str | None, Field(description="A hash of code, an address, or true or false.")]
+    grade: Grade | None
+    block: Annotated[Block | None, Field(description="As of which it was known, when this was said.")]
+    votes: Annotated[Counter | None, Field(description="Groups that say so; 0 where it is proven.")]
+    groups: Counter | None
+    baseline: Annotated[str | None, Field(description="What it was pinned to; another value is an alert.")]
+    baseline_block: Block | None
+    accepted_by: Annotated[
+        str | None, Field(description="Who has accepted it; null where it was pinned at first sight.")
+    ]
+    accepted_why: str | None
+
+
+class Contract(_Strict):
+    """A watched contract. Said again when a value, its grade or what it is held against changes."""
+
+    chain: str
+    address: Address
+    block: Annotated[Block | None, Field(description="At which it was read last, when this was said.")]
+    audited: Annotated[Block | None, Field(description="The finalized block at which nodes were compared last.")]
+    values: dict[str, WatchedValue]
+    problem: Annotated[str | None, Field(description="Why a value is not known, or not for sure.")]
+
+
 Data = TypeVar("Data", bound=_Strict)
 
 
@@ -372,6 +408,12 @@ class NodeEvent(Event[Node]):
     type: Literal["dev.tocsin.node.v1"]
 
 
+class ContractEvent(Event[Contract]):
+    """A watched contract is known to be otherwise, or otherwise known."""
+
+    type: Literal["dev.tocsin.contract.v1"]
+
+
 EVENTS: dict[str, type[BaseModel]] = {
     "alert": AlertEvent,
     "dropped": DroppedEvent,
@@ -381,6 +423,7 @@ EVENTS: dict[str, type[BaseModel]] = {
     "heartbeat": HeartbeatEvent,
     "head": HeadEvent,
     "node": NodeEvent,
+    "contract": ContractEvent,
 }
 """The model of each kind: of `dev.tocsin.<kind>.v1`."""
 

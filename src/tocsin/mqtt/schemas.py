@@ -21,6 +21,7 @@ _PARAMETERS: Final = {
     "watchdog": "The name of the watchdog.",
     "chain": "The configured name of a chain.",
     "node": "The configured name of a node.",
+    "name": "The configured name of a contract.",
     "fingerprint": "The identity of an alert: detector and labels.",
     "severity": "info, warning or critical.",
     "detector": "The id of a detector, such as node.lag.",

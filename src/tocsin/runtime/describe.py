@@ -25,6 +25,7 @@ def description(settings: Settings) -> dict[str, object]:
                 "name": chain.name,
                 "id": chain.id,
                 "nodes": [_node(node) for node in chain.nodes],
+                "contracts": [{"name": one.name, "address": one.address} for one in chain.contracts],
                 "beacons": [{**_node(one.node), "execution": one.execution} for one in chain.beacons],
             }
             for chain in settings.chains
@@ -66,4 +67,5 @@ def configured_topics(settings: Settings) -> list[str]:
     """Return the retained topics of state that this configuration keeps, relative to the root."""
     found = [topics.chain_head(chain.name) for chain in settings.chains]
     found += [topics.node(chain.name, node.name) for chain in settings.chains for node in chain.everyone]
+    found += [topics.contract(chain.name, one.name) for chain in settings.chains for one in chain.contracts]
     return found

@@ -169,8 +169,7 @@ CONTRACT: Final = (
         address="contract/{chain}/{name}",
         kind="contract",
         retained=True,
-        served=False,
-        content="watched values with grade and block",
+        content="watched values with grade and block, and what they were pinned to",
     ),
     Topic(
         address="risk/{chain}/{market}",

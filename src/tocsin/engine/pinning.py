@@ -1,0 +1,109 @@
+"""What watched values are held against: pinned when they are first known for sure, changed only by a person.
+
+A value is pinned at first sight once it is proven, or a quorum says it; where one group is configured, as that group
+proves or says it, since nothing there is ever known any better. If its block is replaced before it is final, it is
+pinned anew. An `ack` of an alert accepts the values of which the alert told, not what they have become since.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from tocsin.alerting.tracked import Moment
+from tocsin.alerting.withdrawal import withdraw
+from tocsin.chain.count import QUORUM_GROUPS
+from tocsin.chain.tree import apart, relation
+from tocsin.detect import contract_code_changed, contract_owner_changed, contract_paused, contract_proxy_upgraded
+from tocsin.engine.state import ChainState
+from tocsin.ids import fingerprint
+from tocsin.model.alert import Alert, Grade
+from tocsin.model.block import BlockRef
+from tocsin.model.contract import CONTRACT, Pinned, Watch, Watched
+from tocsin.model.event import Commanded
+from tocsin.model.evolve import evolve
+from tocsin.model.view import Ahead, Forked, Level
+
+DETECTORS: Final = {
+    contract_code_changed.ID: contract_code_changed.WATCHES,
+    contract_owner_changed.ID: contract_owner_changed.WATCHES,
+    contract_paused.ID: contract_paused.WATCHES,
+    contract_proxy_upgraded.ID: contract_proxy_upgraded.WATCHES,
+}
+"""Which watched values each detector compares with what is pinned."""
+
+_SURE: Final = (Grade.PROVEN, Grade.QUORUM)
+_REST: Final = "false"
+_LONGEST_WHY: Final = 300
+
+
+def pinned(seen: Watched, state: ChainState) -> Watched:
+    """Return a contract with all pinned that is known for sure, and nothing that rests on a replaced block."""
+    baseline = {name: at for name, one in seen.baseline.items() if (at := _standing(one, state)) is not None}
+    for name, known in seen.latest.items():
+        is_alone = known.grade is Grade.UNCORROBORATED and state.head.groups < QUORUM_GROUPS
+        if known.block != seen.block or not (known.grade in _SURE or is_alone):
+            continue
+        # Who was paused at first sight, and is not any more, is told of when it is paused again.
+        is_over = name == Watch.PAUSED.value and known.value == _REST
+        if name not in baseline or (is_over and baseline[name].value != _REST):
+            baseline[name] = Pinned(value=known.value, grade=known.grade, block=known.block)
+    return seen if baseline == seen.baseline else evolve(seen, baseline=baseline)
+
+
+def _standing(one: Pinned, state: ChainState) -> Pinned | None:
+    """Return what is pinned, None where its block was replaced; noted is once that cannot happen any more."""
+    if one.is_final or one.by:
+        return one
+    head, final = state.head.block, state.finalized.block
+    if head is not None and _is_replaced(state, head, one.block):
+        return None
+    if final is not None and final.number >= one.block.number:
+        is_on = isinstance(relation(state.tree, final, one.block), Level | Ahead)
+        has_gone = one.block.hash not in state.tree.headers
+        return evolve(one, is_final=True) if is_on or has_gone else one
+    return one
+
+
+def _is_replaced(state: ChainState, head: BlockRef, block: BlockRef) -> bool:
+    """Tell whether another block is known to be in the place of one, however far below they part."""
+    return isinstance(relation(state.tree, head, block), Forked) or apart(state.tree, head, block) > 0
+
+
+def told(state: ChainState, alerts: Iterable[Alert]) -> ChainState:
+    """Note of which values people were told."""
+    watched = dict(state.contracts.watched)
+    for alert in alerts:
+        name = dict(alert.labels).get(CONTRACT, "")
+        seen = watched.get(name)
+        if alert.detector not in DETECTORS or seen is None or alert.resolved_wall_ns is not None:
+            continue
+        rows = alert.evidence.get("changes")
+        changes = [row for row in (rows if isinstance(rows, list | tuple) else ()) if isinstance(row, Mapping)]
+        now = {str(row.get("watch")): str(row.get("now")) for row in changes}
+        watched[name] = evolve(seen, told={**seen.told, **now})
+    return evolve(state, contracts=evolve(state.contracts, watched=watched))
+
+
+def accepted(
+    state: ChainState, key: str, alert: Alert, event: Commanded, moment: Moment
+) -> tuple[ChainState, tuple[Alert, ...]]:
+    """Return the chain after a person has accepted what an alert told of a contract, and the end of that alert.
+
+    Where a value has become another one since, the next look finds that, and it is an alert of its own.
+    """
+    name = dict(alert.labels).get(CONTRACT, "")
+    seen = state.contracts.watched.get(name)
+    if seen is None:
+        return state, ()
+    baseline, left = dict(seen.baseline), dict(seen.told)
+    why = dict(event.args).get("why", "")[:_LONGEST_WHY]
+    for watch in DETECTORS.get(alert.detector, ()):
+        value, known, old = left.pop(watch.value, None), seen.latest.get(watch.value), baseline.get(watch.value)
+        if value is None or known is None or old is None or known.value == old.value:
+            continue  # what is as it was again needs nobody's consent
+        baseline[watch.value] = Pinned(value=value, grade=known.grade, block=known.block, by=event.by, why=why)
+    watched = {**state.contracts.watched, name: evolve(seen, baseline=baseline, told=left)}
+    state = evolve(state, contracts=evolve(state.contracts, watched=watched))
+    alerts, said = withdraw(
+        state.alerts, lambda one: fingerprint(one.finding.detector, one.finding.labels) == key, moment, "acked"
+    )
+    return evolve(state, alerts=alerts), said

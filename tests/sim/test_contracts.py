@@ -1,0 +1,539 @@
+"""Watched contracts on a simulated chain: who lies is named, who is honest never is, lies are not published."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.support.pool import healthy
+from tests.support.statepool import (
+    ALICE,
+    CODE,
+    IMPLEMENTATION,
+    MALLORY,
+    OTHER_CODE,
+    OWNER_SLOT,
+    PAUSED_SLOT,
+    PLAIN,
+    PROXY,
+    TOKEN,
+    VAULT,
+    StatePool,
+    about,
+    lying,
+    swapped,
+    watching,
+)
+from tests.support.ticking import fails
+
+from tocsin.chain.keccak import keccak256
+from tocsin.clock import NS
+from tocsin.engine.codec import decode_state, encode_state
+from tocsin.engine.step import step
+from tocsin.model.alert import AlertState, Grade, Severity
+from tocsin.model.contract import Layout, Watch
+from tocsin.model.effect import Fetch, StateChanged
+from tocsin.model.event import Fetched
+from tocsin.model.observation import FaultKind, Part
+from tocsin.model.reading import READ, Pin, ProofOf, parse
+from tocsin.model.settings import Settings
+from tocsin.testing import SimNode
+from tocsin.testing.simstate import Change, SimAccount
+
+BLOCK_AND_A_POLL = 7
+"""Polls of 2 s in a slot of 12 s, and one."""
+
+OWNER = f"0x{ALICE:040x}"
+LIE = f"0x{MALLORY:064x}"
+
+
+def well(pool: StatePool) -> StatePool:
+    pool.rounds(8)
+    assert pool.values() == {
+        "code": (f"0x{keccak256(CODE).hex()}", "proven"),
+        "implementation": (f"0x{0x111:040x}", "proven"),
+        "owner": (OWNER, "proven"),
+    }
+    assert pool.values("token") == {"owner": (OWNER, "quorum"), "paused": ("false", "quorum")}
+    assert pool.seen().problem == pool.seen("token").problem == ""
+    return pool
+
+
+def no_proofs(pool: StatePool, *names: str) -> None:
+    for name in names:
+        pool.nodes[name].data.missing.add("eth_getProof")
+
+
+def with_contracts(settings: Settings, *contracts: Any) -> Settings:
+    return replace(settings, chains=(replace(settings.chains[0], contracts=contracts),))
+
+
+# -- who lies is named, and changes nothing
+
+
+@pytest.mark.parametrize(
+    ("detector", "method", "lie", "wanted"),
+    [
+        ("node.proof_invalid", "eth_getProof", swapped(MALLORY), about(VAULT)),
+        ("node.call_mismatch", "eth_getStorageAt", lambda _: LIE, about(VAULT)),
+        ("node.call_mismatch", "eth_call", lambda _: LIE, about(TOKEN)),
+        ("node.call_mismatch", "eth_call", lambda _: LIE, about(VAULT)),
+        ("node.call_mismatch", "eth_getCode", lambda said: said[:-2] + "00", about(VAULT)),
+    ],
+)
+@pytest.mark.parametrize("liar", ["n0", "n2"])
+def test_who_lies_about_one_thing_is_named_within_a_block_and_a_poll(
+    detector: str, method: str, lie: Callable[[Any], Any], wanted: Any, liar: str
+) -> None:
+    pool = well(StatePool())
+    values = (pool.values(), pool.values("token"))
+    pool.answers[liar] = lying(method, lie, wanted)
+    for _ in range(BLOCK_AND_A_POLL):
+        pool.round()
+        assert (pool.values(), pool.values("token")) == values
+    assert pool.open() == {(detector, liar)}
+    [alert] = pool.alerts
+    assert (alert.severity, alert.state) == (Severity.CRITICAL, AlertState.FIRING)
+    assert alert.block is not None
+    assert alert.evidence["header"]["hash"] == alert.block.hash  # type: ignore[index]  # as it is written
+    assert parse(alert.evidence["question"]) is not None  # type: ignore[arg-type]
+
+
+def test_a_node_with_a_wrong_proof_is_corrupt_and_its_word_counts_for_nothing() -> None:
+    pool = well(StatePool())
+    pool.answers["n1"] = lying("eth_getProof", swapped(MALLORY), about(VAULT))
+    pool.rounds(BLOCK_AND_A_POLL)
+    assert pool.life("n1").value == "corrupt"
+    pool.ack("node.proof_invalid")
+    pool.answers["n1"] = healthy
+    pool.rounds(4)
+    assert pool.open() == set()
+
+
+def test_a_wrong_proof_is_forgotten_after_a_hundred_sound_ones_and_an_hour() -> None:
+    settings = watching(slot_s=60, poll_s=30)
+    pool = StatePool(replace(settings, chains=(replace(settings.chains[0], tick_ns=10 * NS),)))
+    pool.rounds(8)
+    pool.answers["n1"] = lying("eth_getProof", swapped(MALLORY), about(VAULT))
+    pool.until(lambda: ("node.proof_invalid", "n1") in pool.open())
+    pool.answers["n1"] = healthy
+    pool.rounds(90)
+    assert ("node.proof_invalid", "n1") in pool.open()
+    pool.until(lambda: ("node.proof_invalid", "n1") not in pool.open(), 60)
+    assert pool.state.chains["sim"].contracts.accused["proof/n1"].clean >= 100
+
+
+def test_a_wrong_result_is_forgotten_after_twenty_that_are_right() -> None:
+    pool = well(StatePool())
+    pool.answers["n1"] = lying("eth_call", lambda _: LIE, about(TOKEN))
+    pool.until(lambda: ("node.call_mismatch", "n1") in pool.open())
+    pool.answers["n1"] = healthy
+    pool.until(lambda: ("node.call_mismatch", "n1") not in pool.open())
+    assert pool.state.chains["sim"].contracts.accused["value/n1"].clean >= 20
+
+
+def test_what_was_wrong_once_accuses_nobody() -> None:
+    pool = well(StatePool())
+    left = [2]
+
+    def glitch(result: Any) -> Any:
+        left[0] -= 1
+        return swapped(MALLORY)(result) if left[0] == 0 else result
+
+    pool.answers["n1"] = lying("eth_getProof", glitch, about(VAULT))
+    pool.rounds(30)
+    assert left[0] < 0
+    assert pool.alerts == []
+
+
+def test_where_nobody_proves_a_quorum_says_and_names_who_differs() -> None:
+    pool = StatePool()
+    no_proofs(pool, "n0", "n1", "n2")
+    pool.rounds(20)
+    assert {grade for _, grade in pool.values().values()} == {"quorum"}
+    values = pool.values()
+    pool.answers["n2"] = lying("eth_getStorageAt", lambda _: LIE, about(VAULT))
+    pool.rounds(BLOCK_AND_A_POLL)
+    assert pool.open() == {("node.call_mismatch", "n2")}
+    assert pool.values() == values
+
+
+def test_where_groups_contradict_each_other_the_last_value_stands_and_the_status_says_why() -> None:
+    pool = well(StatePool(watching(("self", "b"))))
+    pool.answers["n1"] = lying("eth_call", lambda _: LIE, about(TOKEN))
+    pool.rounds(30)
+    assert pool.values("token") == {"owner": (OWNER, "quorum"), "paused": ("false", "quorum")}
+    assert "owner: groups contradict each other" in pool.seen("token").problem
+    assert pool.alerts == []
+
+
+def test_a_slot_that_is_not_where_the_owner_lies_accuses_nobody_and_is_told() -> None:
+    wrong = replace(PROXY, layouts={"owner": Layout(slot=f"0x{99:064x}")})
+    pool = StatePool(watching(contracts=(wrong,)))
+    pool.rounds(20)
+    assert pool.alerts == []
+    assert "check the slot in the configuration" in pool.seen().problem
+
+
+def test_an_address_without_code_is_told_and_pins_nothing() -> None:
+    nobody = replace(PROXY, address="0x" + "99" * 20, layouts={})
+    pool = StatePool(watching(contracts=(nobody,)))
+    pool.rounds(10)
+    assert pool.seen().problem == f"there is no code at {nobody.address} on this chain: check the address"
+    assert pool.seen().baseline == {}
+
+
+def test_a_node_that_gives_nothing_a_question_is_about_is_no_liar() -> None:
+    pool = well(StatePool())
+    pool.answers["n1"] = lying("eth_getProof", lambda _: {"nothing": True})
+    pool.answers["n2"] = lying("eth_call", lambda _: 7)
+    pool.rounds(20)
+    assert pool.alerts == []
+
+
+# -- what is right changes
+
+
+@pytest.mark.parametrize(
+    ("detector", "change", "watch", "now"),
+    [
+        (
+            "contract.proxy_upgraded",
+            Change(slots={(VAULT, IMPLEMENTATION): 0xBAD}),
+            "implementation",
+            f"0x{0xBAD:040x}",
+        ),
+        ("contract.owner_changed", Change(slots={(VAULT, OWNER_SLOT): MALLORY}), "owner", f"0x{MALLORY:040x}"),
+        ("contract.owner_changed", Change(slots={(TOKEN, OWNER_SLOT): MALLORY}), "owner", f"0x{MALLORY:040x}"),
+        ("contract.paused", Change(slots={(TOKEN, PAUSED_SLOT): 1}), "paused", "true"),
+        (
+            "contract.code_changed",
+            Change(accounts={VAULT: SimAccount(code=OTHER_CODE, slots={IMPLEMENTATION: 0x111, OWNER_SLOT: ALICE})}),
+            "code",
+            f"0x{keccak256(OTHER_CODE).hex()}",
+        ),
+    ],
+)
+def test_a_change_is_told_and_an_ack_makes_it_the_baseline(detector: str, change: Change, watch: str, now: str) -> None:
+    pool = well(StatePool())
+    pool.chain.send(change)
+    pool.until(lambda: bool(pool.alerts), 14)
+    [alert] = pool.alerts
+    assert (alert.detector, alert.severity) == (detector, Severity.CRITICAL)
+    [row] = alert.evidence["changes"]  # type: ignore[misc]
+    name = str(alert.evidence["contract"])
+    assert (row["watch"], row["now"]) == (watch, now)
+    assert alert.grade is (Grade.PROVEN if name == "vault" else Grade.QUORUM)
+    pool.ack(detector)
+    assert pool.alerts[-1].state is AlertState.RESOLVED
+    pinned = pool.seen(name).baseline[watch]
+    assert (pinned.value, pinned.by, pinned.why) == (now, "alice", "planned")
+    pool.rounds(20)
+    assert pool.open() == set()
+    assert len(pool.alerts) == 3
+
+
+def test_an_ack_accepts_what_was_told_and_not_what_it_has_become_since() -> None:
+    pool = well(StatePool())
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD)
+    pool.until(lambda: bool(pool.alerts), 14)
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD2)
+    pool.rounds(14)
+    assert len(pool.alerts) == 1
+    pool.ack("contract.proxy_upgraded")
+    pool.rounds(1)
+    assert pool.seen().baseline["implementation"].value == f"0x{0xBAD:040x}"
+    assert [alert.reason for alert in pool.alerts] == ["fired", "acked", "acked", "fired"]
+    assert f"0x{0xBAD2:040x}" in pool.alerts[-1].summary
+
+
+def test_what_changes_back_stays_until_somebody_has_seen_it_and_keeps_its_baseline() -> None:
+    pool = well(StatePool())
+    pool.write(VAULT, OWNER_SLOT, MALLORY)
+    pool.until(lambda: bool(pool.alerts), 14)
+    pool.write(VAULT, OWNER_SLOT, ALICE)
+    pool.rounds(20)
+    assert pool.open() == {("contract.owner_changed", "sim")}
+    pool.ack("contract.owner_changed")
+    pool.rounds(20)
+    assert pool.open() == set()
+    assert pool.seen().baseline["owner"].value == OWNER
+
+
+def test_a_pause_ends_by_itself_and_the_next_one_is_told_also_of_who_was_paused_at_first_sight() -> None:
+    pool = StatePool()
+    pool.write(TOKEN, PAUSED_SLOT, 1)
+    pool.clock.advance(s=36)
+    pool.rounds(10)
+    assert pool.values("token")["paused"] == ("true", "quorum")
+    assert pool.alerts == []
+    for value, count in ((0, 0), (1, 1), (0, 2), (1, 3)):
+        pool.write(TOKEN, PAUSED_SLOT, value)
+        pool.rounds(14)
+        assert len(pool.about("contract.paused")) == count
+
+
+def test_one_alone_of_several_groups_changes_nothing() -> None:
+    pool = well(StatePool())
+    pool.write(TOKEN, OWNER_SLOT, MALLORY)
+    pool.answers["n1"] = pool.answers["n2"] = lying("eth_call", lambda _: None)
+    pool.rounds(20)
+    assert pool.values("token")["owner"][0] == OWNER
+    assert pool.alerts == []
+    assert "owner: 1 of 3 groups, 2 are needed" in pool.seen("token").problem
+
+
+def test_in_a_pool_of_one_group_values_are_uncorroborated_and_a_change_is_told() -> None:
+    pool = StatePool(watching(("self",)))
+    pool.rounds(10)
+    assert {grade for _, grade in pool.values().values()} == {"uncorroborated"}
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD)
+    pool.until(lambda: bool(pool.about("contract.proxy_upgraded")), 14)
+    assert pool.about("contract.proxy_upgraded")[0].grade is Grade.UNCORROBORATED
+
+
+# -- how it is asked
+
+
+def readings(pool: StatePool, node: str) -> list[Fetch]:
+    return [one for one in pool.asked if one.node == node and one.call.startswith(READ)]
+
+
+def test_each_node_is_asked_once_a_block_about_all_contracts() -> None:
+    pool = well(StatePool())
+    before = {name: len(readings(pool, name)) for name in pool.nodes}
+    pool.rounds(60)
+    assert {name: len(readings(pool, name)) - before[name] for name in pool.nodes} == {"n0": 10, "n1": 10, "n2": 10}
+
+
+def test_a_node_that_takes_no_hashes_is_asked_by_number_between_two_looks_at_the_block() -> None:
+    pool = StatePool()
+    pool.nodes["n1"].data.pins_object = False
+    pool.rounds(40)
+    found = parse(readings(pool, "n1")[-1].call)
+    assert found is not None
+    assert found.pin is Pin.NUMBER
+    assert pool.alerts == []
+    pool.answers["n1"] = lying("eth_getProof", swapped(MALLORY), about(VAULT))
+    pool.rounds(BLOCK_AND_A_POLL)
+    assert pool.open() == {("node.proof_invalid", "n1")}
+
+
+def test_a_node_without_proofs_is_soon_asked_for_none() -> None:
+    pool = StatePool()
+    no_proofs(pool, "n1")
+    pool.rounds(20)
+    found = parse(readings(pool, "n1")[-1].call)
+    assert found is not None
+    assert not any(isinstance(item, ProofOf) for item in found.items)
+    assert pool.alerts == []
+
+
+def test_nodes_are_compared_at_each_finalized_block() -> None:
+    pool = well(StatePool())
+    pool.until(lambda: pool.seen().audited is not None, 500)
+    audited = pool.seen().audited
+    assert audited is not None
+    assert audited.number == pool.state.chains["sim"].finalized.block.number  # type: ignore[union-attr]
+    assert pool.alerts == []
+
+
+def test_without_contracts_nothing_is_asked_or_kept() -> None:
+    pool = StatePool(watching(contracts=()))
+    pool.rounds(20)
+    assert not any(one.call.startswith(READ) for one in pool.asked)
+    assert b"contracts" not in encode_state(pool.state).partition(b"\n")[2]
+
+
+def test_the_topic_is_said_again_only_when_something_changed() -> None:
+    pool = StatePool(keep_events=True)
+    pool.rounds(40)
+    said = [one for one in pool.effects if isinstance(one, StateChanged) and one.kind == "contract"]
+    assert [one.topic for one in said] == ["contract/sim/vault", "contract/sim/token"]
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD)
+    pool.rounds(14)
+    said = [one for one in pool.effects if isinstance(one, StateChanged) and one.kind == "contract"]
+    assert [one.topic for one in said][2:] == ["contract/sim/vault"]
+
+
+# -- restart, reload, replay
+
+
+def test_a_restart_in_the_middle_of_a_question_asks_anew_and_keeps_what_was_pinned() -> None:
+    pool = well(StatePool())
+    pool.answers["n1"] = lying("eth_getProof", swapped(MALLORY), about(VAULT))
+    pool.until(lambda: bool(pool.state.chains["sim"].contracts.suspicions) or bool(pool.alerts), 14)
+    state = pool.state
+    assert encode_state(decode_state(encode_state(state))) == encode_state(state)
+    before = pool.seen().baseline
+    pool.restart()
+    pool.rounds(BLOCK_AND_A_POLL + 8)
+    assert ("node.proof_invalid", "n1") in pool.open()
+    assert pool.seen().baseline == before
+
+
+def test_every_snapshot_reads_back_and_decides_alike() -> None:
+    pool = StatePool(keep_events=True)
+    pool.answers["n1"] = lying("eth_call", lambda _: LIE, about(TOKEN))
+    pool.rounds(20)
+    state = decode_state(encode_state(type(pool.state)()))
+    for event in pool.events:
+        state = step(decode_state(encode_state(state)) if isinstance(event, Fetched) else state, event).state
+    assert encode_state(state) == encode_state(pool.state)
+
+
+def test_a_contract_that_is_removed_ends_its_alerts_and_clears_its_topic() -> None:
+    pool = well(StatePool(keep_events=True))
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD)
+    pool.until(lambda: bool(pool.alerts), 14)
+    pool.effects.clear()
+    pool.reload(with_contracts(pool.settings, PLAIN))
+    assert [(alert.detector, alert.reason) for alert in pool.alerts[1:]] == [
+        ("contract.proxy_upgraded", "unconfigured")
+    ]
+    cleared = [one.topic for one in pool.effects if isinstance(one, StateChanged) and one.document is None]
+    assert cleared == ["contract/sim/vault"]
+    assert set(pool.state.chains["sim"].contracts.watched) == {"token"}
+    pool.rounds(10)
+    assert pool.open() == set()
+
+
+def test_a_contract_that_moves_is_another_one_and_one_that_stays_keeps_its_baseline() -> None:
+    pool = well(StatePool())
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD)
+    pool.until(lambda: bool(pool.alerts), 14)
+    token = pool.seen("token").baseline
+    pool.reload(with_contracts(pool.settings, replace(PROXY, address=PLAIN.address), PLAIN))
+    assert pool.alerts[-1].reason == "unconfigured"
+    pool.rounds(10)
+    assert pool.seen("token").baseline == token
+    assert pool.seen().baseline["owner"].value == OWNER
+    assert pool.open() == set()
+
+
+def test_a_watch_that_is_added_is_pinned_and_the_others_stay() -> None:
+    pool = well(StatePool())
+    before = pool.seen().baseline
+    pool.reload(with_contracts(pool.settings, replace(PROXY, watches=(*PROXY.watches, Watch.ADMIN)), PLAIN))
+    pool.rounds(10)
+    after = pool.seen().baseline
+    assert {name: after[name] for name in before} == before
+    assert after["admin"].value == "0x" + "00" * 20
+
+
+# -- who is honest
+
+
+def test_a_baseline_at_a_block_that_is_replaced_is_pinned_anew() -> None:
+    pool = StatePool()
+    pool.write(VAULT, IMPLEMENTATION, 0x222)
+    pool.clock.advance(s=24)
+    pool.rounds(4)
+    assert pool.seen().baseline["implementation"].value == f"0x{0x222:040x}"
+    pool.chain.reorg(6)
+    pool.rounds(20)
+    assert pool.seen().baseline["implementation"].value == f"0x{0x111:040x}"
+    assert not pool.about("contract.proxy_upgraded")
+
+
+def test_what_was_read_at_a_block_that_has_left_the_chain_counts_for_nothing() -> None:
+    pool = well(StatePool())
+    samples = pool.seen().samples
+    held: list[Fetch] = []
+    pool.answers_fetch = lambda event: replace(event, part=None, run=(), fault=None)
+
+    def late(event: Fetched) -> Fetched:
+        if event.call.startswith(READ):
+            held.append(Fetch(request=event.request, chain="sim", node=event.node, call=event.call))
+            return replace(event, request=-1)
+        return event
+
+    pool.answers_fetch = late
+    pool.until(lambda: bool(held), 14)
+    pool.answers_fetch = None
+    answers = [pool._fetch(one) for one in held]
+    pool.chain.reorg(6)
+    pool.round()
+    for answer in answers:
+        pool.take(answer)
+    pool.tick()
+    sitting = pool.state.chains["sim"].contracts.sittings.get("head")
+    block = pool.seen().block
+    assert sitting is None or block is None or block.hash != sitting.block.hash
+    assert pool.chain.by_hash(block.hash) is not None if block is not None else True
+    assert pool.seen().samples - samples <= 2
+    pool.rounds(20)
+    assert pool.alerts == [] or {alert.detector for alert in pool.alerts} == {"chain.reorg"}
+
+
+def prune(nodes: dict[str, SimNode], dice: random.Random) -> None:
+    """Let nodes keep less or more, and know fewer ways."""
+    for node in nodes.values():
+        node.data.state = dice.choice([0, 1, 5, 127, None])
+        node.data.proofs = dice.choice([0, 1, 127, None])
+        node.data.pins_object = dice.random() < 0.7
+        node.data.missing = {name for name in ("eth_getProof", "eth_call") if dice.random() < 0.15}
+        node.data.balance_when_pruned = dice.choice([None, 0])
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
+def test_honest_nodes_are_never_accused_through_reorgs_pruning_and_outages(seed: int) -> None:
+    """A thousand blocks; a reorg of up to twelve of them in every fifth."""
+    dice = random.Random(seed)  # noqa: S311 - a seeded simulation
+    settings = watching(("self", "b", "c", "d"), slot_s=12, poll_s=6)
+    settings = replace(settings, chains=(replace(settings.chains[0], tick_ns=3 * NS),))
+    pool = StatePool(settings, delays_ns=(0, 700 * 10**6, 2 * NS, 5 * NS))
+    pool.rounds(6)
+    blocks = 1000 if seed > 1 else 250
+    for at in range(blocks):
+        if at % 5 == 4:
+            pool.chain.reorg(dice.randint(1, 12))
+        if at % 7 == 3:
+            pool.write(TOKEN, dice.randint(20, 30), dice.randint(0, 3))
+        if at % 20 == 10:
+            prune(pool.nodes, dice)
+        if at % 50 == 25:
+            name = dice.choice(list(pool.nodes))
+            pool.answers = dict.fromkeys(pool.nodes, healthy) | {name: fails(FaultKind.TIMEOUT)}
+        pool.rounds(2)
+    lies = ("node.proof_invalid", "node.call_mismatch", "contract.")
+    assert [alert.summary for alert in pool.alerts if alert.detector.startswith(lies)] == []
+    assert pool.seen().samples > blocks // 4
+
+
+def test_a_balancer_that_answers_by_number_with_another_machine_accuses_nobody() -> None:
+    pool = StatePool()
+    pool.nodes["n1"].data.pins_object = False
+    pool.rounds(40)
+    pool.write(VAULT, IMPLEMENTATION, 0x222)
+    pool.nodes["n1"].view.skew = 2
+    pool.rounds(60)
+    assert not [alert for alert in pool.alerts if alert.detector in ("node.proof_invalid", "node.call_mismatch")]
+
+
+def test_a_node_that_answers_every_hash_with_its_head_is_no_liar() -> None:
+    pool = StatePool()
+    pool.nodes["n1"].data.pins_anything = True
+    for at in range(30):
+        pool.write(VAULT, OWNER_SLOT + 20, at)
+        pool.rounds(6)
+    assert not [alert for alert in pool.alerts if alert.detector in ("node.proof_invalid", "node.call_mismatch")]
+
+
+def test_a_chain_whose_states_are_no_such_tries_accuses_nobody() -> None:
+    pool = StatePool()
+    pool.answers = dict.fromkeys(pool.nodes, lying("eth_getProof", lambda said: {**said, "balance": "0x7"}))
+    pool.rounds(30)
+    assert pool.alerts == []
+    assert {grade for _, grade in pool.values().values()} == {"quorum"}
+
+
+def test_answers_that_nobody_waits_for_change_nothing() -> None:
+    pool = well(StatePool())
+    call = readings(pool, "n1")[-1].call
+    before = pool.state.chains["sim"].contracts
+    stray = Fetched(t_ns=pool.now, chain="sim", node="n1", request=10**6, call=call, part=Part(call=call, result=b"1"))
+    pool.take(stray)
+    pool.tick()
+    assert pool.state.chains["sim"].contracts == before
