@@ -15,7 +15,9 @@ from tocsin.config.tree import Asked, Beacon, Mqtt, Node, Provider, Tree
 from tocsin.config.values import budget_text
 from tocsin.engine.cadence import at_rest, evenly, sparsest_ns
 from tocsin.engine.common import asked_per_round
+from tocsin.engine.readplan import items_of
 from tocsin.model.alert import Over, Under
+from tocsin.model.reading import CallOf, CodeOf, Item, ProofOf, SlotOf
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
 from tocsin.units import DurationNs, duration_text
 
@@ -43,7 +45,26 @@ def units_per_day(chain: ChainSettings, node: NodeSettings, prices: Mapping[str,
     polls = at_rest(chain, own=node.own).per(DAY_NS)
     slots = min(polls, DAY_NS // chain.block_time_ns)
     chain_id, block, syncing = (prices.get(f"eth_{word}", 1) for word in ("chainId", "getBlockByNumber", "syncing"))
-    return polls * (chain_id + block * (1 + asked_per_round(chain, node.name))) + slots * (2 * block + syncing)
+    polling = polls * (chain_id + block * (1 + asked_per_round(chain, node.name))) + slots * (2 * block + syncing)
+    return polling + slots * sum(prices.get(_method_of(item), 1) for item in _read_each_block(chain))
+
+
+def _read_each_block(chain: ChainSettings) -> list[Item]:
+    return [item for one in chain.contracts for item in items_of(one, proofs=True)]
+
+
+def _method_of(item: Item) -> str:
+    match item:
+        case ProofOf():
+            return "eth_getProof"
+        case SlotOf():
+            return "eth_getStorageAt"
+        case CodeOf():
+            return "eth_getCode"
+        case CallOf():
+            return "eth_call"
+        case _:
+            return "eth_getBlockReceipts"
 
 
 def beacon_requests_per_day(chain: ChainSettings) -> int:
