@@ -494,3 +494,22 @@ def test_a_contested_hash_cuts_off_itself_and_nobody_else() -> None:
     above = header(1006, "above", parent=one.hash)
     assert relation(insert(seen, above), above, one) == Ahead(1)
     assert relation(insert(seen, above), above, at(1004)) == Unlinked(2)
+
+
+@pytest.mark.parametrize("below", [BACKFILL - 1, BACKFILL, BACKFILL + 1, BACKFILL + 2, BACKFILL + 3, 10_000])
+def test_heights_farther_apart_than_all_headers_reach_are_unlinked_without_a_walk(below: int) -> None:
+    seen = tree(chain(1000, 1010))
+    low = header(1000 - below, "unknown")
+    assert relation(seen, at(1010), low) == Unlinked(10 + below)
+    assert relation(seen, low, at(1010)) == Unlinked(-10 - below)
+    assert is_bridgeable(seen, at(1010), low) is (below <= BACKFILL)
+    assert bool(missing(seen, [at(1010), low])) is (below <= BACKFILL)
+    assert apart(seen, at(1010), low) == 0
+
+
+def test_a_chain_that_is_known_whole_is_linked_however_long_it_is() -> None:
+    seen = tree(chain(1, 500))
+    assert relation(seen, header(500), header(1)) == Ahead(499)
+    assert relation(seen, header(1), header(500)) == Behind(499)
+    # Not even the lowest block has to be in the tree: its child names it.
+    assert relation(seen, header(500), header(0).ref) == Ahead(500)

@@ -223,7 +223,7 @@ def relation(tree: HeaderTree, head: Point, reference: Point) -> Relation:
     """
     if head.hash == reference.hash and head.number == reference.number:
         return Level()
-    met = _meet(tree, head, reference)
+    met = _met(tree, head, reference)
     if isinstance(met, _Gap):
         return Unlinked(ahead=head.number - reference.number)
     if met.hash == head.hash:
@@ -235,7 +235,7 @@ def relation(tree: HeaderTree, head: Point, reference: Point) -> Relation:
 
 def is_bridgeable(tree: HeaderTree, one: Point, other: Point) -> bool:
     """Whether two blocks are unlinked only because headers lack that may still be asked for."""
-    met = _meet(tree, one, other)
+    met = _met(tree, one, other)
     return isinstance(met, _Gap) and not met.deep
 
 
@@ -253,7 +253,7 @@ def apart(tree: HeaderTree, one: Point, other: Point) -> int:
 
     They forked at least so deep, counted from the lower of the two; 0 where nothing below it is known of both.
     """
-    met = _meet(tree, one, other)
+    met = _met(tree, one, other)
     return met.apart if isinstance(met, _Gap) else 0
 
 
@@ -267,7 +267,7 @@ def missing(tree: HeaderTree, heads: Iterable[Point]) -> tuple[Missing, ...]:
     points = [found[key] for key in sorted(found)]
     wanted: dict[str, Missing] = {}
     for one, other in combinations(points, 2):
-        met = _meet(tree, one, other)
+        met = _met(tree, one, other)
         if isinstance(met, _Gap) and not met.deep:
             for lacking, head in ((met.left, one), (met.right, other)):
                 if lacking is not None:
@@ -349,6 +349,16 @@ def _by_height(block: Point) -> tuple[int, str, str]:
     return (-block.number, block.hash, block.parent_hash if isinstance(block, Header) else "")
 
 
+def _met(tree: HeaderTree, one: Point, other: Point) -> BlockRef | _Gap:
+    """Return where two chains meet, without a walk where their heights are farther apart than all headers reach.
+
+    Somebody who makes up a chain of his own for ever would have it walked at every look.
+    """
+    if abs(one.number - other.number) > len(tree.headers) + BACKFILL + 1:
+        return _FAR
+    return _meet(tree, one, other)
+
+
 def _meet(tree: HeaderTree, one: Point, other: Point) -> BlockRef | _Gap:
     """Walk down both chains, the higher one first, until they meet or one of them ends."""
     left, right = one, other
@@ -375,6 +385,9 @@ def _below(tree: HeaderTree, block: Point, other: Point, *, is_own: bool) -> Poi
     if header.parent_hash == other.hash and header.number == other.number + 1:
         return other
     return _above(tree, header)
+
+
+_FAR = _Gap(left=None, right=None, span=0, floor=0, deep=True, apart=0, doubted=False)
 
 
 def _gap(
