@@ -82,6 +82,7 @@ async def follow(path: Path, *, blocks: int, reorgs: int, seed: int) -> None:
                 range(target.finalized.number + 1, target.head.number + 1)
             )
             assert file.digest() == right_digest(history.chain, target.finalized)
+            assert file.tail() == indexer.tail
             compared += 1
         assert file.grade in (Grade.PROVEN, Grade.QUORUM)
         digest = file.digest()
@@ -241,6 +242,10 @@ async def test_nodes_with_limits_are_asked_within_them(tmp_path: Path, most: int
     result = await built(tmp_path / "i.db", history, nodes)
     assert not result.stuck
     assert digest_in(tmp_path / "i.db") == right_digest(history.chain, history.target.finalized)
+    if most == 10:
+        last = history.target.finalized.number
+        ranges = len([call for call in nodes.questions("logs:") if "@" not in call])
+        assert ranges < 2 * (last / most) * 1.7 + 20, "what was refused is not asked again for each range"
 
 
 async def test_where_enough_wide_nodes_are_there_a_narrow_one_slows_nothing(tmp_path: Path) -> None:
@@ -413,6 +418,21 @@ async def test_two_that_leave_out_the_same_are_found_by_an_audit_and_the_index_i
     assert digest_in(tmp_path / "i.db") == right_digest(history.chain, history.target.finalized)
 
 
+async def test_two_that_were_caught_together_are_not_trusted_again_after_a_while(tmp_path: Path) -> None:
+    history = History(13)
+    history.grow(60)
+    nodes = Nodes(history.chain)
+    nodes.lies = {name: of_logs(leaves_out_one) for name in nodes.nodes}
+    async with opened(tmp_path / "i.db", history, nodes, Terms(span=Span(size=4, most=4), audit_one_in=2)) as indexer:
+        assert (await indexer.advance(history.target)).restarted
+        history.clock.advance(s=7200)
+        history.grow(40)
+        result = await indexer.advance(history.target)
+        assert result.is_done
+        assert not result.restarted
+    assert digest_in(tmp_path / "i.db") == right_digest(history.chain, history.target.finalized)
+
+
 async def test_where_a_third_group_is_there_two_that_were_caught_are_asked_no_more(tmp_path: Path) -> None:
     history = History(13)
     history.grow(80)
@@ -435,7 +455,7 @@ async def test_a_fresh_block_that_nodes_have_before_its_logs_is_read_from_its_re
             raise Failure(-32000, "indexing is in progress")
         return [] if method == "eth_getLogs" else result
 
-    nodes.lies = dict.fromkeys("AB", not_yet)
+    nodes.lies = {"A": not_yet, "B": not_yet, "C": errors(-32005, "rate limit exceeded")}
     async with opened(tmp_path / "i.db", history, nodes) as indexer:
         result = await indexer.advance(history.target)
         assert not result.deviations
@@ -476,6 +496,18 @@ async def test_where_nobody_shows_receipts_a_quorum_decides_and_two_that_differ_
             assert digest_in(path) == right_digest(history.chain, history.target.finalized)
         else:
             assert "contradict each other" in result.stuck
+
+
+async def test_of_two_groups_on_two_chains_neither_is_believed_nor_accused(tmp_path: Path) -> None:
+    history = History(25)
+    history.grow(60)
+    history.chain.fork("other", depth=40)
+    nodes = Nodes(history.chain)
+    nodes.nodes["B"].view.branch = "other"
+    result = await built(tmp_path / "i.db", history, nodes, NEVER)
+    assert "contradict each other" in result.stuck
+    assert not result.deviations
+    assert not result.is_done
 
 
 async def test_a_block_whose_bloom_rules_logs_out_is_asked_of_nobody(tmp_path: Path) -> None:

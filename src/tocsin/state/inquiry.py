@@ -302,7 +302,7 @@ class Inquiry:
         if suspect:
             return None
         for node in names:
-            self._panel.distrust(node)
+            self._panel.distrust(node, for_good=True)
         return Betrayed(f"{', '.join(names)} agree about block {number}, its receipts say otherwise: {found.detail}")
 
     async def _settle_block(self, query: LogsAt, heard: _Heard, shown: Shown) -> Settled:

@@ -16,6 +16,8 @@ from tocsin.chain.logspan import Span, refused, served
 from tocsin.clock import NS, Clock
 
 _DISTRUST_NS: Final = 3600 * NS
+_FOR_GOOD: Final = 1 << 63
+"""For as long as the panel is there: each time that such nodes are trusted again costs a whole index."""
 _LONGEST_REST: Final = 64
 UNTRUSTED: Final = 16
 """Blocks that are asked about at once where each of them is held against its receipts."""
@@ -95,9 +97,11 @@ class Panel:
         standing.failures += 1
         standing.rests = min(_LONGEST_REST, 1 << min(standing.failures, 6))
 
-    def distrust(self, node: str) -> None:
-        """Note that a node was caught with wrong logs."""
-        self._nodes[node].distrusted_until_ns = self._clock.monotonic_ns() + _DISTRUST_NS
+    def distrust(self, node: str, *, for_good: bool = False) -> None:
+        """Note that a node was caught with wrong logs; `for_good`, because others said the same and did not show it."""
+        standing = self._nodes[node]
+        until = _FOR_GOOD if for_good else self._clock.monotonic_ns() + _DISTRUST_NS
+        standing.distrusted_until_ns = max(until, standing.distrusted_until_ns or 0)
 
     def group_of(self, node: str) -> str:
         """Return the id of a node's group."""
