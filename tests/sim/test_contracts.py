@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from orjson import dumps, loads
 from tests.support.pool import healthy
 from tests.support.statepool import (
     ALICE,
@@ -28,6 +29,7 @@ from tests.support.statepool import (
 from tests.support.ticking import fails
 
 from tocsin.chain.keccak import keccak256
+from tocsin.chain.proof import Claim, Refuted, claim_of, verify
 from tocsin.clock import NS
 from tocsin.engine.codec import decode_state, encode_state
 from tocsin.engine.step import step
@@ -39,6 +41,7 @@ from tocsin.model.observation import FaultKind, Part
 from tocsin.model.reading import READ, Pin, ProofOf, parse
 from tocsin.model.settings import Settings
 from tocsin.testing import SimNode
+from tocsin.testing.headers import header_hash
 from tocsin.testing.simstate import Change, SimAccount
 
 BLOCK_AND_A_POLL = 7
@@ -96,8 +99,21 @@ def test_who_lies_about_one_thing_is_named_within_a_block_and_a_poll(
     [alert] = pool.alerts
     assert (alert.severity, alert.state) == (Severity.CRITICAL, AlertState.FIRING)
     assert alert.block is not None
-    assert alert.evidence["header"]["hash"] == alert.block.hash  # type: ignore[index]  # as it is written
+    assert header_hash(alert.evidence["header"]) == alert.block.hash  # type: ignore[arg-type]  # as it is written
     assert parse(alert.evidence["question"]) is not None  # type: ignore[arg-type]
+
+
+def test_anybody_can_check_the_evidence_of_a_wrong_proof_with_nothing_else_at_hand() -> None:
+    pool = well(StatePool())
+    pool.answers["n1"] = lying("eth_getProof", swapped(MALLORY), about(VAULT))
+    pool.rounds(BLOCK_AND_A_POLL)
+    evidence: Any = loads(dumps(dict(pool.about("node.proof_invalid")[0].evidence)))
+    assert header_hash(evidence["header"]) == evidence["block"]["hash"]
+    address = bytes.fromhex(evidence["claim"]["address"][2:])
+    slots = [bytes.fromhex(slot[2:]) for slot in evidence["claim"]["slots"]]
+    claim = claim_of(dumps(evidence["answer"]), address, slots)
+    assert isinstance(claim, Claim)
+    assert isinstance(verify(bytes.fromhex(evidence["header"]["stateRoot"][2:]), claim), Refuted)
 
 
 def test_a_node_with_a_wrong_proof_is_corrupt_and_its_word_counts_for_nothing() -> None:

@@ -79,6 +79,8 @@ _AVALANCHE: tuple[tuple[str, int], ...] = (
 """What Avalanche's C-Chain has after the nonce (avalanchego, graft/coreth, customtypes, August 2026). It can match, and
 never accuses: its keys are not Ethereum's."""
 
+_HASHED = tuple(dict.fromkeys(name for name, _ in (*_BASE, *_APPENDED, *_AVALANCHE)))
+
 _SETTLED = frozenset({0, 1, 2, 5, 6})
 """How many appended fields the final forks have: none, London and Paris, Shanghai, Cancun, Prague and Osaka.
 
@@ -144,6 +146,20 @@ def real_hash(result: bytes) -> str | None:
         return None
     fields = _fields(block)
     return None if fields is None else _hash_of(fields)
+
+
+def fields_of(result: bytes) -> dict[str, object] | None:
+    """Return what of a block's JSON its hash is made of, and the hash: all that is needed to recompute it.
+
+    None where that cannot be done, or gives another hash. Never raises.
+    """
+    block = _object(result)
+    if not isinstance(block, dict):
+        return None
+    found = decode_header(result)
+    if not isinstance(found, Header) or found.verification is not Verification.MATCH:
+        return None
+    return {name: block[name] for name in ("hash", *_HASHED) if block.get(name) is not None}
 
 
 def _object(result: bytes) -> dict[str, object] | Malformed | Absent:

@@ -10,9 +10,11 @@ from typing import Final
 
 import orjson
 
+from tocsin.chain.header import fields_of
 from tocsin.chain.proof import Proven, Refuted
 from tocsin.chain.tree import relation
 from tocsin.engine import readback, readplan
+from tocsin.engine.pool import in_turn
 from tocsin.engine.sitting import Contracts, Heard, Sitting, Suspicion, key
 from tocsin.engine.state import ChainState
 from tocsin.ids import digest
@@ -21,7 +23,7 @@ from tocsin.model.contract import Accusation, Charge
 from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched
 from tocsin.model.evolve import evolve
-from tocsin.model.observation import Part, number_of
+from tocsin.model.observation import Part, by_hash, number_of
 from tocsin.model.reading import Item, Pin, ProofOf, parse, reading
 from tocsin.model.settings import ChainSettings
 from tocsin.model.view import Ahead, Level
@@ -128,9 +130,37 @@ def plan(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> 
             del suspicions[at]
             continue
         request += 1
-        suspicions[at] = evolve(one, request=request, asked_ns=now_ns, tries=one.tries + 1)
+        again = evolve(one, request=request, asked_ns=now_ns, tries=one.tries + 1)
         fetches.append(Fetch(request=request, chain=chain.name, node=one.node, call=one.question))
+        if not one.header:
+            request += 1
+            again = evolve(again, witness=_witness(state, chain, one), witnessed=request)
+            fetches.append(Fetch(request=request, chain=chain.name, node=again.witness, call=by_hash(one.block.hash)))
+        suspicions[at] = again
     return evolve(state, contracts=evolve(state.contracts, suspicions=suspicions)), tuple(fetches)
+
+
+def _witness(state: ChainState, chain: ChainSettings, one: Suspicion) -> str:
+    """Return who is asked for the header: another node that has it, if there is one. Its hash tells whether it is."""
+    able = [name for name in in_turn(chain) if name != one.node and not state.nodes[name].missed]
+    heads = {name: state.nodes[name].head for name in able}
+    reaching = [name for name in able if (head := heads[name]) is not None and head.number >= one.block.number]
+    return next(iter(reaching), one.node)
+
+
+def take_header(known: Contracts, event: Fetched) -> Contracts:
+    """Return what is known after the header has come by which a suspected node's answer is judged."""
+    fields = fields_of(event.part.result) if event.part is not None and event.part.result is not None else None
+    if fields is None:
+        return known
+    suspicions = {
+        at: evolve(one, header=fields)
+        if (one.witnessed, one.witness, by_hash(one.block.hash)) == (event.request, event.node, event.call)
+        and fields["hash"] == one.block.hash
+        else one
+        for at, one in known.suspicions.items()
+    }
+    return evolve(known, suspicions=suspicions)
 
 
 def take(known: Contracts, event: Fetched) -> Contracts:
@@ -221,7 +251,12 @@ def _is_on_chain(state: ChainState, one: Suspicion) -> bool:
 
 
 def _told(state: ChainState, one: Suspicion) -> Json:
-    """Return the evidence, with the header that the claim is held against."""
+    """Return the evidence, with the header that the claim is held against: so that anybody can recompute its hash.
+
+    Where nobody gave it in time, with what is kept of it.
+    """
+    if one.header:
+        return {**one.evidence, "header": one.header}
     header = state.tree.headers.get(one.block.hash)
     if header is None:
         return one.evidence

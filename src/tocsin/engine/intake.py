@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tocsin.engine import backfill, beacons, capabilities, common, contracts, doubt, finality, tags
+from tocsin.engine import backfill, beacons, capabilities, charges, common, contracts, doubt, finality, tags
 from tocsin.engine.fold import fetched, fold
 from tocsin.engine.state import ChainState
 from tocsin.model.block import Header
@@ -72,6 +72,8 @@ class _Intake:
             self._finality = finality.take(self._finality, event, self._chain)
         elif hash_of(event.call) is not None:
             self._sought, found = backfill.take(self._sought, event, self._chain, self._state.tree)
+            if self._contracts.suspicions:
+                self._contracts = charges.take_header(self._contracts, event)
         elif event.call.startswith(READ):
             self._contracts = contracts.take(self._contracts, event)
             return

@@ -63,6 +63,10 @@ class Suspicion:
     tries: int = 0
     reason: str = ""
     """What was wrong again; empty until the answer has come."""
+    witness: str = ""
+    """Who is asked for the header, and by which request: evidence has to be good for those who do not know it."""
+    witnessed: int = 0
+    header: Json = field(default_factory=dict)
     evidence: Json = field(default_factory=dict)
 
 
