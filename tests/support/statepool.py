@@ -36,7 +36,7 @@ PLAIN = ContractSettings(name="token", address=f"0x{TOKEN.hex()}", watches=(Watc
 def world() -> World:
     vault = SimAccount(code=CODE, slots={IMPLEMENTATION: 0x111, OWNER_SLOT: ALICE})
     token = SimAccount(code=TOKEN_CODE, slots={OWNER_SLOT: ALICE})
-    others = {bytes([at]) * 20: SimAccount(balance=at) for at in range(1, 40)}
+    others = {bytes([at]) * 20: SimAccount(balance=at) for at in range(1, 9)}
     return World({VAULT: vault, TOKEN: token, **others})
 
 
