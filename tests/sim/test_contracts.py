@@ -37,7 +37,7 @@ from tocsin.model.alert import AlertState, Grade, Severity
 from tocsin.model.contract import Layout, Watch
 from tocsin.model.effect import Fetch, StateChanged
 from tocsin.model.event import Fetched
-from tocsin.model.observation import FaultKind, Part
+from tocsin.model.observation import CHAIN_ID, LATEST, FaultKind, Part
 from tocsin.model.reading import READ, Pin, ProofOf, parse
 from tocsin.model.settings import Settings
 from tocsin.testing import SimNode
@@ -455,32 +455,58 @@ def test_a_baseline_at_a_block_that_is_replaced_is_pinned_anew() -> None:
 
 def test_what_was_read_at_a_block_that_has_left_the_chain_counts_for_nothing() -> None:
     pool = well(StatePool())
-    samples = pool.seen().samples
-    held: list[Fetch] = []
-    pool.answers_fetch = lambda event: replace(event, part=None, run=(), fault=None)
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD)
+    held: list[Fetched] = []
 
     def late(event: Fetched) -> Fetched:
         if event.call.startswith(READ):
-            held.append(Fetch(request=event.request, chain="sim", node=event.node, call=event.call))
+            held.append(event)
             return replace(event, request=-1)
         return event
 
+    pool.clock.advance(s=24)
     pool.answers_fetch = late
     pool.until(lambda: bool(held), 14)
     pool.answers_fetch = None
-    answers = [pool._fetch(one) for one in held]
     pool.chain.reorg(6)
-    pool.round()
-    for answer in answers:
-        pool.take(answer)
+    pool.clock.advance(s=1)
+    for name in pool.nodes:
+        pool.take(pool._poll(name, (CHAIN_ID, LATEST)))
     pool.tick()
-    sitting = pool.state.chains["sim"].contracts.sittings.get("head")
-    block = pool.seen().block
-    assert sitting is None or block is None or block.hash != sitting.block.hash
-    assert pool.chain.by_hash(block.hash) is not None if block is not None else True
-    assert pool.seen().samples - samples <= 2
+    assert pool.state.chains["sim"].contracts.sittings["head"].asked
+    for event in held:
+        pool.take(event)
+    pool.tick()
+    assert pool.state.chains["sim"].contracts.sittings.get("head") is None or pool.pending
+    assert pool.values()["implementation"][0] == f"0x{0x111:040x}"
     pool.rounds(20)
-    assert pool.alerts == [] or {alert.detector for alert in pool.alerts} == {"chain.reorg"}
+    assert not pool.about("contract.proxy_upgraded")
+
+
+def nothing_there(node: SimNode, request: bytes) -> bytes:
+    """The answers of a node that says of pruned state that there is none."""
+    void = {"eth_getStorageAt": "0x" + "00" * 32, "eth_getCode": "0x", "eth_call": "0x"}
+    asked, said = loads(request), loads(node.answer(request))
+    methods = {one["id"]: one["method"] for one in asked}
+    return dumps([{**one, "result": void.get(methods[one["id"]], one.get("result"))} for one in said])
+
+
+def test_who_says_of_all_that_there_is_nothing_may_have_no_state_and_is_no_liar() -> None:
+    pool = StatePool()
+    no_proofs(pool, "n2")
+    pool.answers["n2"] = nothing_there
+    pool.rounds(14)
+    assert not pool.state.chains["sim"].nodes["n2"].capabilities.reach
+    assert pool.alerts == []
+
+
+def test_who_is_known_to_have_the_state_and_says_that_there_is_nothing_is_named() -> None:
+    pool = StatePool()
+    no_proofs(pool, "n2")
+    pool.rounds(60)
+    pool.answers["n2"] = nothing_there
+    pool.rounds(BLOCK_AND_A_POLL)
+    assert pool.open() == {("node.call_mismatch", "n2")}
 
 
 def prune(nodes: dict[str, SimNode], dice: random.Random) -> None:
