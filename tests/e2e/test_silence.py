@@ -80,7 +80,7 @@ async def test_a_mistake_in_a_silence_is_told_and_changes_nothing(daemon: Watchd
         ({"match": "nod=a"}, r"did you mean node\?"),
         ({"match": "node"}, "match: character 1"),
         ({"why": " "}, "takes a reason"),
-        ({"why": None}, "takes a match and a why"),
+        ({"why": None}, "takes a match of at most 500 and a why"),
         ({"for_s": 8 * 86_400}, "7 days at most"),
         ({"for_s": None, "until_wall_ns": now - NS}, "until: is past"),
         ({"from_wall_ns": now - 60 * NS}, "begins now, or within a week"),
