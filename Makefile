@@ -46,7 +46,7 @@ $(STAMPS)/demo: requirements.txt requirements-dev.txt pyproject.toml
 	@touch $@
 
 test: lint types imports wheel $(STAMPS)/anvil
-	$(BIN)/pytest -q -n 2 $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n 4 $(PYTEST_ARGS)
 
 # Most of these wait for a clock, so three at once leave two cores busy; sixty simulated node-months take two hours alone.
 test-slow: $(STAMPS)/tocsin $(STAMPS)/anvil system
