@@ -53,8 +53,11 @@ async def test_a_reload_while_the_broker_is_down_comes_into_force_and_is_told_la
     assert (after["config"]["ok"], after["alerts"]) == (True, [])
     # In force at once, on disk a moment later: the one word waits for the broker.
     await daemon.until_status(lambda now: now["broker"]["outbox"] == 1, "what is to be told waits")
+    # Stopped until somebody listens: it may be back at the broker sooner, and what it says is said once.
+    daemon.signal(signal.SIGSTOP)
     broker.start()
     async with subscribed(broker) as heard:
+        daemon.signal(signal.SIGCONT)
         resolved = await heard.until_resolved("node.wrong_chain", "a")
         assert resolved.data["reason"] == "unconfigured"
         await eventually(lambda: "node/sim/a" not in heard.retained, "its topic is cleared")
