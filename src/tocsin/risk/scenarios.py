@@ -1,0 +1,122 @@
+"""Prices as they might be: multiples of today's, by asset, cut into blocks for kernels."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tocsin.risk.amounts import Floats
+from tocsin.risk.factors import Factors
+
+LANES: Final = 64
+"""Scenarios in a block: factors of fifty columns then stay in the second cache (measured best of 32 to 128)."""
+_MOST_MULTIPLE: Final = 2.0**60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scenarios:
+    """Multiples of prices, shape (scenarios, assets), with assets as `Factors` has them; what stands still has 1."""
+
+    multiples: Floats
+    assets: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        multiples = np.ascontiguousarray(self.multiples, dtype=np.float64)
+        if multiples.ndim != 2 or multiples.shape[1] != len(self.assets):  # noqa: PLR2004 - scenarios by assets
+            raise ValueError(f"multiples of shape {multiples.shape} for {len(self.assets)} assets")
+        if not ((multiples >= 0) & (multiples <= _MOST_MULTIPLE)).all():
+            raise ValueError(f"a multiple of a price is not within 0 and {_MOST_MULTIPLE:.0e}")
+        if multiples is self.multiples:
+            multiples = multiples.copy()
+        multiples.setflags(write=False)
+        object.__setattr__(self, "multiples", multiples)
+
+    def __len__(self) -> int:
+        return len(self.multiples)
+
+    @classmethod
+    def of(cls, factors: Factors, shocks: Sequence[Mapping[str, float]]) -> "Scenarios":
+        """Make scenarios of multiples by asset name. Raises ValueError for a name that no column has."""
+        places = {asset: at for at, asset in enumerate(factors.assets)}
+        multiples = np.ones((len(shocks), len(places)))
+        for row, shock in zip(multiples, shocks, strict=True):
+            for asset, multiple in shock.items():
+                if asset not in places:
+                    raise ValueError(f"no column is of the asset {asset!r}; there are {', '.join(factors.assets)}")
+                row[places[asset]] = multiple
+        return cls(multiples=multiples, assets=factors.assets)
+
+    @property
+    def scale(self) -> Floats:
+        """Return by how much the band grows in each scenario: by as much as the price that grows most, if one does."""
+        scale: Floats = self.multiples.max(axis=1, initial=1.0)
+        return scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Block:
+    """Scenarios that are computed at once. Factors have shape (columns, lanes), the extremes of them (columns,)."""
+
+    places: npt.NDArray[np.intp]
+    """Which scenarios these are."""
+    collateral: Floats
+    raw: Floats
+    debt: Floats
+    collateral_low: Floats
+    collateral_high: Floats
+    raw_low: Floats
+    raw_high: Floats
+    debt_low: Floats
+    debt_high: Floats
+    scale: Floats
+    most_scale: float
+
+    @property
+    def lanes(self) -> int:
+        """Return the number of scenarios."""
+        return len(self.places)
+
+
+def padded(block: Block, lanes: int) -> Block:
+    """Return a block of so many lanes, the last scenario again and again behind the others."""
+    if block.lanes == lanes:
+        return block
+    lane = np.minimum(np.arange(lanes), block.lanes - 1)
+    return replace(
+        block,
+        collateral=np.ascontiguousarray(block.collateral[:, lane]),
+        raw=np.ascontiguousarray(block.raw[:, lane]),
+        debt=np.ascontiguousarray(block.debt[:, lane]),
+        scale=block.scale[lane],
+    )
+
+
+def blocks(factors: Factors, scenarios: Scenarios, order: npt.NDArray[np.intp], lanes: int = LANES) -> Iterator[Block]:
+    """Cut scenarios of the factors' assets, in this order, into blocks of `LANES` at most, else ValueError."""
+    if not 1 <= lanes <= LANES:
+        raise ValueError(f"{lanes} scenarios in a block, and there can be {LANES}")
+    scale = scenarios.scale
+    for begin in range(0, len(order), lanes):
+        places = order[begin : begin + lanes]
+        yield _block(factors, scenarios.multiples[places], places, scale[places])
+
+
+def _block(factors: Factors, multiples: Floats, places: npt.NDArray[np.intp], scale: Floats) -> Block:
+    by_column = np.ascontiguousarray(multiples[:, factors.asset].T)
+    collateral, raw, debt = (by_column * one[:, None] for one in (factors.collateral, factors.raw, factors.debt))
+    return Block(
+        places=places,
+        collateral=collateral,
+        raw=raw,
+        debt=debt,
+        collateral_low=collateral.min(axis=1),
+        collateral_high=collateral.max(axis=1),
+        raw_low=raw.min(axis=1),
+        raw_high=raw.max(axis=1),
+        debt_low=debt.min(axis=1),
+        debt_high=debt.max(axis=1),
+        scale=scale,
+        most_scale=float(scale.max()),
+    )
