@@ -3,6 +3,7 @@
 #   make demo        see Tocsin at work: no root, no keys, no node (DEMO_ARGS=--keep: and stay)
 #   make test        every gate and every test that is not slow
 #   make test-slow   the batteries: two to three hours
+#   make lab         compile the protocols that publish sources alone, for make test-slow
 #   make bench       every figure, one JSON object each
 #   make lock        renew the pinned dependencies (needs uv: pip install uv)
 #   make format      let ruff write
@@ -15,6 +16,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 WHEEL_VENV := .venv-wheel
+RIVALS_VENV := .venv-rivals
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 PYTEST_ARGS ?=
@@ -26,7 +28,7 @@ BENCHMARKS := $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/_%,$(wildcard
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow bench lint format types imports wheel lock clean system
+.PHONY: demo test test-slow lab bench lint format types imports wheel lock clean system
 
 demo: $(STAMPS)/demo
 	@exec $(BIN)/tocsin demo $(DEMO_ARGS)
@@ -49,10 +51,10 @@ test: lint types imports wheel $(STAMPS)/anvil
 	$(BIN)/pytest -q -n 4 $(PYTEST_ARGS)
 
 # Most of these wait for a clock, so three at once leave two cores busy; sixty simulated node-months take two hours alone.
-test-slow: $(STAMPS)/tocsin $(STAMPS)/anvil system
+test-slow: $(STAMPS)/tocsin $(STAMPS)/anvil $(STAMPS)/lab system
 	$(BIN)/pytest -q -m slow -n 3 --timeout=3600 -o faulthandler_timeout=0 $(PYTEST_ARGS)
 
-bench: $(STAMPS)/tocsin $(STAMPS)/anvil system
+bench: $(STAMPS)/tocsin $(STAMPS)/anvil $(RIVALS_VENV)/dependencies system
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name --json; done
 
 lint: $(STAMPS)/tocsin
@@ -83,10 +85,20 @@ $(STAMPS)/tocsin: $(STAMPS)/dependencies pyproject.toml
 	$(BIN)/pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
-# From npm: the Ethereum node of the tests, a binary, and the reader of AsyncAPI documents. Install scripts are not run.
+# From npm: the Ethereum node of the tests, a binary, contracts for it, and the reader of AsyncAPI documents. Install scripts are not run.
 $(STAMPS)/anvil: package-lock.json $(STAMPS)/dependencies | system
 	@if command -v npm >/dev/null; then npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
 	else echo 'skipped: npm is not installed, tests with a real node will be skipped'; test -z "$${CI:-}"; fi
+	@touch $@
+
+# Sources of protocols of which npm has no code, and their compiler: 20 MB and half a minute that `make test` does without.
+lab: $(STAMPS)/lab
+
+$(STAMPS)/lab: tests/lab/package-lock.json tests/lab/compile.js $(STAMPS)/dependencies | system
+	@if command -v npm >/dev/null; then \
+	  npm ci --prefix tests/lab --ignore-scripts --no-audit --no-fund --loglevel=error; \
+	  node tests/lab/compile.js aave-v3.6; \
+	else echo 'skipped: npm is not installed, tests with compiled protocols will be skipped'; test -z "$${CI:-}"; fi
 	@touch $@
 
 # The package as users get it: built, installed beside nothing but its own dependencies, and tried.
@@ -106,11 +118,19 @@ $(WHEEL_VENV)/dependencies: requirements.txt $(STAMPS)/dependencies
 	$(WHEEL_VENV)/bin/pip install -qq --require-hashes -r requirements.txt
 	@touch $@
 
+# What a benchmark compares with needs older versions of what Tocsin itself uses.
+$(RIVALS_VENV)/dependencies: requirements-rivals.txt $(STAMPS)/dependencies
+	$(PYTHON) -m venv $(RIVALS_VENV)
+	$(RIVALS_VENV)/bin/pip install -qq --require-hashes -r requirements-rivals.txt
+	@touch $@
+
 lock:
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
 	  --custom-compile-command 'make lock' $(LOCK_ARGS) pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
-	  --custom-compile-command 'make lock' $(LOCK_ARGS) --extra dev --extra demo --extra notify pyproject.toml -o requirements-dev.txt
+	  --custom-compile-command 'make lock' $(LOCK_ARGS) --extra dev --extra demo --extra notify --extra fast pyproject.toml -o requirements-dev.txt
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
+	  --custom-compile-command 'make lock' $(LOCK_ARGS) --group rivals -o requirements-rivals.txt
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) build dist node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(WHEEL_VENV) $(RIVALS_VENV) build dist node_modules tests/lab/node_modules tests/lab/build .mypy_cache .ruff_cache .pytest_cache .hypothesis

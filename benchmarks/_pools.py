@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
+from benchmarks._settings import node_of
 from tocsin.chain.groups import Groups, group_nodes
 from tocsin.chain.tree import HeaderTree, insert
 from tocsin.model.block import Header, Verification
@@ -87,21 +88,6 @@ _MAIN_TREE = insert(HeaderTree(), *MAIN)
 _MAIN_HASHES = frozenset(block.hash for block in MAIN)
 
 
-def node(name: str, provider: str) -> NodeSettings:
-    """Return a node of somebody else's; equal providers are one group."""
-    return NodeSettings(
-        name=name,
-        id=f"bench.{name}",
-        endpoint=f"http://{name}.invalid",
-        own=False,
-        provider=provider,
-        operator=provider,
-        client="",
-        region="",
-        host="",
-    )
-
-
 def _by_hand(spec: str, *, liars: str = "", stuck: str = "") -> Pool:
     """Return a pool for a spec such as "A=1000 P1/P=1000f": node, group where it has others, head on main or fork."""
     side = fork("fork", 998, HEAD + 3)
@@ -110,7 +96,7 @@ def _by_hand(spec: str, *, liars: str = "", stuck: str = "") -> Pool:
     for item in spec.split():
         label, _, text = item.partition("=")
         name, _, provider = label.partition("/")
-        members.append(node(name, provider or name))
+        members.append(node_of(name, provider or name))
         match text[-1]:
             case "p":
                 heads[name] = phantom
@@ -156,7 +142,7 @@ def random_pools(count: int, seed: int) -> Iterator[Pool]:
 
 def _random_pool(rng: random.Random, salt: str) -> Pool:
     sizes = [rng.randint(1, 3) for _ in range(rng.randint(2, 6))]
-    members = [node(f"g{at}n{index}", f"g{at}") for at, size in enumerate(sizes) for index in range(size)]
+    members = [node_of(f"g{at}n{index}", f"g{at}") for at, size in enumerate(sizes) for index in range(size)]
     names = [member.name for member in members]
     blocks, honest = [], set(_MAIN_HASHES)
     heads = {name: header(HEAD - rng.choice((0, 0, 0, 1, SKEW))) for name in names}

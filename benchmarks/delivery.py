@@ -19,14 +19,11 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from benchmarks._delivery import away, calm, links, outage, poison, shocks, storm
+from benchmarks._delivery import away, calm, full, links, outage, poison, shocks, storm
 from benchmarks._delivery.battery import BROKER, CONSUMER, DAEMON, Plan, battery
-from benchmarks._delivery.verdict import quantile
-
-WRONG: Final = ("lost", "duplicates", "foreign", "untold", "holes", "order_broken", "unpaired")
-"""Figures that have to be 0, in every run."""
+from benchmarks._delivery.verdict import WRONG, quantile
 
 Figures = dict[str, Any]
 
@@ -78,11 +75,13 @@ def parts(options: argparse.Namespace) -> dict[str, Callable[[Path], Awaitable[F
         "broker": lambda at: alone(at, BROKER, kills=kills, alerts=alerts // 2),
         "outage": lambda at: outage.outage(at, seconds=10 if quick else options.outage_s, rate=50),
         "away": lambda at: away.consumer_away(at, alerts=300 if quick else 2500),
+        "expired": away.words_expire,
         "wiped": away.broker_wiped,
         "links": lambda at: _all(at, half_open=links.half_open, denied=links.denied, rivals=links.rivals),
         "standstill": lambda at: links.standstill(at, seconds=30 if quick else 60),
         "shocks": lambda at: _all(at, clock=shocks.clock_steps, damaged=shocks.damaged),
-        "storm": lambda at: storm.storm(at, alerts=500 if quick else 10_000, within_s=10, after_s=4 if quick else 60),
+        "full": full.disk_full,
+        "storm": lambda at: storm.storm(at, alerts=500 if quick else 10_000, within_s=10, after_s=4 if quick else 20),
         "idle": lambda at: calm.idle(at, 20 if quick else 300),
         "poison": lambda at: poison.poison(at, seconds=5 if quick else 30),
     }

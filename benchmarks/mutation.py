@@ -24,7 +24,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("pyproject.toml", "src", "tests", "configs", "docs", "benchmarks", "README.md")
-TESTS = ("tests/unit/test_chain_*.py", "tests/property/test_chain_*.py", "tests/property/test_nodelife_machine.py")
+TESTS = (
+    "tests/unit/test_chain_*.py",
+    "tests/unit/test_log_*.py",
+    "tests/unit/test_abi_text.py",
+    "tests/property/test_abi.py",
+    "tests/property/test_chain_*.py",
+    "tests/property/test_log_*.py",
+    "tests/property/test_read_*.py",
+    "tests/property/test_nodelife_machine.py",
+    "tests/sim/test_log_index.py",
+)
 
 CONFIGURATION = """
 [tool.mutmut]

@@ -36,6 +36,7 @@ from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.prober import PollPlan, Prober
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.session import Session
+from tocsin.runtime import garbage
 from tocsin.secret import SecretUrl
 from tocsin.wire.jsonrpc import encode
 
@@ -264,8 +265,7 @@ def main() -> None:
     options = parser.parse_args()
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (4_096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    gc.freeze()  # as the daemon does
-    gc.set_threshold(20_000, 20, 20)
+    garbage.begin()
     figures = asyncio.run(measure(quick=options.quick))
     if not options.json:
         for name, value in figures.items():

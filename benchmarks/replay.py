@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks._settings import node_of, watching
 from tocsin import __version__
 from tocsin.clock import NS
 from tocsin.engine.codec import FORMAT, encode_event, encode_state
@@ -26,7 +27,7 @@ from tocsin.model.effect import AlertChanged, Fetch, StateChanged
 from tocsin.model.event import Booted, ConfigRevised, Event, Fetched, Polled, Ticked
 from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault, FaultKind
 from tocsin.model.question import CLIENT_VERSION, PEERS, TXPOOL
-from tocsin.model.settings import ChainSettings, NodeSettings, Settings
+from tocsin.model.settings import Settings
 from tocsin.store import Group, Origin, Record, RecordingWriter, Snapshot
 from tocsin.testing import ChainSpec, ManualClock, SimChain, SimNode
 from tocsin.wire.envelope import Origin as Speaker
@@ -44,30 +45,10 @@ ticks of the chain and 2 of the watchdog itself per round.
 
 def settings() -> Settings:
     """Twenty nodes of ten providers."""
-    nodes = tuple(
-        NodeSettings(
-            name=f"n{at}",
-            id=f"bench.n{at}",
-            endpoint="sim://",
-            own=at < NODES // 4,
-            provider=f"p{at // 2}",
-            operator=f"p{at // 2}",
-            client="sim",
-            region="",
-            host="",
-        )
-        for at in range(NODES)
-    )
-    chain = ChainSettings(
-        name="sim",
-        id=1337,
-        block_time_ns=SLOT_S * NS,
-        poll_ns=POLL_S * NS,
-        tick_ns=NS // 4,
-        vote_by=("provider", "operator"),
-        nodes=nodes,
-    )
-    return Settings(site="bench", watchdog="w", environment="bench", config_hash="0", chains=(chain,))
+    nodes = [
+        node_of(f"n{at}", f"p{at // 2}", own=at < NODES // 4, client="sim", endpoint="sim://") for at in range(NODES)
+    ]
+    return watching(nodes, slot_s=SLOT_S, poll_s=POLL_S)
 
 
 class Source:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from benchmarks._delivery.points import OF_CONSUMER, OF_DAEMON, SELF
 from benchmarks._delivery.rig import Member, Rig, query, staged
-from benchmarks._delivery.verdict import Books, quantile, repeated
+from benchmarks._delivery.verdict import Books, alerts_in, quantile, repeated
 from tocsin.clock import SystemClock
 
 DAEMON, BROKER, CONSUMER = "daemon", "broker", "consumer"
@@ -26,6 +26,9 @@ _PATIENCE_S: Final = 4.0
 _HEAL_S: Final = 120.0
 _CALM_S: Final = 120.0
 _LOOK_S: Final = 0.01
+_SELF_TEST: Final = "5s"
+"""How often a word of the self-test is among the alerts: ten times as often as by default, and some expire in time."""
+_SHOWN: Final = 5
 _UNTIL: Final = "enough"
 _SPREAD: Final = 0.7
 """What is raised between kills, as a share of what would make them last to the end: healing takes its time, too."""
@@ -49,6 +52,8 @@ class Plan:
     """Exactly so many, whatever was raised meanwhile."""
     may_be_void: bool = False
     """Whether it counts although the naive publisher lost nothing: a few kills may hit nothing that it held."""
+    expiry_s: int = 0
+    """After how long a word of the self-test expires, where that is to be sooner than it is."""
     points_share: float = 0.5
     """Which share of the kills comes at named points; with 1 and as many kills as there are, at each of them once."""
 
@@ -60,7 +65,8 @@ class Toll:
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ALL, 0))
     reached: set[str] = field(default_factory=set)
     """Points at which somebody was killed: `<process> <point>: <victim>`."""
-    measured_ns: list[int] = field(default_factory=list)
+    measured: list[tuple[int, str]] = field(default_factory=list)
+    """When all ran again that had been killed, and who they were: kills of which the time to heal is taken."""
 
     @property
     def count(self) -> int:
@@ -94,7 +100,7 @@ class Battery:
         async with staged(self.rig):
             await self.rig.until(lambda now: now["seq"] > 0, "the first alert")
             while not self._is_enough():
-                await self._kill()
+                await self._next()
             (self.rig.folder / _UNTIL).touch()
             last = await self._calm()
             await self.rig.until_here(last)
@@ -102,9 +108,15 @@ class Battery:
         return self._figures(Books.of(self.rig.folder), repeated(counts))
 
     def _is_enough(self) -> bool:
-        if self.plan.is_exact:
-            return self.toll.count >= self.plan.kills
-        return self._raised() >= self.plan.alerts
+        is_raised = alerts_in(self.rig.folder) >= self.plan.alerts
+        return is_raised and (not self.plan.is_exact or self.toll.count >= self.plan.kills)
+
+    async def _next(self) -> None:
+        """Kill somebody; where all are killed that were to be, wait for what is still to be raised."""
+        if self.plan.is_exact and self.toll.count >= self.plan.kills:
+            await asyncio.sleep(1)
+        else:
+            await self._kill()
 
     def _raised(self) -> int:
         [[last]] = query(self.rig.folder / "state" / "tocsin.db", "SELECT last_seq FROM head")
@@ -129,7 +141,7 @@ class Battery:
         if self._dice.random() < 1 / 3:
             await asyncio.sleep(self._dice.uniform(0.1, 1.5))
             return
-        self.toll.measured_ns.append(up_ns)
+        self.toll.measured.append((up_ns, "+".join(sorted(victims))))
         await self.rig.until_here(raised, within_s=_HEAL_S)
 
     def _at_a_time(self) -> list[str]:
@@ -186,13 +198,15 @@ class Battery:
         must_lose = self.plan.victims == ALL and not self.plan.may_be_void
         if must_lose and not found.get("naive_lost"):
             raise Void(f"a publisher without an outbox lost nothing in {self.toll.kills}: the run proves nothing")
-        heals = books.heals_s(self.toll.measured_ns)
+        heals = books.heals_s(up_ns for up_ns, _ in self.toll.measured)
+        slowest = sorted(zip(heals, self.toll.measured, strict=True), reverse=True)[:_SHOWN]
         latencies = books.latencies_s()
         return {
             **found,
             "kills": dict(self.toll.kills),
             "points": sorted(self.toll.reached),
             "heals_s": [round(one, 3) for one in heals],
+            "slowest": [f"{took:.1f} s: {who}, up at {up_ns / 1e9:.1f}" for took, (up_ns, who) in slowest],
             "latency_p50_s": round(quantile(latencies, 0.5), 3),
             "latency_p99_s": round(quantile(latencies, 0.99), 3),
             "import_p50_s": round(quantile(self.rig.imports_s, 0.5), 2),
@@ -202,7 +216,7 @@ class Battery:
 
 async def battery(folder: Path, plan: Plan) -> dict[str, Any]:
     """Run one battery in a folder of its own; see `Battery.run`."""
-    orders = {"seed": str(plan.seed), "rate": plan.rate, "goal": plan.alerts, "naive": True}
-    if plan.is_exact:
-        orders["until"] = str(folder / _UNTIL)
-    return await Battery(Rig.of(folder, orders), plan).run()
+    orders = {"seed": str(plan.seed), "rate": plan.rate, "goal": plan.alerts, "naive": True, "expiry_s": plan.expiry_s}
+    # Words of the self-test have numbers too: the goal is reached before as many alerts were raised.
+    orders["until"] = str(folder / _UNTIL)
+    return await Battery(Rig.of(folder, orders, self_test=_SELF_TEST), plan).run()

@@ -26,8 +26,8 @@ async def idle(folder: Path, alerts: int) -> dict[str, float]:
             every_s=1.0,
         )
         await rig.until_here(now["seq"])
-    found = Books.of(folder).figures()
-    assert not any(found[key] for key in ("lost", "duplicates", "foreign", "holes", "order_broken", "unpaired")), found
+    books = Books.of(folder)
+    assert not books.wrong(), books.figures()
     taken = [seconds * 1e3 for seq, _, seconds in committed(folder) if seq > _WARM]
     return {
         "idle_p50_ms": round(quantile(taken, 0.5), 2),

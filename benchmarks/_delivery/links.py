@@ -22,7 +22,6 @@ from tocsin.mqtt.settings import BrokerSettings
 from tocsin.mqtt.transport import MqttTransport
 
 ROOT: Final = "tocsin/v1/ams/host-a/"
-_WRONG: Final = ("lost", "duplicates", "foreign", "holes", "order_broken")
 _LOOK_S: Final = 0.02
 _RATE: Final = 20.0
 _SETTLED_S: Final = 5.0
@@ -66,8 +65,10 @@ class Relay:
             self._tasks.add(task)
         if not self.takes_new:
             self.dead.add(number)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as open_ends:
+            open_ends.callback(writer.close)
             to_reader, to_writer = await asyncio.open_connection(HOST, self.target)
+            open_ends.callback(to_writer.close)
             await asyncio.gather(self._pass(number, reader, to_writer), self._pass(number, to_reader, writer))
 
     async def _pass(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -205,5 +206,4 @@ async def _ended(rig: Rig) -> int:
         lambda now: now["seq"] >= goal and not now["alerts"] and not now["broker"]["outbox"], "the end", within_s=300
     )
     await rig.until_here(last["seq"])
-    found = Books.of(rig.folder).figures()
-    return sum(found[key] for key in _WRONG)
+    return Books.of(rig.folder).wrong()

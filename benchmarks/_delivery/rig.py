@@ -15,7 +15,8 @@ from typing import IO, Any, Final
 
 from benchmarks._delivery import consumer
 from benchmarks._delivery.broker import Broker
-from benchmarks._delivery.source import FIRST_ID, SLOT_S
+from benchmarks._delivery.patients import SLOT_S
+from benchmarks._delivery.source import FIRST_ID
 from tocsin.cli import _client
 from tocsin.clock import SystemClock
 from tocsin.errors import ControlError
@@ -24,14 +25,14 @@ CONFIG: Final = "tocsin.toml"
 WELL: Final = 4
 WAIT_S: Final = 120.0
 _PAUSE_S: Final = 0.02
+SELF_TEST: Final = "/self.test"
+"""How the topics of its words end."""
 
 CALM: Final = """
 [alerts]
 flap_transitions = 0
 remind_critical = []
 remind_warning = []
-[self_test]
-every = "0s"
 [detector."self.loop_lag"]
 warning = { over = 600000, polls = 3 }
 [detector."self.heartbeat"]
@@ -44,31 +45,48 @@ warning = { over = 1 }
 clear = { under = 1 }
 """
 """What happens is to be told at once and as often as it happens; what a crowded machine does is not what this is
-about. Rows of the self-test are forgotten once they expired: without it, every number has its row to the end."""
+about."""
+TESTS: Final = "self-tests"
+"""Numbers of the self-test: its rows are forgotten once they expired, so they are written down while they are there."""
+_LOOK_S: Final = 1.0
 
 
 def configuration(
-    folder: Path, port: int, *, chains: int = 1, weak: int = 24, tick: str = "50ms", more: str = ""
+    folder: Path,
+    port: int,
+    *,
+    chains: int = 1,
+    weak: int = 24,
+    tick: str = "50ms",
+    slot_s: int = SLOT_S,
+    own: bool = False,
+    self_test: str = "0s",
+    more: str = "",
 ) -> str:
-    """Return a configuration: on each chain four nodes that are well, and so many of one provider that may fall ill."""
+    """Return a configuration: on each chain four nodes that are well, and so many of one provider that may fall ill.
+
+    `own` makes those that may fall ill nodes of the operator; `self_test` is how often it is said.
+    """
     tables = [
         'schema = 1\n[watchdog]\nsite = "ams"\nname = "host-a"\nenvironment = "test"',
         f'state_dir = "{folder}/state"\nruntime_dir = "{folder}/run"',
         f'[mqtt]\nurl = "mqtt://127.0.0.1:{port}"',
         f'[[consumer]]\nname = "{consumer.NAME}"\nkey = "{consumer.KEY}"',
         CALM,
+        f'[self_test]\nevery = "{self_test}"',
         more,
     ]
     for chain in range(chains):
-        head = f'[[chain]]\nname = "c{chain}"\nid = {FIRST_ID + chain}\nblock_time = "{SLOT_S}s"'
+        head = f'[[chain]]\nname = "c{chain}"\nid = {FIRST_ID + chain}\nblock_time = "{slot_s}s"'
         tables.append(f'{head}\npoll = "5s"\ntick = "{tick}"')
         tables += [_node(f"w{at}", f"p{at}") for at in range(WELL)]
-        tables += [_node(f"s{at}", "weak") for at in range(weak)]
+        tables += [_node(f"s{at}", "weak", own=own) for at in range(weak)]
     return "\n".join(tables)
 
 
-def _node(name: str, provider: str) -> str:
-    return f'[[chain.node]]\nname = "{name}"\nurl = "http://127.0.0.1:9"\nprovider = "{provider}"'
+def _node(name: str, provider: str, *, own: bool = False) -> str:
+    more = "\nown = true" if own else ""
+    return f'[[chain.node]]\nname = "{name}"\nurl = "http://127.0.0.1:9"\nprovider = "{provider}"{more}'
 
 
 class Member:
@@ -171,18 +189,29 @@ class Rig:
     """How long the daemon's loop stood still, second by second, where that is measured."""
     imports_s: list[float] = field(default_factory=list)
     """How long each life of the daemon took to be an interpreter with its program loaded, before its first line."""
+    storm: dict[str, int] = field(default_factory=dict)
+    """How many alerts a storm raises, and how many of them are critical, once it has begun."""
+    tests: set[int] = field(default_factory=set)
+    """Numbers of words of the self-test that were seen in the store."""
+    looked_s: float = 0.0
     position: int = 0
     """Up to which number the consumer has everything."""
 
     @classmethod
     def of(
-        cls, folder: Path, orders: Mapping[str, object], *, text: str | None = None, port: int | None = None
+        cls,
+        folder: Path,
+        orders: Mapping[str, object],
+        *,
+        text: str | None = None,
+        port: int | None = None,
+        self_test: str = "0s",
     ) -> "Rig":
         """Return one with a configuration; nothing runs yet. `port` is where the daemon finds the broker."""
         folder.mkdir(parents=True, exist_ok=True)
         broker = Broker(folder)
         config = folder / CONFIG
-        config.write_text(text or configuration(folder, port or broker.port))
+        config.write_text(text or configuration(folder, port or broker.port, self_test=self_test))
         config.chmod(0o600)
         (folder / "state").mkdir(mode=0o700, exist_ok=True)
         clock = SystemClock()
@@ -200,16 +229,33 @@ class Rig:
 
     def listen(self) -> list[dict[str, Any]]:
         """Take in what both said; return what they reached."""
+        self._look_for_tests()
         heard = self.daemon.listen() + self.consumer.listen()
         for line in heard:
             if "imported_ns" in line:
                 self.imports_s.append((line["imported_ns"] - self.daemon.since_ns) / 1e9)
             if "stall_ms" in line:
                 self.stalls.append(line)
+            if "storm" in line:
+                self.storm = line
             if "counts" in line:
                 self.position = max(self.position, *line["positions"].values())
                 self._count(line["counts"])
         return [line for line in heard if "reached" in line]
+
+    def _look_for_tests(self) -> None:
+        """Write down, once a second, which numbers are of the self-test."""
+        now_s = SystemClock().monotonic_ns() / 1e9
+        path = self.folder / "state" / "tocsin.db"
+        if now_s - self.looked_s < _LOOK_S or not path.exists():
+            return
+        self.looked_s = now_s
+        with contextlib.suppress(sqlite3.Error):
+            rows = query(path, "SELECT seq, topic FROM outbox WHERE severity = 0")
+            fresh = {seq for seq, topic in rows if topic.endswith(SELF_TEST)} - self.tests
+            self.tests |= fresh
+            with (self.folder / TESTS).open("a") as file:
+                file.writelines(f"{seq}\n" for seq in sorted(fresh))
 
     def _count(self, counts: Mapping[str, int]) -> None:
         while len(self.counts) < self.consumer.lives:

@@ -12,7 +12,6 @@ The journal of what left the core is a file of lines, `witness`, one for each al
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 import random
@@ -21,11 +20,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
 from benchmarks._delivery.naive import NaivePublisher
+from benchmarks._delivery.patients import (
+    ALERTS,
+    OTHER_CHAIN,
+    SLOT_S,
+    Illness,
+    Patient,
+    Ward,
+    by_chain,
+    chain_since,
+    outbreaks,
+)
 from benchmarks._delivery.points import Points, say
 from benchmarks._delivery.stalls import Stalls
 from tocsin import __version__
@@ -34,32 +44,30 @@ from tocsin.config.tree import Tree
 from tocsin.engine.codec import FORMAT
 from tocsin.model.effect import Fetch, Request
 from tocsin.model.event import Fetched, Polled
-from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault
-from tocsin.mqtt.presence import State
-from tocsin.runtime import endpoints
+from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING
+from tocsin.model.question import CLIENT_VERSION, PEERS
+from tocsin.runtime import endpoints, garbage
 from tocsin.runtime.configuration import read_config
 from tocsin.runtime.daemon import Daemon
 from tocsin.runtime.logs import set_up
 from tocsin.runtime.recovery import recover
 from tocsin.runtime.watch import Watch
 from tocsin.runtime.watched import Means
-from tocsin.store import Origin, Store
-from tocsin.testing import ChainSpec, SimChain, SimNode
-from tocsin.wire.jsonrpc import encode, split
+from tocsin.store import Origin, Store, core
+from tocsin.wire import envelope
 
 FIRST_ID: Final = 1337
 """The id of the first chain; the next one has the next."""
-_OTHER_CHAIN: Final = 56
-SLOT_S: Final = 12
 _STEP_S: Final = 0.05
 _LONGEST_STEP_S: Final = 0.5
 _POLL_S: Final = 1.0
 """Between two polls of a node to which nothing happens: slower than anything that this is about."""
 _CALM_POLL_S: Final = 60.0
-"""The same in a storm: ten thousand nodes that are polled each second would be the storm."""
+"""The same in a storm: thousands of nodes that are polled each second would be the storm."""
 _MOST_ILL: Final = 0.5
 _FAST: Final = (CHAIN_ID, LATEST, SYNCING)
 _SLOW: Final = (CHAIN_ID, LATEST, SAFE, FINALIZED, SYNCING)
+_ALL: Final = (*_SLOW, CLIENT_VERSION, PEERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +83,10 @@ class Orders:
     """A file without which it goes on beyond the goal."""
     critical_of: int = 4
     """Of so many nodes that may fall ill one is of another chain then, which is critical."""
-    storm: int = 0
-    """So many nodes fall ill once, chain by chain, within `within_s`."""
+    storm: bool = False
+    """Every node that may fall ill gets all that it can have, chain by chain, within `within_s`."""
     within_s: float = 10.0
+    slot_s: int = SLOT_S
     after_s: float = 0.0
     """How long nothing happens first."""
     began: tuple[int, int] = (0, 0)
@@ -85,50 +94,10 @@ class Orders:
     naive: bool = False
     stalls: bool = False
     """Measure how long the loop stands still."""
+    expiry_s: int = 0
+    """After how long a word of the self-test is worth nothing; 0 for as long as in the product."""
     wall_steps_s: tuple[float, ...] = ()
     """By how much the wall clock jumps, one step each two seconds."""
-
-
-class Since(SystemClock):
-    """The system's clock for a chain that began at a time in the past."""
-
-    def __init__(self, began: tuple[int, int]) -> None:
-        self._began_ns, self._wall_ns = began
-        self.is_made = False
-        """Whether the chain has read when it began."""
-
-    def monotonic_ns(self) -> int:
-        return super().monotonic_ns() if self.is_made else self._began_ns
-
-    def wall_ns(self) -> int:
-        return self._wall_ns
-
-
-def chain_since(began: tuple[int, int], chain_id: int) -> SimChain:
-    """Return the same chain in every life."""
-    clock = Since(began)
-    chain = SimChain(clock, ChainSpec(chain_id=chain_id, slot_ns=SLOT_S * NS))
-    clock.is_made = True
-    return chain
-
-
-class Patient:
-    """One node, and what is wrong with it."""
-
-    def __init__(self, chain: str, name: str, sound: SimChain, other: SimChain, *, is_critical: bool) -> None:
-        self.chain, self.name, self.may_fall_ill = chain, name, name.startswith("s")
-        self.is_critical = is_critical
-        self.is_ill = False
-        self.polls = 0
-        self._node = SimNode(sound, name=name)
-        self._other = SimNode(other, name=name)
-
-    def answer(self, calls: tuple[str, ...]) -> Any:
-        node = self._other if self.is_ill and self.is_critical else self._node
-        self._node.syncing = {"currentBlock": "0x1"} if self.is_ill and not self.is_critical else False
-        found = split(node.answer(encode(calls, batch=True)), calls)
-        assert not isinstance(found, Fault), found
-        return found
 
 
 class SeededWatch(Watch):
@@ -144,15 +113,15 @@ class SeededWatch(Watch):
         self._clock = means.clock
         self._passed_s = _STEP_S
         """Since the last step: on a crowded machine steps take longer, and nothing is to become rarer for that."""
-        self._other = chain_since(orders.began, _OTHER_CHAIN)
+        self._other = chain_since(orders.began, OTHER_CHAIN, orders.slot_s)
 
     async def apply(self, tree: Tree) -> None:
         """Take the nodes of a configuration, and begin."""
-        sound = {chain.name: chain_since(self._orders.began, chain.id) for chain in tree.chains}
+        began, slot_s = self._orders.began, self._orders.slot_s
+        wards = {chain.name: Ward(chain_since(began, chain.id, slot_s), self._other) for chain in tree.chains}
         for at, (chain, node) in enumerate(endpoints.nodes(tree)):
-            self._patients[chain, node] = Patient(
-                chain, node, sound[chain], self._other, is_critical=at % self._orders.critical_of == 0
-            )
+            is_critical = at % self._orders.critical_of == 0
+            self._patients[chain, node] = Patient(chain, node, wards[chain], is_critical=is_critical)
         self._means.supervisor.spawn("source", self._run)
 
     def take(self, request: Request) -> None:
@@ -185,9 +154,14 @@ class SeededWatch(Watch):
                 chain=patient.chain,
                 node=patient.name,
                 poll=patient.polls,
-                parts=patient.answer(_SLOW if patient.polls % SLOT_S == 1 else _FAST),
+                parts=patient.answer(self._calls(patient)),
             )
         )
+
+    def _calls(self, patient: Patient) -> tuple[str, ...]:
+        if self._orders.storm:
+            return _ALL
+        return _SLOW if patient.polls % SLOT_S == 1 else _FAST
 
     async def _run(self) -> None:
         quiet = self._quietly()
@@ -208,14 +182,16 @@ class SeededWatch(Watch):
             await asyncio.sleep(max(0.0, _STEP_S - took))
 
     def _quietly(self) -> Iterator[list[Patient]]:
-        """Yield, step by step, the nodes whose ordinary poll is due."""
-        everyone, due, at = list(self._patients.values()), 0.0, 0
+        """Yield, step by step, the nodes whose ordinary poll is due: in a storm a chain's together, as they are."""
+        everyone = list(self._patients.values())
+        units = list(by_chain(everyone)) if self._orders.storm else [[patient] for patient in everyone]
         poll_s = _CALM_POLL_S if self._orders.storm else _POLL_S
+        due, at = 0.0, 0
         while True:
-            due += len(everyone) * self._passed_s / poll_s
-            batch = [everyone[(at + offset) % len(everyone)] for offset in range(int(due))]
-            at, due = (at + len(batch)) % len(everyone), due - len(batch)
-            yield batch
+            due += len(units) * self._passed_s / poll_s
+            batch = [units[(at + offset) % len(units)] for offset in range(int(due))]
+            at, due = (at + len(batch)) % len(units), due - len(batch)
+            yield [patient for unit in batch for patient in unit]
 
     def _dribble(self) -> Iterator[list[Patient]]:
         """Yield the nodes whose state changes now."""
@@ -223,9 +199,10 @@ class SeededWatch(Watch):
         due, touched = 0.0, [set[Patient](), set[Patient]()]
         while True:
             if self._is_over():
-                yield [patient for patient in weak if patient.is_ill]
-                for patient in weak:
-                    patient.is_ill = False
+                last = [patient for patient in weak if patient.is_ill]
+                for patient in last:
+                    patient.turn()
+                yield last
                 continue
             due += self._orders.rate * self._passed_s
             free = [patient for patient in weak if patient not in touched[0] | touched[1]]
@@ -236,7 +213,7 @@ class SeededWatch(Watch):
             chosen = self._dice.sample(free, min(int(due), len(free)))
             due -= int(due)
             for patient in chosen:
-                patient.is_ill = not patient.is_ill
+                patient.turn()
             touched = [touched[1], set(chosen)]
             yield chosen
 
@@ -247,15 +224,20 @@ class SeededWatch(Watch):
 
     def _storm(self) -> Iterator[list[Patient]]:
         """Yield the nodes that fall ill now: a chain's nodes together, one chain after the other."""
-        weak = [patient for patient in self._patients.values() if patient.may_fall_ill][: self._orders.storm]
-        due, at = 0.0, 0
-        say(storm=len(weak))
+        weak = [patient for patient in self._patients.values() if patient.may_fall_ill]
+        waiting = list(outbreaks(weak))
+        every = [illness for outbreak in waiting for _, illness in outbreak]
+        alerts = sum(ALERTS[illness] for illness in every)
+        say(storm=alerts, critical=every.count(Illness.FOREIGN))
+        due = 0.0
         while True:
-            due += len(weak) * self._passed_s / self._orders.within_s
-            batch = weak[at : at + int(due)]
-            due, at = due - int(due), at + len(batch)
-            for patient in batch:
-                patient.is_ill = True
+            due += alerts * self._passed_s / self._orders.within_s
+            batch: list[Patient] = []
+            while waiting and due > 0:
+                for patient, illness in waiting.pop(0):
+                    patient.catch(illness)
+                    batch.append(patient)
+                    due -= ALERTS[illness]
             yield batch
 
 
@@ -266,7 +248,7 @@ class SeededDaemon(Daemon):
         """Put the source in the place of the sessions."""
         means = self.watch._means  # noqa: SLF001 - the source stands where the sessions stand
         self.watch = SeededWatch(means, orders, lambda: self.core.state.seq)
-        self._naive, self._is_lean = naive, bool(orders.storm)
+        self._naive = naive
         self._witness = witness.open("ab", buffering=0)
         if naive is not None:
             self.supervisor.spawn("naive", naive.run)
@@ -274,15 +256,6 @@ class SeededDaemon(Daemon):
             stalls = Stalls()
             stalls.lay()
             self.supervisor.spawn("stalls", stalls.run)
-
-    async def _keep(self) -> None:
-        """Leave out the status of thousands of nodes each second: no host has as many."""
-        if not self._is_lean:
-            await super()._keep()
-        while True:
-            self.voice.tell(State.READY)
-            self.supervisor.beat("keep")
-            await asyncio.sleep(1)
 
     def _on_alert(self, payload: bytes) -> None:
         super()._on_alert(payload)
@@ -302,6 +275,12 @@ def step_wall(steps_s: Sequence[float]) -> None:
         return wall(clock) + int(steps_s[at] * NS)
 
     SystemClock.wall_ns = stepped  # type: ignore[method-assign,assignment]
+
+
+def expire_after(seconds: int) -> None:
+    """Let words of the self-test expire sooner, and look for those that have each second."""
+    envelope.TEST_EXPIRY_S = seconds  # type: ignore[misc]
+    core.MINUTE_NS = NS
 
 
 async def live(path: Path, orders: Orders, points: Points) -> None:
@@ -331,11 +310,12 @@ def main() -> None:
     say(imported_ns=SystemClock().monotonic_ns())
     if options.orders.get("wall_steps_s"):
         step_wall(options.orders["wall_steps_s"])
+    if options.orders.get("expiry_s"):
+        expire_after(options.orders["expiry_s"])
     points = Points()
     points.around_store()
     points.around_publish()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    garbage.begin()
     with suppress(KeyboardInterrupt):
         asyncio.run(live(options.config, Orders(**options.orders), points))
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks._delivery import consumer, naive
-from benchmarks._delivery.rig import query
+from benchmarks._delivery.rig import SELF_TEST, TESTS, query
 
-_SELF_TEST: Final = "/self.test"
+WRONG: Final = ("lost", "duplicates", "foreign", "untold", "holes", "order_broken", "unpaired")
+"""Figures that have to be 0, in every run."""
 _TAKEN: Final = "taken"
 _DUPLICATE: Final = "duplicate"
 
@@ -39,6 +40,8 @@ class Books:
     """Numbers and ids of the stream, as the daemon's store has them."""
     raised: frozenset[str]
     """Ids of those that a handler is told of: all but the self-test."""
+    tests: frozenset[int]
+    """Numbers of the self-test, also of words that have expired and are forgotten."""
     witness: frozenset[str]
     """Ids that left the core after their commit."""
     got: tuple[Got, ...]
@@ -51,17 +54,19 @@ class Books:
         named = {seq: f"{name}:{id_}" for seq, id_, _ in rows}
         fields = ", ".join(Got.__dataclass_fields__)
         got = query(folder / consumer.FILE, f"SELECT {fields} FROM got ORDER BY n")  # noqa: S608 - names of ours
-        beside = folder / "naive.db"
+        beside, tests = folder / "naive.db", folder / TESTS
+        seen = {int(line) for line in tests.read_text().split()} if tests.exists() else set[int]()
         return cls(
             rows=named,
-            raised=frozenset(named[seq] for seq, _, topic in rows if not topic.endswith(_SELF_TEST)),
+            raised=frozenset(named[seq] for seq, _, topic in rows if not topic.endswith(SELF_TEST)),
+            tests=frozenset(seen | {seq for seq, _, topic in rows if topic.endswith(SELF_TEST)}),
             witness=frozenset((folder / "witness").read_text().split()),
             got=tuple(Got(**dict(zip(Got.__dataclass_fields__, row, strict=True))) for row in got),
             naive=frozenset(naive.had(beside)) if beside.exists() else None,
         )
 
     def figures(self) -> dict[str, int]:
-        """Return what counts: all but `raised` and `naive_lost` have to be 0."""
+        """Return what counts: all of `WRONG` have to be 0."""
         ids, had = self.raised, Counter(one.id for one in self.got)
         return {
             "raised": len(ids),
@@ -69,11 +74,16 @@ class Books:
             "duplicates": sum(count - 1 for count in had.values()),
             "foreign": len(had.keys() - ids),
             "untold": len(self.witness - set(self.rows.values())),
-            "holes": max(self.rows, default=0) - len(self.rows),
+            "holes": max(self.rows, default=0) - len(self.rows.keys() | self.tests),
             "order_broken": self._order_broken(),
             "unpaired": self._unpaired(),
             **({} if self.naive is None else {"naive_lost": len(ids - self.naive)}),
         }
+
+    def wrong(self) -> int:
+        """Return how much of what has to be 0 is not."""
+        found = self.figures()
+        return sum(found[key] for key in WRONG)
 
     def _order_broken(self) -> int:
         """Count messages that came behind a later one of their alert."""
@@ -103,6 +113,12 @@ class Books:
     def latencies_s(self) -> list[float]:
         """Return how long each message took from being raised to the handler."""
         return sorted((one.got_ns - one.raised_ns) / 1e9 for one in self.got)
+
+
+def alerts_in(folder: Path) -> int:
+    """Return how many messages of alerts the daemon's store has, the self-test's apart."""
+    rows = query(folder / "state" / "tocsin.db", "SELECT topic FROM outbox")
+    return sum(not topic.endswith(SELF_TEST) for (topic,) in rows)
 
 
 def committed(folder: Path) -> list[tuple[int, str, float]]:

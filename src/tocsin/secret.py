@@ -7,6 +7,7 @@ way to the value, and a search for it finds every use. As a last net every value
 
 import base64
 import logging
+import re
 from collections.abc import Iterable
 from typing import Final, NoReturn
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -16,6 +17,23 @@ _SHORTEST = 6
 
 _SCHEMES = frozenset({"basic", "bearer", "token", "apikey", "api-key", "key", "oauth", "dpop"})
 """Words before the secret proper in a header: IANA's register of authentication schemes, and what providers made up."""
+
+_WORDS = """
+rpc jsonrpc json http https ws wss websocket api ext bc c v rest http2 public private node nodes full archive rpcs eth
+ethereum mainnet main testnet devnet holesky hoodi sepolia goerli gnosis chiado xdai polygon pos matic amoy bsc bnb
+binance smartchain arbitrum arb one nova optimism op base avalanche avax fuji chain chains network networks blockchain
+mev protect fast evm beacon consensus execution engine geth reth erigon nethermind besu lighthouse prysm teku nimbus
+lodestar client clients provider providers gateway endpoint endpoints load balancer lb proxy cluster pool hook hooks
+webhook webhooks services service notify notification notifications message messages event events enqueue integration
+integrations incoming alert alerts alerting ping health healthz status
+"""
+_PUBLIC = frozenset(_WORDS.split())
+"""Words in paths and queries that say what is asked for, and unlock nothing. To blank them would take chains, networks
+and clients out of every text."""
+_SEPARATORS = re.compile(r"[-_.]")
+_NUMBER = re.compile(r"v?[0-9]{1,8}")
+"""A version, or the id of a chain."""
+_WEB = frozenset({"http", "https", "ws", "wss"})
 
 _known: dict[str, list[str]] = {}
 """First characters of each form of each secret to the forms that begin so, longest first.
@@ -36,6 +54,12 @@ def _remember(values: Iterable[str]) -> None:
         if form not in (known := _known.setdefault(form[:_SHORTEST], [])):
             known.append(form)
             known.sort(key=len, reverse=True)
+
+
+def _is_public(part: str) -> bool:
+    """Tell whether a part of a URL says only what everybody may know: a network, a client, a version."""
+    words = _SEPARATORS.split(part.lower())
+    return all(word in _PUBLIC or _NUMBER.fullmatch(word) for word in words) and not part.isdigit()
 
 
 def _credentials(value: str) -> list[str]:
@@ -114,12 +138,14 @@ class SecretUrl(Secret):
 
     def _fragments(self) -> list[str]:
         parts = urlsplit(self._value)
-        pieces = [segment for segment in parts.path.split("/") if segment] if parts.scheme != "ipc" else []
-        pieces += [item for _, item in parse_qsl(parts.query)]
+        is_web = parts.scheme in _WEB  # of what is no web address every part may be a key, also one that is a word
+        segments = [segment for segment in parts.path.split("/") if segment] if parts.scheme != "ipc" else []
+        hidden = [segment for segment in segments if not (is_web and _is_public(segment))]
+        pieces = [*hidden, *(item for _, item in parse_qsl(parts.query) if not (is_web and _is_public(item)))]
         pieces += [piece for piece in (parts.username, parts.password) if piece]
         if parts.username and parts.password:
             pieces.append(f"{parts.username}:{parts.password}")
-        if parts.path not in ("", "/") and parts.scheme != "ipc":
+        if hidden:
             pieces.append(parts.path)
         # A URL that is scheme and host only has nothing to hide, and messages would lose where the fault is.
         return pieces if str(self) == self._value.rstrip("/") else [self._value, *pieces]

@@ -26,3 +26,21 @@ def duration_text(ns: int) -> str:
         if ns and ns % _UNITS[unit] == 0:
             return f"{ns // _UNITS[unit]}{unit}"
     return f"{ns // 10**6}ms"
+
+
+def span_text(ns: int) -> str:
+    """Write a span of time as people read it, not exactly: 6 s, 3 min 12 s, 5 h 04 min, 3 d 04 h."""
+    seconds = max(0, ns) // _UNITS["s"]
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if days:
+        return f"{days} d {hours % 24:02} h"
+    if hours:
+        return f"{hours} h {minutes % 60:02} min"
+    return f"{minutes} min {seconds % 60:02} s" if minutes else f"{seconds} s"
+
+
+def amount_text(units: int, decimals: int) -> str:
+    """Write an amount of a smallest unit exactly, with at most `decimals` digits behind the point: 1000.5."""
+    whole, behind = divmod(units, 10**decimals)
+    digits = f"{behind:0{decimals}d}".rstrip("0") if behind else ""
+    return f"{whole}.{digits}" if digits else str(whole)

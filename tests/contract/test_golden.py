@@ -127,7 +127,7 @@ def test_a_heartbeat_of_these_files_says_what_one_of_the_daemon_says(tmp_path: P
         async with await Store.open(tmp_path, clock=ManualClock()) as store:
             return store.health()
 
-    assert set(heartbeat(EngineState(), asyncio.run(health()))) == set(BEAT)
+    assert set(heartbeat(EngineState(), asyncio.run(health()), 0)) == set(BEAT)
 
 
 def _named_kinds() -> Iterator[str]:
@@ -142,7 +142,7 @@ def _named_kinds() -> Iterator[str]:
                 )
 
 
-MAKERS = {"StateChanged", "document_message", "_envelope"}
+MAKERS = {"StateChanged", "_Told", "document_message", "_envelope"}
 """What makes messages."""
 
 

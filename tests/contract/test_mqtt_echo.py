@@ -3,7 +3,9 @@
 import dataclasses
 from collections.abc import Container
 
-import pytest
+import orjson
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from tests.contract.test_mqtt_publisher import FAST, is_connected, running
 from tests.support.broker import ROOT, Mosquitto, client_of, eventually
 from tests.support.memory_outbox import MemoryOutbox
@@ -13,11 +15,12 @@ from tocsin.clock import EngineClock, SystemClock
 from tocsin.model.alert import Alert, Severity
 from tocsin.model.event import Echoed
 from tocsin.model.selftest import ID
-from tocsin.mqtt.client import Received
+from tocsin.mqtt.client import Received, properties_of
 from tocsin.mqtt.echo import Echo
 from tocsin.mqtt.publisher import Publisher
 from tocsin.mqtt.settings import BrokerSettings
 from tocsin.mqtt.transport import MqttTransport
+from tocsin.wire.envelope import alert_messages
 
 TOPIC = f"{ROOT}event/info/self.test"
 WORD: Alert = dataclasses.replace(ALERT, fingerprint="0" * 32, detector=ID, severity=Severity.INFO, labels=())
@@ -77,25 +80,52 @@ async def test_the_own_ear_does_not_hide_that_nobody_listens_elsewhere(broker: M
         assert rig.transport.counters.unheard == before + 2
 
 
-async def test_words_that_nobody_waits_for_and_nonsense_are_no_events(broker: Mosquitto) -> None:
-    rig = Rig(broker.settings(), (7,))
+async def test_nothing_but_what_was_said_is_an_echo(broker: Mosquitto) -> None:
+    rig = Rig(broker.settings(), (1, 7))
+    said = orjson.loads(alert_messages(changed(WORD, 7), ORIGIN)[0].payload)
     async with running(rig.publisher), client_of(broker) as stranger:
         await eventually(is_connected(rig.publisher))
-        for payload in (b"", b"{", b"[]", b'{"data": {"seq": "7"}}', b'{"data": {"seq": true}}', b"\xff" * 70_000):
+        for payload in (b"", b"{", b"[]", orjson.dumps({"data": {"seq": 7}}), orjson.dumps(said), b"\xff" * 70_000):
             await stranger.publish(TOPIC, payload, qos=1)
-        await stranger.publish(TOPIC, b'{"data": {"seq": 7}}', qos=1, retain=True)
-        await stranger.publish(TOPIC, b'{"data": {"seq": 8}}', qos=1)
-        await eventually(lambda: rig.publisher.health().tally.received >= 8)
-        assert rig.publisher.health().tally.garbage == 6
-        assert rig.seqs == [7]
+            await stranger.publish(TOPIC, payload, qos=1, properties=correlated(bytes(8)))
+        await stranger.publish(TOPIC, orjson.dumps(said), qos=1, retain=True)
+        await eventually(lambda: rig.publisher.health().tally.garbage == 13)
+        rig.say(1)
+        await eventually(lambda: rig.seqs == [1])
+        assert rig.publisher.health().tally.garbage == 13
 
 
-@pytest.mark.parametrize("payload", [b'{"data": {"seq": 7}}'])
-def test_what_the_broker_had_kept_is_no_echo(broker: Mosquitto, payload: bytes) -> None:
-    rig = Rig(broker.settings(), (7,))
-    assert not rig.echo.hear(Received(topic=TOPIC, payload=payload, retained=True))
-    assert rig.echo.hear(Received(topic=TOPIC, payload=payload, retained=False))
+def test_a_word_is_believed_only_with_its_number_and_byte_for_byte(broker: Mosquitto) -> None:
+    rig = Rig(broker.settings(), (7, 8))
+    payload = b'{"data": {"seq": 7}}'
+    mark = rig.echo.marked(TOPIC, 7, payload)
+    assert mark is not None
+    assert rig.echo.marked(f"{ROOT}event/info/node.lag", 8, payload) is None
+    other = rig.echo.marked(TOPIC, 8, b'{"data": {"seq": 8}}')
+    for lie in (
+        Received(topic=TOPIC, payload=payload, retained=True, correlation=mark),
+        Received(topic=TOPIC, payload=payload, retained=False),
+        Received(topic=TOPIC, payload=payload, retained=False, correlation=other),
+        Received(topic=TOPIC, payload=payload + b" ", retained=False, correlation=mark),
+    ):
+        assert not rig.echo.hear(lie)
+    assert rig.echo.hear(Received(topic=TOPIC, payload=payload, retained=False, correlation=mark))
     assert rig.seqs == [7]
+
+
+def test_a_word_that_is_sent_again_has_another_number_and_old_ones_are_forgotten(broker: Mosquitto) -> None:
+    rig = Rig(broker.settings(), range(1, 1000))
+    marks = [rig.echo.marked(TOPIC, 1, b"word") for _ in range(100)]
+    assert len(set(marks)) == 100
+    assert [
+        rig.echo.hear(Received(topic=TOPIC, payload=b"word", retained=False, correlation=mark)) for mark in marks
+    ] == [False] * 36 + [True] * 64
+
+
+def correlated(data: bytes) -> Properties:
+    properties = properties_of(PacketTypes.PUBLISH)
+    properties.CorrelationData = data
+    return properties
 
 
 async def test_the_shipped_access_list_lets_the_daemon_hear_itself_and_without_that_line_nothing_comes(

@@ -7,12 +7,15 @@ import json
 import re
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.support.broker import eventually
 from tests.support.receiver import Receiver, drips, hangs, receiver, says
 
 from tocsin.clock import NS, SystemClock
@@ -142,6 +145,52 @@ async def test_what_is_no_http_and_what_is_not_there_are_tried_again(resolver: R
     assert isinstance(await Webhook(way, Secret(KEY), resolver, lambda: WALL).send(letter()), Later)
 
 
+@asynccontextmanager
+async def speaking(words: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
+    """Serve raw bytes to whoever has sent a request; yield the URL."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            await words(writer)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_receiver_that_announces_its_answer_without_end_is_left_long_before_the_deadline(
+    resolver: Resolver,
+) -> None:
+    async def announce(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+            await writer.drain()
+
+    async with speaking(announce) as url:
+        way = Way(url=SecretUrl(url), timeout_ns=3600 * NS)
+        outcome = await Webhook(way, Secret(KEY), resolver, lambda: WALL).send(letter())
+    assert isinstance(outcome, Later)
+    assert "breaks its rules" in outcome.why
+
+
+async def test_a_few_announcements_before_an_answer_are_allowed(resolver: Resolver) -> None:
+    async def announce(writer: asyncio.StreamWriter) -> None:
+        for code in (100, 102, 103):
+            writer.write(b"HTTP/1.1 %d Wait\r\n\r\n" % code)
+            await writer.drain()
+        writer.write(b"HTTP/1.1 204 Taken\r\n\r\n")
+        await writer.drain()
+
+    async with speaking(announce) as url:
+        way = Way(url=SecretUrl(url), timeout_ns=60 * NS)
+        assert isinstance(await Webhook(way, Secret(KEY), resolver, lambda: WALL).send(letter()), Sent)
+
+
 def pager(one: Receiver, resolver: Resolver) -> PagerDuty:
     return PagerDuty(
         Way(url=SecretUrl(one.url + "/v2/enqueue"), timeout_ns=5 * NS), Secret(KEY), resolver, lambda: WALL
@@ -210,33 +259,79 @@ async def test_apprise_carries_the_words() -> None:
     assert isinstance(await Apprise(Secret("nosuch://canary-path"), 20 * NS).send(letter()), Later)
 
 
-async def test_a_library_that_hangs_holds_up_nobody_and_is_not_called_again_until_it_ends(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    free, calls = threading.Event(), []
+@contextmanager
+def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, list[bool], list[str]]]:
+    """Put one in the place of Apprise that hangs until it is freed; what it then says, and what it was given."""
+    free, answers, titles = threading.Event(), [True], list[str]()
 
     class Hanging:
         def add(self, _: str) -> bool:
             return True
 
-        def notify(self, **_: object) -> bool:
-            calls.append(1)
+        def notify(self, *, title: str, **_: object) -> bool:
+            titles.append(title)
             free.wait(60)
-            return True
+            return answers.pop(0) if len(answers) > 1 else answers[0]
 
     module = ModuleType("apprise")
     module.Apprise = Hanging  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "apprise", module)
-    one = Apprise(Secret("any://thing"), NS // 5)
     try:
-        assert await one.send(letter()) == Later(why="no answer in time")
-        assert await one.send(letter()) == Later(why="the try before this one still hangs")
-        assert calls == [1]
+        yield free, answers, titles
     finally:
         free.set()
-    assert one._thread is not None
-    await asyncio.to_thread(one._thread.join)
-    assert isinstance(await one.send(letter()), Sent)
+
+
+async def until_ended(one: Apprise) -> None:
+    assert one._try is not None
+    await one._try.outcome
+
+
+async def test_a_library_that_hangs_holds_up_nobody_and_is_not_called_again_until_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, other = Apprise(Secret("any://thing"), NS // 5), replace(letter(), id="another")
+    with library(monkeypatch) as (_, _, titles):
+        assert await one.send(letter()) == Later(why="no answer in time")
+        assert await one.send(other) == Later(why="the try before this one still hangs")
+        assert await one.send(letter()) == Later(why="no answer in time")
+        assert len(titles) == 1
+
+
+async def test_a_message_that_was_taken_after_its_time_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = Apprise(Secret("any://thing"), NS // 5), replace(letter(), id="another", title="another")
+    with library(monkeypatch) as (free, _, titles):
+        assert isinstance(await one.send(letter()), Later)
+        free.set()
+        await until_ended(one)
+        assert isinstance(await one.send(other), Sent)
+        assert isinstance(await one.send(letter()), Sent)
+        assert titles == [letter().title, "another"]
+        assert isinstance(await one.send(letter()), Sent), "what comes once more after that is another occurrence"
+        assert len(titles) == 3
+
+
+async def test_a_message_that_failed_after_its_time_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Apprise(Secret("any://thing"), NS // 5)
+    with library(monkeypatch) as (free, answers, titles):
+        answers[:] = [False, True]
+        assert isinstance(await one.send(letter()), Later)
+        free.set()
+        await until_ended(one)
+        assert isinstance(await one.send(letter()), Sent)
+        assert len(titles) == 2
+
+
+async def test_a_try_that_nobody_waits_for_any_more_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Apprise(Secret("any://thing"), 60 * NS)
+    with library(monkeypatch) as (free, _, titles):
+        sending = asyncio.ensure_future(one.send(letter()))
+        await eventually(lambda: len(titles) == 1)
+        sending.cancel()
+        await asyncio.wait([sending])
+        free.set()
+        assert isinstance(await one.send(letter()), Sent)
+        assert len(titles) == 1
 
 
 def test_a_test_says_of_itself_that_it_is_one() -> None:

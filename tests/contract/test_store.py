@@ -189,6 +189,37 @@ async def test_a_segment_asks_for_a_snapshot_by_age_by_size_and_after_an_upgrade
         assert store.snapshot_wanted
 
 
+async def test_a_segment_asks_for_a_snapshot_before_a_start_has_too_much_to_decide_again(opened: Opener) -> None:
+    limits = Limits(segment_events=10, inherited_events=3, reserve_bytes=1 << 16)
+    async with await opened(limits) as store:
+        await store.commit(group(1, 4))
+        await store.commit(group(5, 5))
+        assert not store.snapshot_wanted
+        await store.commit(group(10, 1))
+        assert store.snapshot_wanted
+        await store.commit(group(11, 1, snapshot=True))
+        assert not store.snapshot_wanted
+        await store.commit(group(12, 3))
+        assert not store.snapshot_wanted
+
+
+async def test_a_life_that_inherits_much_asks_for_a_snapshot_until_it_has_given_one(opened: Opener) -> None:
+    limits = Limits(segment_events=100, inherited_events=3, reserve_bytes=1 << 16)
+    async with await opened(limits) as store:
+        await store.commit(group(1, 3))
+    async with await opened(limits) as store:
+        await store.commit(group(4, 1))
+        assert not store.snapshot_wanted
+    async with await opened(limits) as store:
+        assert store.snapshot_wanted
+        await store.commit(group(5, 1))
+        assert store.snapshot_wanted
+        await store.commit(group(6, 1, snapshot=True))
+        assert not store.snapshot_wanted
+        await store.commit(group(7, 50))
+        assert not store.snapshot_wanted
+
+
 async def test_a_stepped_wall_clock_rolls_nothing(opened: Opener, clock: ManualClock) -> None:
     async with await opened() as store:
         await store.commit(group(1, 1, wall_ns=clock.wall_ns()))

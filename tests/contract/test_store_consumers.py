@@ -80,6 +80,21 @@ async def test_what_may_be_on_its_way_is_not_sent_again(opened: Opener, clock: M
         assert (await ack(store, 2, 1)).rearmed == 1
 
 
+async def test_what_left_before_the_connection_of_now_is_on_no_way_any_more(opened: Opener, clock: ManualClock) -> None:
+    async with await opened() as store:
+        await store.register_consumers(["pager"])
+        await delivered(store, row(1, fingerprint="a"))
+        clock.advance(s=0.2)
+        connected = clock.wall_ns()
+        clock.advance(s=0.1)
+        await delivered(store, row(2, fingerprint="b"))
+        clock.advance(s=0.1)
+        assert (await ack(store, 0)).rearmed == 0
+        done = await store.acknowledge("pager", at=next(_AT), highest=0, missing=(), connected_wall_ns=connected)
+        assert done is not None
+        assert await waiting(store) == [1], "2 went over the connection of now"
+
+
 async def test_of_what_a_consumer_lacks_only_what_it_wants_is_sent_again(opened: Opener, clock: ManualClock) -> None:
     async with await opened() as store:
         await store.register_consumers(["pager"])
@@ -98,6 +113,20 @@ async def test_a_clock_that_was_set_back_holds_up_nothing(opened: Opener, clock:
         await delivered(store, row(1))
         clock.step_wall(s=-3600)
         assert (await ack(store, 0)).rearmed == 1
+
+
+async def test_a_clock_that_was_set_back_behind_a_connection_sends_nothing_at_each_ack(
+    opened: Opener, clock: ManualClock
+) -> None:
+    async with await opened() as store:
+        await store.register_consumers(["pager"])
+        connected = clock.wall_ns()
+        clock.step_wall(s=-3600)
+        await delivered(store, row(1))
+        clock.advance(s=1.9)
+        done = await store.acknowledge("pager", at=next(_AT), highest=0, missing=(), connected_wall_ns=connected)
+        assert done is not None
+        assert done.rearmed == 0, "it may be on its way"
 
 
 async def test_what_follows_in_its_fingerprint_and_is_lacking_goes_again_with_it(

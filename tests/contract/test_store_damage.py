@@ -36,12 +36,16 @@ async def fill(opened: Opener, *, alerts: int = 60) -> None:
         for first in range(1, 41, 5):
             await store.commit(group(first, 5, snapshot=first % 10 == 1))
         for seq in range(1, alerts + 1):
-            payload = b'{"seq":%d,"pad":"%s"}' % (seq, b"x" * 400)
+            payload = padded(seq)
             severity = Severity.CRITICAL if seq % 7 == 0 else Severity.WARNING
             await store.commit(group(41, 0, outbox=(row(seq, severity, f"f{seq}", payload=payload),), effect_no=seq))
         await store.mark_sent(range(1, 11))
         await store.commit(group(41, 0, retained=(RetainedRow(topic="status", payload=b"ready"),), effect_no=alerts))
         assert await store.sealed()
+
+
+def padded(seq: int) -> bytes:
+    return b'{"seq":%d,"pad":"%s"}' % (seq, b"x" * 400)
 
 
 def damage(path: Path, pages: range) -> None:
@@ -123,6 +127,11 @@ async def test_readable_outbox_rows_are_salvaged(opened: Opener, state_dir: Path
         items = await store.pending(100)
         counts = await store.counts()
         assert 45 <= counts.pending + counts.sent < 60
+        (drop,) = await store.dropped()
+        assert drop.count == 60 - counts.pending - counts.sent
+        assert drop.reason == "damaged on disk"
+        lost = {seq for first, last in drop.spans for seq in range(first, last + 1)}
+        assert lost.isdisjoint(item.row.seq for item in items)
         assert all(item.row.payload.startswith(b'{"seq":%d,' % item.row.seq) for item in items)
         sevens = {item.row.seq for item in items if item.row.severity is Severity.CRITICAL}
         assert {item.row.seq for item in items if item.lane == 0} == sevens
@@ -334,6 +343,91 @@ async def test_a_file_without_a_readable_header_is_renamed_and_told(opened: Open
         assert recovered.snapshot == state(35)
 
 
+def change(state_dir: Path, what: str, seqs: str) -> None:
+    with closing(sqlite3.connect(state_dir / "tocsin.db")) as db, db:
+        db.execute(f"UPDATE outbox SET {what} WHERE seq IN ({seqs})")  # noqa: S608 - words of the test
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "payload = cast(replace(cast(payload AS TEXT), 'x', 'y') AS BLOB)",
+        "payload = substr(payload, 1, 9)",
+        "payload = x''",
+        "id = 'w:boot:7000'",
+        "fingerprint = 'f9'",
+        "severity = 2",
+        "topic = 'event/info/d'",
+        "retain = 1",
+        "qos = 0",
+        "expiry_s = 1",
+        "content_type = 'text/plain'",
+        "created_wall_ns = 0",
+        "crc32 = 0",
+    ],
+)
+async def test_a_row_that_is_not_what_was_committed_is_told_by_its_number_and_never_sent(
+    opened: Opener, state_dir: Path, what: str
+) -> None:
+    await fill(opened)
+    change(state_dir, what, "20")
+    async with await opened() as store:
+        items = await store.pending(100)
+        assert sorted(item.row.seq for item in items) == [seq for seq in range(11, 61) if seq != 20]
+        (drop,) = await store.dropped()
+        assert (drop.spans, drop.count, drop.reason) == (((20, 20),), 1, "damaged on disk")
+        (notice,) = store.notices
+        assert notice.kind is NoticeKind.ROWS_DAMAGED
+        assert "dropped: 20; check the disk" in notice.text
+        assert store.health().damaged == 1
+        counts = await store.counts()
+        assert (counts.pending, counts.pending_bytes) == (49, 49 * len(padded(20)))
+        assert counts.critical == sum(item.row.severity is Severity.CRITICAL for item in items)
+        await store.mark_announced([drop])
+    async with await opened() as store:
+        assert len(await store.pending(100)) == 49
+        assert (await store.dropped(), store.notices) == ([], ())
+
+
+async def test_damaged_rows_do_not_stand_before_those_behind_them(opened: Opener, state_dir: Path) -> None:
+    await fill(opened)
+    change(state_dir, "topic = 't'", ", ".join(str(seq) for seq in (*range(11, 30), 35, 42)))
+    async with await opened() as store:
+        assert [item.row.seq for item in await store.pending(3)] == [49, 56, 30]
+        await store.pending(100)
+        drops = await store.dropped()
+        assert sorted(span for drop in drops for span in drop.spans) == [(11, 29), (35, 35), (42, 42)]
+        assert store.health().damaged == 21
+
+
+async def test_a_delivered_row_that_is_damaged_is_told_when_a_consumer_asks_for_it(
+    opened: Opener, state_dir: Path
+) -> None:
+    await fill(opened)
+    change(state_dir, "topic = 't'", "3")
+    async with await opened() as store:
+        await store.pending(100)
+        assert await store.dropped() == []
+        assert await store.rearm([2, 3]) == 2
+        assert {2, 3}.intersection(item.row.seq for item in await store.pending(100)) == {2}
+        assert [drop.spans for drop in await store.dropped()] == [((3, 3),)]
+
+
+async def test_damaged_rows_wait_to_be_told_while_nothing_can_be_written(opened: Opener, state_dir: Path) -> None:
+    await fill(opened)
+    change(state_dir, "topic = 't'", "14, 20")
+    async with await opened() as store:
+        with closing(sqlite3.connect(state_dir / "tocsin.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert not (await store.commit(group(41, 0, outbox=(row(61, Severity.CRITICAL, "f20"),)))).durable
+            found = [item.row.seq for item in await store.pending(100)]
+            assert sorted(found) == [seq for seq in range(11, 62) if seq not in (14, 20)]
+            assert store.health().damaged == 0
+        await store.pending(100)
+        assert [drop.spans for drop in await store.dropped()] == [((14, 14), (20, 20))]
+        assert store.health().damaged == 2
+
+
 async def test_damage_found_while_running_is_healed_in_place(opened: Opener, state_dir: Path) -> None:
     async with await opened() as store:
         changes: list[Mode] = []
@@ -391,7 +485,8 @@ async def test_any_damage_to_a_database_is_survived(
     async with store:
         _, tail = await tail_of(store)
         assert [entry.event_no for entry in tail] == sorted(entry.event_no for entry in tail)
-        await store.pending(1000)
+        for item in await store.pending(1000):
+            assert item.row.payload == padded(item.row.seq), "what is published is what was committed"
         await store.retained_all()
         number = store.health().event_no
         await store.commit(group(number + 1, 1, snapshot=True, outbox=(row(1000),)))

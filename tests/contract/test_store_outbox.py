@@ -247,3 +247,31 @@ async def test_the_stream_has_an_id_for_as_long_as_its_numbers_go_on(
         assert store.health().stream == stream, "salvaged messages name it"
     async with await opener(tmp_path / "other", clock)() as store:
         assert store.health().stream not in ("", stream)
+
+
+async def test_of_retained_topics_that_wait_a_few_are_given_at_a_time_in_order_of_change(opened: Opener) -> None:
+    async def due(limit: int | None = None, *, exclude: tuple[str, ...] = ()) -> list[str]:
+        return [item.topic for item in await store.retained_unpublished(limit, exclude=exclude)]
+
+    async def put(*topics: str, payload: bytes = b"1") -> None:
+        rows = tuple([RetainedRow(topic=topic, payload=payload) for topic in topics])
+        await store.commit(group(1, 0, retained=rows))
+
+    async with await opened() as store:
+        await put("a", "b", "c", "d")
+        assert [await due(2), await due(2, exclude=("a", "c")), await due()] == [
+            ["a", "b"],
+            ["b", "d"],
+            ["a", "b", "c", "d"],
+        ]
+        (first, second) = await store.retained_unpublished(2)
+        await put("a", payload=b"2")
+        await store.mark_retained("a", first.revision)
+        await store.mark_retained("b", second.revision)
+        assert await due() == ["c", "d", "a"], "what changed meanwhile waits behind what changed before"
+        await store.forget_retained("c")
+        assert await due() == ["d", "a"]
+    async with await opened() as store:
+        assert await due() == ["d", "a"], "also in another life"
+        await put("d", payload=b"2")
+        assert await due(1) == ["a"]

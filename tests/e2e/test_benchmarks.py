@@ -39,6 +39,12 @@ async def test_the_daemon_at_rest_is_measured_while_it_really_rests() -> None:
     assert found["disk_kb_per_s"] > 0
 
 
+async def test_no_feed_that_is_well_is_called_stale_and_each_that_falls_silent_is() -> None:
+    found = await figures_of("oracle", "--rounds", "1000")
+    assert (found["rounds"], found["false_alarms"], found["false_alarms_injected"]) == (1000, 0, 0)
+    assert found["found"] == found["injected"] > 50
+
+
 @pytest.mark.slow
 async def test_polling_is_measured_with_floor_journal_and_step() -> None:
     found = await figures_of("poller", "--quick")

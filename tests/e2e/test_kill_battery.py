@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks._delivery import away, calm, links, outage, poison, shocks, storm
+from benchmarks._delivery import away, calm, full, links, outage, poison, shocks, storm
 from benchmarks._delivery.battery import ALL, BROKER, CONSUMER, DAEMON, Plan, battery
 from benchmarks._delivery.points import OF_CONSUMER, OF_DAEMON
-from benchmarks.delivery import WRONG
+from benchmarks._delivery.verdict import WRONG
 
 pytestmark = pytest.mark.usefixtures("mosquitto_installed")
 
@@ -66,7 +66,7 @@ async def test_fifty_deaths_of_one_of_them_cost_nothing(tmp_path: Path, victim: 
 async def test_a_broker_that_is_away_for_ten_minutes_costs_time_and_nothing_else(tmp_path: Path) -> None:
     found = await outage.outage(tmp_path / "stage", seconds=600, rate=50)
     assert found["outage_rows"] > 20_000
-    assert (found["outage_lost"], found["outage_duplicates"], found["order_broken"]) == (0, 0, 0)
+    assert found["outage_wrong"] == 0
     assert found["outage_rss_mb"] < 40
     assert found["drain_s"] < 300
 
@@ -80,10 +80,19 @@ async def test_a_consumer_that_was_away_gets_more_than_a_broker_keeps_for_it(tmp
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+async def test_words_of_the_self_test_that_expired_leave_no_hole_in_what_a_consumer_has(tmp_path: Path) -> None:
+    found = await away.words_expire(tmp_path / "stage")
+    assert found["expired_words"] >= 5
+    assert found["expired_wrong"] == 0
+    assert found["expired_position"] >= 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_a_broker_that_comes_back_with_nothing_has_the_whole_picture_again(tmp_path: Path) -> None:
     found = await away.broker_wiped(tmp_path / "stage")
     assert found["wiped_topics"] > 20
-    assert (found["wiped_missing"], found["wiped_lost"]) == (0, 0)
+    assert (found["wiped_missing"], found["wiped_wrong"]) == (0, 0)
 
 
 @pytest.mark.slow
@@ -132,11 +141,22 @@ async def test_a_damaged_database_is_set_aside_told_of_and_no_reason_not_to_watc
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+async def test_on_a_full_disk_alerts_go_on_marked_and_nothing_is_lost_once_there_is_room(tmp_path: Path) -> None:
+    try:
+        found = await full.disk_full(tmp_path / "stage")
+    except full.NoMount as reason:
+        pytest.skip(str(reason))
+    assert found["full_marked"] >= 100
+    assert (found["full_told"], found["full_gaps"], found["full_wrong"]) == (1, 1, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_a_flood_of_junk_and_lies_is_counted_and_never_believed_while_alerts_go_on(tmp_path: Path) -> None:
     found = await poison.poison(tmp_path / "stage", seconds=20)
     assert (found["poison_believed"], found["poison_wrong"]) == (0, 0)
     counted = found["poison_counted"]
-    assert all(counted[reason] for reason in ("forged", "replayed", "future", "unregistered", "unsigned", "too-large"))
+    assert not [reason for reason, times in counted.items() if not times and reason not in ("malformed", "retained")]
     assert found["poison_answers"]
     assert found["loop_stall_ms"] < 50, found["loop_stall_in"]
 
@@ -144,9 +164,10 @@ async def test_a_flood_of_junk_and_lies_is_counted_and_never_believed_while_aler
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 async def test_in_a_storm_all_are_heard_critical_ones_before_the_others_and_people_of_groups(tmp_path: Path) -> None:
-    found = await storm.storm(tmp_path / "stage", alerts=10_000, within_s=10, after_s=60)
-    assert found["storm_alerts"] >= 10_000
-    assert found["storm_critical"] >= found["storm_critical_expected"]
+    found = await storm.storm(tmp_path / "stage", alerts=10_000, within_s=10, after_s=20)
+    assert found["storm_alerts"] == 10_000
+    assert (found["storm_missing"], found["storm_foreign"]) == (0, 0)
+    assert found["storm_critical"] == found["storm_critical_expected"]
     assert found["storm_critical_p99_s"] < found["storm_others_p99_s"]
     assert found["people_messages"]
     assert found["people_too_soon"] == 0

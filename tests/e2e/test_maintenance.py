@@ -57,6 +57,7 @@ async def test_maintenance_from_the_shell_ends_alerts_and_vote_and_is_replayed(
     await heard.until_resolved("node.wrong_chain", "a", activation=2)
     check_stream(heard.events)
     assert await said(daemon, "maintenance", "list") == "no node is in maintenance\n"
+    assert "sim/a is not in maintenance" in await refused(daemon, "maintenance", "node", "sim/a", "--end")
     recording = tmp_path / "all.tocsin"
     await said(daemon, "record", str(recording), "--last", "1h")
     replayed = [json.loads(line) for line in (await daemon.command("replay", str(recording))).out.splitlines()]
@@ -67,6 +68,8 @@ async def test_a_mistake_in_the_command_is_told_and_changes_nothing(daemon: Watc
     daemon.start()
     await daemon.ready()
     assert "no node sim/z is configured" in await refused(daemon, "maintenance", "node", "sim/z", "--for", "1h")
+    assert "no node sim/z is configured" in await refused(daemon, "maintenance", "node", "sim/z", "--end")
+    assert "sim/a is not in maintenance" in await refused(daemon, "maintenance", "node", "sim/a", "--end")
     assert "is no CHAIN/NODE" in await refused(daemon, "maintenance", "node", "a", "--for", "1h")
     assert "give --for SPAN to begin, or --end" in await refused(daemon, "maintenance", "node", "sim/a")
     assert "give --for" in await refused(daemon, "maintenance", "node", "sim/a", "--for", "1h", "--end")

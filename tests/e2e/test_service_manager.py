@@ -22,12 +22,12 @@ from tocsin.runtime import daemon
 from tocsin.runtime.ticker import Ticker
 
 daemon._TASK_BUDGET_NS = {BUDGET_S} * NS
-due = Ticker._tick_due
+due = Ticker._due
 
 def never_again(self, now):
     if os.path.exists("{{0}}"):
         raise Hang
-    due(self, now)
+    return due(self, now)
 
 class Hang(Exception):
     pass
@@ -40,7 +40,7 @@ async def hangs(self, beat):
     except Hang:
         await asyncio.Event().wait()
 
-Ticker._tick_due, Ticker.run = never_again, hangs
+Ticker._due, Ticker.run = never_again, hangs
 sys.exit(run(sys.argv[1:]))
 """
 """Its evaluation ticks stop for ever once a file appears; everything else goes on."""

@@ -34,6 +34,12 @@ def damage_table(path: Path, table: str) -> None:
         file.write(b"\xde\xad\xbe\xef" * (size // 4))
 
 
+def dropped_in(heard: Subscriber) -> set[int]:
+    """Return the numbers that were told to be gone."""
+    told = [one.data["ranges"] for one in heard.heard if one.topic.endswith("/event/warning/self.dropped")]
+    return {seq for ranges in told for first, last in ranges for seq in range(first, last + 1)}
+
+
 async def with_an_open_alert(daemon: Watchdog, heard: Subscriber, nodes: FaultProxy) -> str:
     """Live until an alert is open and known to the broker; return its fingerprint."""
     daemon.start()
@@ -110,10 +116,14 @@ async def test_damage_in_what_was_said_keeps_the_daemon_neither_from_starting_no
     await with_an_open_alert(daemon, heard, nodes)
     assert await daemon.stop() == 0
     with closing(sqlite3.connect(daemon.state_dir / "tocsin.db")) as db, db:
+        said = {seq for (seq,) in db.execute("SELECT seq FROM outbox")}
         db.execute("UPDATE outbox SET payload = substr(payload, 1, 9), sent_wall_ns = NULL")
         db.execute("UPDATE retained SET payload = substr(payload, 1, 9), published = 0")
     daemon.start()
     await daemon.watching()
+    await eventually(lambda: dropped_in(heard) == said, "each number that is gone is told")
+    assert (await daemon.status())["store"]["damaged"] == len(said)
+    assert "were damaged on disk" in daemon.log()
     await heal(nodes)
     await heard.until_resolved("node.wrong_chain", "a")
 

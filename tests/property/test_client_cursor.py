@@ -9,7 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tocsin.client.cursor import Cursor
 from tocsin.client.entries import Beat, Entry, Plan, Saved, Step, Taken
+from tocsin.client.frail import Piece
 from tocsin.client.ranges import Ranges
+from tocsin.client.waiting import MOST_HOLDS
 from tocsin.wire.acks import MOST_MISSING, OPEN_END
 
 HOLD_S = 30.0
@@ -190,7 +192,7 @@ class Consumer(RuleBasedStateMachine):
         if one.seq in self.handed or one.urgent or one is self.out:
             return
         self.beat()
-        before = one.seq in self.cursor._entries
+        before = self.cursor._waiting.get(one.seq) is not None
         assert self.cursor.drop([(one.seq, one.seq)], self.now) <= 1
         if not before:
             self.gone.add(one.seq)
@@ -261,9 +263,9 @@ class Consumer(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_bounded(self) -> None:
-        held = self.cursor._held_entries
-        assert held == sum(len(self.cursor._chains[name]) for name in self.cursor._held) <= 5
-        assert self.cursor.waiting == sum(map(len, self.cursor._chains.values()))
+        waiting = self.cursor._waiting
+        assert waiting._held_entries == sum(len(waiting._chains[name]) for name in waiting._held) <= 5
+        assert self.cursor.waiting == sum(map(len, waiting._chains.values()))
 
     def teardown(self) -> None:
         """Once nothing fails any more, everything is had, each once."""
@@ -373,7 +375,7 @@ def test_a_daemon_that_counts_anew_is_followed_from_its_first_message_once_two_h
     assert cursor.heartbeat("b1", 1, 2, 0, 0.0) is Beat.KNOWN
     assert cursor.heartbeat("b1", 1, 2, 0, 0.0) is Beat.KNOWN, "one that is repeated proves nothing"
     assert cursor.take(entry(2, "a", Step(activation=1, count=1)), 0.0) is Taken.DUPLICATE
-    assert cursor.heartbeat("b1", 2, 2, 0, 0.0) is Beat.LOST
+    assert cursor.heartbeat("b1", 2, 2, 0, 20.0) is Beat.LOST
     plan = cursor.unwritten()
     assert plan.is_new
     assert cursor.ack(1).max == 0
@@ -387,8 +389,9 @@ def test_numbers_do_not_change_their_meaning_while_a_message_is_out() -> None:
     cursor.take(entry(51, "a", Step(activation=1, count=1)), 0.0)
     assert cursor.next(0.0) is not None
     assert [cursor.heartbeat("b1", beat, 2, 0, 0.0) for beat in (1, 2, 3)] == [Beat.KNOWN] * 3
-    cursor.done(0.0)
-    assert cursor.heartbeat("b1", 4, 2, 0, 0.0) is Beat.LOST
+    assert cursor.heartbeat("b1", 4, 2, 0, 20.0) is Beat.KNOWN
+    cursor.done(20.0)
+    assert cursor.heartbeat("b1", 5, 2, 0, 30.0) is Beat.LOST
 
 
 def test_a_message_that_was_not_durable_and_is_told_to_be_gone_is_asked_for_no_more() -> None:
@@ -400,7 +403,7 @@ def test_a_message_that_was_not_durable_and_is_told_to_be_gone_is_asked_for_no_m
     assert cursor.ack(1).missing == (1, 2)
     assert cursor.drop([(1, 1)], 1.0) == 0, "it was had"
     cursor.written(cursor.unwritten())
-    assert (cursor.ack(2).missing, dict(cursor.frail)) == ((2,), {2: "x:b0:2"})
+    assert (cursor.ack(2).missing, list(cursor.frail)) == ((2,), [Piece(2, 2, "x:b0:")])
 
 
 def test_a_message_that_was_not_durable_is_handed_over_once_and_its_number_may_be_given_again() -> None:
@@ -410,7 +413,7 @@ def test_a_message_that_was_not_durable_is_handed_over_once_and_its_number_may_b
     assert [message.seq for message in drain(cursor, 0.0)] == [1]
     assert cursor.ack(1).max == 0, "the daemon may not have it after a crash"
     assert cursor.take(entry(1, "a", step, durable=False), 0.0) is Taken.DUPLICATE
-    other = Cursor(Saved(begun=True, frail=dict(cursor.frail)))
+    other = Cursor(Saved(begun=True, frail=tuple(cursor.frail)))
     assert other.take(entry(1, "b", step, boot="b1"), 0.0) is Taken.TAKEN
     assert [message.fingerprint for message in drain(other, 0.0)] == ["b"]
     assert cursor.take(entry(1, "a", step), 0.0) is Taken.DUPLICATE
@@ -454,3 +457,137 @@ def test_whoever_asks_for_the_next_message_has_to_say_first_what_became_of_the_l
     cursor.done(0.0)
     with pytest.raises(ValueError, match="no message is out"):
         cursor.done(0.0)
+
+
+def _filled(cursor: Cursor, until_s: int) -> list[int]:
+    """Take what was missing, from the bottom on, one message every 20 s; return what was handed over of another one."""
+    handed = []
+    for seq, at in enumerate(range(0, until_s, 20), start=1):
+        cursor.take(entry(seq, f"f{seq}", Step(activation=1, count=1)), float(at))
+        handed += [one.seq for one in drain(cursor, float(at)) if one.fingerprint == "a"]
+    return handed
+
+
+def test_while_what_was_missing_still_comes_a_message_waits_for_its_predecessor_however_long_that_takes() -> None:
+    cursor = Cursor(Saved(begun=True), hold_s=HOLD_S)
+    cursor.take(entry(50, "a", Step(activation=1, count=2)), 0.0)
+    assert _filled(cursor, 200) == []
+    cursor.take(entry(20, "a", Step(activation=1, count=1)), 200.0)
+    assert [one.seq for one in drain(cursor, 200.0)] == [20, 50]
+
+
+def test_a_message_waits_no_longer_than_ten_times_the_limit_whatever_else_comes() -> None:
+    cursor = Cursor(Saved(begun=True), hold_s=HOLD_S)
+    cursor.take(entry(50, "a", Step(activation=1, count=2)), 0.0)
+    assert _filled(cursor, int(MOST_HOLDS * HOLD_S)) == []
+    assert [one.seq for one in drain(cursor, MOST_HOLDS * HOLD_S)] == [50]
+
+
+def test_a_hole_that_stays_costs_no_memory_however_many_are_held_and_let_go_behind_it() -> None:
+    cursor, again = Cursor(Saved(begun=True), hold_s=HOLD_S), Step(activation=2, count=1)
+    handed = []
+    for at in range(400):
+        cursor.take(entry(at + 2, f"alert{at}", again), float(at))
+        handed += [one.seq for one in drain(cursor, float(at))]
+    assert handed == [*range(2, 402 - int(HOLD_S))], "each is let go when its own time is over"
+    assert len(cursor._waiting._held_by_seq) < 400
+
+
+def had(*spans: tuple[int, int], boot: str = BOOT) -> Saved:
+    """Return what is saved of one that handled these under the ids of one life."""
+    return Saved(begun=True, stream="s", done=spans, ids=tuple(Piece(*span, f"x:{boot}:") for span in spans))
+
+
+def test_a_number_that_is_given_again_hides_nothing_and_brings_nothing_twice() -> None:
+    cursor = Cursor(had((1, 50)))
+    assert cursor.take(entry(49, "new", Step(activation=1, count=1), boot="b1"), 0.0) is Taken.TAKEN
+    assert cursor.ack(1).missing == tuple(range(1, 50))[-MOST_MISSING:] or cursor.ack(1).max == 0
+    assert [message.id for message in drain(cursor, 0.0)] == ["x:b1:49"]
+    for seq in range(1, 49):
+        assert cursor.take(entry(seq, "old", Step(activation=1, count=1)), 0.0) is Taken.DUPLICATE
+    assert cursor.take(entry(50, "newer", Step(activation=1, count=1), boot="b1"), 0.0) is Taken.TAKEN
+    drain(cursor, 0.0)
+    cursor.written(cursor.unwritten())
+    assert (cursor.ack(1).max, cursor.ack(1).missing) == (50, ())
+    for boot in (BOOT, "b1"):
+        assert cursor.take(entry(49, "x", Step(activation=1, count=1), boot=boot), 0.0) is Taken.DUPLICATE
+
+
+def test_what_is_said_under_the_number_of_a_message_in_memory_is_asked_for_again() -> None:
+    cursor = Cursor(Saved(begun=True))
+    cursor.take(entry(1, "forged", Step(activation=1, count=1), boot="b9"), 0.0)
+    assert cursor.take(entry(1, "a", Step(activation=1, count=1)), 0.0) is Taken.DUPLICATE
+    assert [message.fingerprint for message in drain(cursor, 0.0)] == ["forged"]
+    assert cursor.ack(1).max == 0
+    assert cursor.ack(1).wanted == ((1, OPEN_END),)
+    cursor.take(entry(1, "a", Step(activation=1, count=1)), 0.0)
+    assert [message.fingerprint for message in drain(cursor, 0.0)] == ["a"]
+    assert cursor.ack(1).max == 1
+
+
+def test_a_daemon_that_was_set_back_is_followed_from_where_it_is() -> None:
+    cursor = Cursor(had((1, 50)))
+    assert cursor.heartbeat("b1", 1, 40, 0, 0.0, "s") is Beat.KNOWN
+    assert cursor.heartbeat("b1", 2, 41, 0, 60.0, "s") is Beat.SET_BACK
+    assert cursor.ack(1).max == 0, "what may be another's is asked for again"
+    for seq in range(1, 41):
+        assert cursor.take(entry(seq, "old", Step(activation=9, count=1)), 0.0) is Taken.DUPLICATE
+    assert cursor.take(entry(41, "new", Step(activation=1, count=1), boot="b1"), 0.0) is Taken.TAKEN
+    assert [message.seq for message in drain(cursor, 0.0)] == [41]
+    plan = cursor.unwritten()
+    assert (plan.is_new, bool(plan.void)) == (False, True)
+    cursor.written(plan)
+    assert (cursor.ack(1).max, cursor.ack(1).missing) == (41, ())
+
+
+def test_what_another_life_said_above_where_this_one_began_is_had_again() -> None:
+    cursor = Cursor(had((1, 50)))
+    assert not cursor.is_said_since(50, "x:b1:")
+    assert not cursor.is_said_since(40, f"x:{BOOT}:")
+    assert cursor.is_said_since(40, "x:b1:")
+    assert not cursor.ack(1).max
+    assert cursor.take(entry(41, "new", Step(activation=1, count=1), boot="b1"), 0.0) is Taken.TAKEN
+    assert cursor.take(entry(40, "old", Step(activation=1, count=1)), 0.0) is Taken.DUPLICATE
+
+
+def restored_after_a_drop() -> Cursor:
+    """Return one that heard of 50, was told that 45 and then 51 are gone, and has not yet written down the latter."""
+    cursor = Cursor(Saved(begun=True, stream="s", done=((1, 50),), ids=(Piece(1, 44, "x:b0:"), Piece(46, 50, "x:b0:"))))
+    cursor.heartbeat(BOOT, 1, 51, 0, 0.0, "s")
+    assert cursor.drop([(51, 51)], 0.0) == 1
+    return cursor
+
+
+@pytest.mark.parametrize("when", ["before", "between", "after"])
+def test_what_was_told_to_be_gone_is_had_again_once_its_number_is_given_again(when: str) -> None:
+    """Whether the word that it is gone is written down before, while, or after the daemon's state is put back."""
+    cursor = restored_after_a_drop()
+    plan = cursor.unwritten()
+    if when == "before":
+        cursor.written(plan)
+    assert cursor.is_said_since(40, "x:b1:")
+    if when == "between":
+        cursor.written(plan)
+    cursor.written(cursor.unwritten())
+    for seq in (45, 51):
+        assert seq not in cursor.done_ranges
+        assert cursor.take(entry(seq, f"new{seq}", Step(activation=1, count=1), boot="b1"), 0.0) is Taken.TAKEN
+    assert cursor.is_lacking
+    for seq in range(1, 52):
+        cursor.take(entry(seq, "x", Step(activation=1, count=1), boot="b0" if seq <= 40 else "b1"), 1.0)
+    assert len(drain(cursor, 100.0)) == 11
+    cursor.written(cursor.unwritten())
+    assert not cursor.is_lacking, "else whatever comes is held for a predecessor that never does"
+    assert (cursor.ack(1).max, cursor.ack(1).missing) == (51, ())
+
+
+def test_a_message_that_is_being_handled_while_its_number_is_given_again_is_not_taken_for_the_other_one() -> None:
+    cursor = Cursor(had((1, 50)))
+    cursor.take(entry(51, "a", Step(activation=1, count=1)), 0.0)
+    assert cursor.next(0.0) is not None
+    assert cursor.is_said_since(40, "x:b1:")
+    cursor.done(0.0)
+    cursor.written(cursor.unwritten())
+    assert 51 not in cursor.done_ranges
+    assert cursor.take(entry(51, "b", Step(activation=1, count=1), boot="b1"), 0.0) is Taken.TAKEN
+    assert [one.fingerprint for one in drain(cursor, 0.0)] == ["b"]

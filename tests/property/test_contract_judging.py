@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.support.statepool import PLAIN, PROXY, StatePool, watching
 
 from tocsin.engine.codec import decode_state, encode_state
-from tocsin.engine.contracts import returned, stored
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
+from tocsin.engine.watching import returned, stored
 from tocsin.model.contract import Layout, Watch
 from tocsin.model.event import Fetched, Ticked
 from tocsin.model.observation import CHAIN_ID, LATEST, Part, RpcError, RpcErrorKind

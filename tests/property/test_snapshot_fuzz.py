@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from tests.support.beacons import BeaconPool, with_beacons
+from tests.support.feedpool import EVERY, ORACLE, gateway, world
 from tests.support.statepool import PLAIN, PROXY
 from tests.support.ticking import fails
 
@@ -33,6 +34,7 @@ from tocsin.model.event import (
     Commanded,
     ConfigRevised,
     Event,
+    GatewayPolled,
     HostSampled,
     PeerHeard,
     PeersListened,
@@ -44,6 +46,7 @@ from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, SAFE,
 from tocsin.model.settings import BaseFeeRule, HostSettings, Settings
 from tocsin.model.trust import Trust
 from tocsin.testing import ChainSpec
+from tocsin.testing.simfeeds import PHASE, answered, install
 
 Path = tuple[str | int, ...]
 DISK = DiskSample(path="/", size=100, free=10, inodes=10, inodes_free=2)
@@ -64,6 +67,8 @@ def everything(slot_ns: int) -> Settings:
         base_fee=BaseFeeRule(denominator=8, elasticity=2),
         forks=(("cancun", 1710338135),),
         contracts=(PROXY, PLAIN),
+        feeds=EVERY,
+        gateways=(gateway(),),
     )
     return replace(
         settings,
@@ -87,8 +92,12 @@ class Sample:
 
 @lru_cache(maxsize=2)
 def sample(slot_ns: int) -> Sample:
-    pool = BeaconPool(everything(slot_ns), spec=ChainSpec(history=60, slot_ns=slot_ns), late_ticks=0)
+    spec = ChainSpec(history=60, slot_ns=slot_ns, world=world(1_700_000_000 - 600))
+    pool = BeaconPool(everything(slot_ns), spec=spec, late_ticks=0)
+    install(pool.chain)
+    pool.take(GatewayPolled(t_ns=pool.now, wall_ns=1, started_ns=1, gateway="exchange", poll=1, price="2000"))
     pool.rounds(8)
+    pool.chain.send(answered(ORACLE, PHASE + 6, 10**11, 1_700_000_000))
     pool.take(PeersListened(t_ns=pool.now, connected=True, peers=("x/y",)))
     pool.take(PeerHeard(t_ns=pool.now, peer="x/y", boot="b", period_ns=10 * NS))
     pool.take(HostSampled(t_ns=pool.now, wall_ns=pool.clock.wall_ns(), number=1, disks=(DISK,), units=(UNIT,)))
@@ -273,6 +282,11 @@ CONTRADICTIONS = {
     "time stands still": lambda plain: plain["settings"]["chains"][0].update(poll_ns=0),
     "no rule of fees": lambda plain: plain["settings"]["chains"][0]["base_fee"].update(elasticity=0),
     "no such tag": lambda plain: plain["settings"]["chains"][0].update(vote_by=["star sign"]),
+    "a price that is no number": lambda plain: chain_of(plain)["feeds"]["eth-usd"]["latest"].update(value="x"),
+    "a round that is no number": lambda plain: chain_of(plain)["feeds"]["eth-usd"]["rounds"][0].update(number="-1"),
+    "a feed of nobody": lambda plain: chain_of(plain)["feeds"].update(other=chain_of(plain)["feeds"]["eth-usd"]),
+    "a gateway without a price": lambda plain: plain["gateways"]["exchange"].update(price="1.0"),
+    "a pool without a token": lambda plain: plain["settings"]["chains"][0]["feeds"][1].update(base=""),
     "a period that is none": lambda plain: plain["peers"]["known"]["x/y"].update(period_ns=-1),
 }
 

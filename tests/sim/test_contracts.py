@@ -1,6 +1,5 @@
 """Watched contracts on a simulated chain: who lies is named, who is honest never is, lies are not published."""
 
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -26,29 +25,30 @@ from tests.support.statepool import (
     swapped,
     watching,
 )
-from tests.support.ticking import fails
 
 from tocsin.chain.keccak import keccak256
 from tocsin.chain.proof import Claim, Refuted, claim_of, verify
 from tocsin.clock import NS
+from tocsin.engine import contractdocs
 from tocsin.engine.codec import decode_state, encode_state
 from tocsin.engine.step import step
 from tocsin.model.alert import AlertState, Grade, Severity
 from tocsin.model.contract import Layout, Watch
 from tocsin.model.effect import Fetch, StateChanged
 from tocsin.model.event import Fetched
-from tocsin.model.observation import CHAIN_ID, LATEST, FaultKind, Part
+from tocsin.model.observation import CHAIN_ID, LATEST, Part
 from tocsin.model.reading import READ, Pin, ProofOf, parse
 from tocsin.model.settings import Settings
 from tocsin.testing import SimNode
 from tocsin.testing.headers import header_hash
-from tocsin.testing.simstate import Change, SimAccount
+from tocsin.testing.simstate import Change, SimAccount, word
 
 BLOCK_AND_A_POLL = 7
 """Polls of 2 s in a slot of 12 s, and one."""
 
 OWNER = f"0x{ALICE:040x}"
 LIE = f"0x{MALLORY:064x}"
+NOBODY = f"0x{0:040x}"
 
 
 def well(pool: StatePool) -> StatePool:
@@ -187,17 +187,53 @@ def test_where_groups_contradict_each_other_the_last_value_stands_and_the_status
 def test_a_slot_that_is_not_where_the_owner_lies_accuses_nobody_and_is_told() -> None:
     wrong = replace(PROXY, layouts={"owner": Layout(slot=f"0x{99:064x}")})
     pool = StatePool(watching(contracts=(wrong,)))
+    pool.until(lambda: bool(pool.alerts), 14)
     pool.rounds(20)
-    assert pool.alerts == []
     assert "check the slot in the configuration" in pool.seen().problem
+    [alert] = pool.alerts
+    said = f"owner() returns {OWNER}, and the slot holds {NOBODY}: check the slot in the configuration"
+    assert (alert.detector, alert.severity) == ("contract.misconfigured", Severity.WARNING)
+    assert alert.summary == f"vault is not what the configuration says: {said}"
+    assert alert.evidence["contradictions"][0]["said"] == said
+    pool.reload(watching())
+    pool.rounds(20)
+    assert pool.open() == set()
+    assert pool.seen().baseline["owner"].value == OWNER
+
+
+def test_a_lone_group_tells_as_well_of_a_slot_that_is_not_where_the_owner_lies() -> None:
+    wrong = replace(PROXY, layouts={"owner": Layout(slot=f"0x{99:064x}")})
+    pool = StatePool(watching(("self",), contracts=(wrong,)))
+    pool.until(lambda: bool(pool.about("contract.misconfigured")), 14)
+    assert pool.about("contract.misconfigured")[0].grade is Grade.UNCORROBORATED
+
+
+def test_what_one_of_several_groups_alone_says_contradicts_no_configuration() -> None:
+    pool = well(StatePool())
+    pool.answers["b"] = lying("eth_call", lambda _: f"0x{MALLORY:064x}")
+    pool.rounds(20)
+    assert pool.seen().wrong == {}
+    assert pool.about("contract.misconfigured") == []
+
+
+def test_what_has_changed_since_it_was_pinned_is_told_as_that_alone() -> None:
+    pool = well(StatePool())
+    pool.write(VAULT, OWNER_SLOT, 0xBAD)
+    pool.chain.programs[CODE] = lambda *_: word(ALICE)
+    pool.until(lambda: bool(pool.about("contract.owner_changed")), 14)
+    pool.rounds(6)
+    assert "check the slot in the configuration" in pool.seen().problem
+    assert pool.about("contract.misconfigured") == []
 
 
 def test_an_address_without_code_is_told_and_pins_nothing() -> None:
     nobody = replace(PROXY, address="0x" + "99" * 20, layouts={})
     pool = StatePool(watching(contracts=(nobody,)))
     pool.rounds(10)
-    assert pool.seen().problem == f"there is no code at {nobody.address} on this chain: check the address"
+    said = f"there is no code at {nobody.address} on this chain: check the address"
+    assert pool.seen().problem == said
     assert pool.seen().baseline == {}
+    assert [alert.summary for alert in pool.alerts] == [f"vault is not what the configuration says: {said}"]
 
 
 def test_a_node_that_gives_nothing_a_question_is_about_is_no_liar() -> None:
@@ -320,7 +356,10 @@ def test_each_node_is_asked_once_a_block_about_all_contracts() -> None:
     pool = well(StatePool())
     before = {name: len(readings(pool, name)) for name in pool.nodes}
     pool.rounds(60)
-    assert {name: len(readings(pool, name)) - before[name] for name in pool.nodes} == {"n0": 10, "n1": 10, "n2": 10}
+    asked = {name: [one.call for one in readings(pool, name)[before[name] :]] for name in pool.nodes}
+    new, final = 10, 10  # on this chain a block becomes final with each that comes
+    assert {name: len(calls) for name, calls in asked.items()} == dict.fromkeys(pool.nodes, new + final)
+    assert all(len({parse(call).block for call in calls}) == new + final for calls in asked.values())  # type: ignore[union-attr]
 
 
 def test_a_node_that_takes_no_hashes_is_asked_by_number_between_two_looks_at_the_block() -> None:
@@ -348,11 +387,31 @@ def test_a_node_without_proofs_is_soon_asked_for_none() -> None:
 
 def test_nodes_are_compared_at_each_finalized_block() -> None:
     pool = well(StatePool())
-    pool.until(lambda: pool.seen().audited is not None, 500)
+    pool.until(lambda: pool.seen().audited is not None, 20)
+    assert pool.state.chains["sim"].finalized.block.hash not in pool.state.chains["sim"].tree.headers  # type: ignore[union-attr]
     audited = pool.seen().audited
     assert audited is not None
     assert audited.number == pool.state.chains["sim"].finalized.block.number  # type: ignore[union-attr]
     assert pool.alerts == []
+
+
+@pytest.mark.parametrize("method", ["eth_getProof", "eth_call"])
+def test_who_lies_about_a_finalized_block_is_named_though_nobody_has_seen_the_blocks_above_it(method: str) -> None:
+    pool = well(StatePool())
+    final = pool.state.chains["sim"].finalized.block
+    assert final is not None
+    old = [pool.chain.at(final.number + ahead, pool.chain.head()) for ahead in range(20)]
+    is_wanted = about(VAULT if method == "eth_getProof" else TOKEN)
+    lie = swapped(MALLORY) if method == "eth_getProof" else lambda _: LIE
+    asked = {one.hash for one in old if one is not None}
+    pool.answers["n1"] = lying(
+        method, lie, lambda params: is_wanted(params) and any(one in str(params[-1]) for one in asked)
+    )
+    pool.rounds(24)
+    name = "node.proof_invalid" if method == "eth_getProof" else "node.call_mismatch"
+    assert pool.open() == {(name, "n1")}
+    [alert] = [one for one in pool.alerts if one.state is AlertState.FIRING]
+    assert alert.evidence["block"]["number"] < final.number + 20
 
 
 def test_without_contracts_nothing_is_asked_or_kept() -> None:
@@ -371,6 +430,19 @@ def test_the_topic_is_said_again_only_when_something_changed() -> None:
     pool.rounds(14)
     said = [one for one in pool.effects if isinstance(one, StateChanged) and one.kind == "contract"]
     assert [one.topic for one in said][2:] == ["contract/sim/vault"]
+
+
+def test_a_document_is_made_only_when_it_says_something_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = well(StatePool())
+
+    def none(*_: object) -> None:
+        raise AssertionError("nothing has changed")
+
+    monkeypatch.setattr(contractdocs, "_document", none)
+    pool.rounds(6)
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD)
+    with pytest.raises(AssertionError, match="nothing has changed"):
+        pool.rounds(14)
 
 
 # -- restart, reload, replay
@@ -507,42 +579,6 @@ def test_who_is_known_to_have_the_state_and_says_that_there_is_nothing_is_named(
     pool.answers["n2"] = nothing_there
     pool.rounds(BLOCK_AND_A_POLL)
     assert pool.open() == {("node.call_mismatch", "n2")}
-
-
-def prune(nodes: dict[str, SimNode], dice: random.Random) -> None:
-    """Let nodes keep less or more, and know fewer ways."""
-    for node in nodes.values():
-        node.data.state = dice.choice([0, 1, 5, 127, None])
-        node.data.proofs = dice.choice([0, 1, 127, None])
-        node.data.pins_object = dice.random() < 0.7
-        node.data.missing = {name for name in ("eth_getProof", "eth_call") if dice.random() < 0.15}
-        node.data.balance_when_pruned = dice.choice([None, 0])
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
-def test_honest_nodes_are_never_accused_through_reorgs_pruning_and_outages(seed: int) -> None:
-    """A reorg of up to twelve blocks at every fifth; a thousand blocks, and fewer in every run."""
-    dice = random.Random(seed)  # noqa: S311 - a seeded simulation
-    settings = watching(("self", "b", "c", "d"), slot_s=12, poll_s=6)
-    settings = replace(settings, chains=(replace(settings.chains[0], tick_ns=3 * NS),))
-    pool = StatePool(settings, delays_ns=(0, 700 * 10**6, 2 * NS, 5 * NS))
-    pool.rounds(6)
-    blocks = 1000 if seed > 1 else 120
-    for at in range(blocks):
-        if at % 5 == 4:
-            pool.chain.reorg(dice.randint(1, 12))
-        if at % 7 == 3:
-            pool.write(TOKEN, dice.randint(20, 30), dice.randint(0, 3))
-        if at % 20 == 10:
-            prune(pool.nodes, dice)
-        if at % 50 == 25:
-            name = dice.choice(list(pool.nodes))
-            pool.answers = dict.fromkeys(pool.nodes, healthy) | {name: fails(FaultKind.TIMEOUT)}
-        pool.rounds(2)
-    lies = ("node.proof_invalid", "node.call_mismatch", "contract.")
-    assert [alert.summary for alert in pool.alerts if alert.detector.startswith(lies)] == []
-    assert pool.seen().samples > blocks // 4
 
 
 def test_a_balancer_that_answers_by_number_with_another_machine_accuses_nobody() -> None:

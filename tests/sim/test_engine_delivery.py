@@ -76,7 +76,7 @@ def test_a_consumer_that_falls_silent_is_told_of_and_back_with_its_next_ack() ->
     sampled(pool, sample(silent_ns=60 * NS, lag=7))
     assert said(pool) == [("self.consumer_silent", "firing", Severity.WARNING)]
     assert dict(pool.alerts[-1].labels)["consumer"] == "pager"
-    assert "no ack of pager was believed for 60 s; it lacks 7 messages" in pool.alerts[-1].summary
+    assert "no ack of pager was believed for 1 min 00 s; it lacks 7 messages" in pool.alerts[-1].summary
     sampled(pool, sample(silent_ns=NS))
     assert said(pool)[1:] == [("self.consumer_silent", "resolved", Severity.WARNING)]
 
@@ -129,7 +129,7 @@ def test_a_channel_through_which_nothing_gets_is_told_of_and_what_is_given_up_is
     assert heard == []
     channel_sampled(pool, failing_ns=300 * NS, waiting=2)
     assert (heard[-1].detector, heard[-1].severity) == ("self.channel_failing", Severity.WARNING)
-    assert heard[-1].summary == "nothing gets through the channel team for 300 s, 2 messages wait: HTTP 503"
+    assert heard[-1].summary == "nothing gets through the channel team for 5 min 00 s, 2 messages wait: HTTP 503"
     channel_sampled(pool, given_up=1)
     assert (heard[-1].reason, heard[-1].severity) == ("raised", Severity.CRITICAL)
     channel_sampled(pool)

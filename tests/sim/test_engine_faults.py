@@ -10,6 +10,7 @@ from tests.support.pool import Answer, Pool, healthy, settings_for
 
 from tocsin.chain.nodelife import NodeState
 from tocsin.clock import NS
+from tocsin.engine.recheck import Verdict, rechecked
 from tocsin.engine.step import step
 from tocsin.model.alert import Grade, Severity
 from tocsin.model.event import Commanded
@@ -147,6 +148,7 @@ def test_a_corrupt_header_is_confirmed_once_and_stays_until_acknowledged(pool: P
     assert [fetch.node for fetch in pool.asked if fetch.call == by_hash(wrong)] == ["n0"], "asked for it once more"
     assert pool.alerts[0].evidence["last_good"]["verification"] == "match"  # type: ignore[index]
     assert pool.alerts[0].evidence["recomputed_hash"] != pool.alerts[0].evidence["header"]["hash"]  # type: ignore[index]
+    assert rechecked(orjson.loads(orjson.dumps(pool.alerts[0].evidence))).verdict is Verdict.PROVES
     pool.answers["n0"] = healthy
     pool.rounds(60)
     assert len(pool.alerts) == 1

@@ -26,13 +26,18 @@ from tests.support.logchain import (
     transfer,
     user,
 )
+from tests.support.pool import settings_for
 
 from tocsin.chain.loganswer import Refused
 from tocsin.chain.logproof import Difference, LogEvidence, Wrong, recheck
 from tocsin.chain.logrules import RuleSet
 from tocsin.chain.logspan import Span
+from tocsin.clock import NS
+from tocsin.config.calls import index_units_per_day
 from tocsin.model.alert import Grade
+from tocsin.model.index import IndexSettings
 from tocsin.model.observation import Fault, Part
+from tocsin.model.reading import requests
 from tocsin.state.indexer import Advance, Indexer, Terms
 from tocsin.state.indexfile import IndexFile
 from tocsin.state.pace import Progress
@@ -612,6 +617,71 @@ async def test_an_index_begins_anew_when_the_chain_is_replaced_below_the_finaliz
         assert "was finalized as" in result.restarted
         assert result.is_done
     assert digest_in(tmp_path / "i.db") == right_digest(other.chain, other.target.finalized)
+
+
+async def test_an_index_that_goes_further_than_the_chain_says_so_and_is_not_done(tmp_path: Path) -> None:
+    history, other = History(18), History(19)
+    history.grow(90)
+    other.grow(20)
+    await built(tmp_path / "i.db", history, Nodes(history.chain))
+    result = await built(tmp_path / "i.db", other, Nodes(other.chain))
+    assert not result.is_done
+    assert f"the head is block {other.target.head.number}" in result.stuck
+    assert "of another chain" in result.stuck
+    assert result.through == history.target.finalized
+
+
+async def test_a_back_fill_that_was_broken_off_above_the_head_of_another_chain_is_not_done(tmp_path: Path) -> None:
+    history, other = History(18), History(19)
+    history.grow(300)
+    other.grow(20)
+    terms = Terms(span=Span(size=50, most=50))
+    async with opened(tmp_path / "i.db", history, Nodes(history.chain), terms) as indexer:
+        broken_off = await indexer.advance(history.target, most_steps=1)
+    assert (broken_off.through.number, broken_off.through.hash) == (49, "")
+    result = await built(tmp_path / "i.db", other, Nodes(other.chain))
+    assert not result.is_done
+    assert "the index goes to block 49" in result.stuck
+
+
+@pytest.mark.parametrize("names", ["A B", "A B C", "A B C D E"])
+async def test_following_costs_what_the_estimate_says_and_one_header_a_block(tmp_path: Path, names: str) -> None:
+    """Within a twentieth: most of it is asked of every node, what a quorum is asked for is drawn by lot."""
+    history = History(31, busy=1.0)
+    history.grow(FINAL_AFTER + 4)
+    nodes = Nodes(history.chain, names)
+    blocks = 60
+    async with opened(tmp_path / "i.db", history, nodes) as indexer:
+        await indexer.advance(history.target)
+        await indexer.patrol()
+        nodes.asked.clear()
+        for _ in range(blocks):
+            history.grow()
+            assert (await indexer.advance(history.target)).is_done
+            await indexer.patrol()
+    [chain] = settings_for(tuple(names.split())).chains
+    chain = replace(chain, indexes=(IndexSettings(name="i", start=0, events=()),))
+    a_day = 86_400 * NS // chain.block_time_ns
+    assert not nodes.questions("run:")
+    assert len(nodes.questions("hash:")) == blocks
+    asked = sum(len(requests(call)) for _, call in nodes.asked)
+    estimate = sum(index_units_per_day(chain, node, {}) for node in chain.nodes) * blocks / a_day
+    assert asked <= estimate * 1.05
+    assert asked >= estimate * 0.75, "not every block holds logs that are asked for"
+
+
+async def test_a_reorg_costs_few_questions_for_headers_and_none_twice(tmp_path: Path) -> None:
+    history = History(32)
+    history.grow(3 * FINAL_AFTER)
+    nodes = Nodes(history.chain)
+    async with opened(tmp_path / "i.db", history, nodes) as indexer:
+        await indexer.advance(history.target)
+        history.lose(FINAL_AFTER - 4)
+        history.grow(FINAL_AFTER - 3)
+        nodes.asked.clear()
+        assert (await indexer.advance(history.target)).is_done
+        assert len(nodes.questions("run:") + nodes.questions("hash:")) <= 6
+    assert digest_in(tmp_path / "i.db") == right_digest(history.chain, history.target.finalized)
 
 
 async def test_rules_that_start_later_know_nothing_of_what_was_before(tmp_path: Path) -> None:

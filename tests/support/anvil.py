@@ -5,17 +5,23 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 import pytest_asyncio
 
 _INSTALLED = Path("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil")
 _GENESIS_S = 1_700_000_000
 _BOOT_S = 10.0
+_JSON = {"Content-Type": "application/json"}
+_STATES = 2_000
+"""Of so many blocks an anvil keeps the state, in memory. By itself it moves those beyond some hundred blocks to disk,
+and 1.7.1 brings them back without any code: honest nodes would lie, and a rollback to one of them loses all contracts.
+"""
 
 
 def find_anvil(root: Path) -> str | None:
@@ -52,6 +58,20 @@ class Anvil:
             answer = await response.json()
         assert "error" not in answer, (method, answer)
         return answer["result"]
+
+    async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Ask it for many things in one request: methods with their parameters. Raises AssertionError for an error."""
+        asked = [
+            {"jsonrpc": "2.0", "id": at, "method": method, "params": list(params)}
+            for at, (method, params) in enumerate(calls)
+        ]
+        if not asked:
+            return []
+        async with self._session.post(self.url, data=orjson.dumps(asked), headers=_JSON) as response:
+            answers = orjson.loads(await response.read())
+        for answer in answers:
+            assert "error" not in answer, (calls[answer["id"]][0], answer)
+        return [answer["result"] for answer in sorted(answers, key=lambda answer: answer["id"])]
 
     async def block(self, where: str = "latest") -> dict[str, Any]:
         return await self.call("eth_getBlockByNumber", where, *[False])
@@ -92,7 +112,8 @@ def _free_port() -> int:
 async def _start(binary: str, session: aiohttp.ClientSession, *extra: str) -> Anvil:
     for _ in range(5):
         port = _free_port()
-        arguments = ["-q", "--port", str(port), "--no-mining", "--timestamp", str(_GENESIS_S), *extra]
+        kept = ("--prune-history", str(_STATES))
+        arguments = ["-q", "--port", str(port), "--no-mining", "--timestamp", str(_GENESIS_S), *kept, *extra]
         process = await asyncio.create_subprocess_exec(
             binary,
             *arguments,
@@ -118,13 +139,41 @@ async def running_anvil(binary: str, *extra: str) -> AsyncIterator[Anvil]:
             await anvil.stop()
 
 
+async def follow(leader: Anvil, follower: Anvil) -> None:
+    """Bring one to the chain of another: back to their last common block, then block by block with what is in them."""
+    head, own = [int((await each.block())["number"], 16) for each in (leader, follower)]
+    common = min(head, own)
+    while (await leader.block(hex(common)))["hash"] != (await follower.block(hex(common)))["hash"]:
+        common -= 1
+    if own > common:
+        await follower.call("anvil_rollback", own - common)
+    for number in range(common + 1, head + 1):
+        block = await leader.block(hex(number))
+        await follower.call("anvil_dropAllTransactions")
+        for name in block["transactions"]:
+            await follower.call("eth_sendRawTransaction", await leader.call("eth_getRawTransactionByHash", name))
+        # anvil 1.7.1 does not roll its next base fee back.
+        await follower.call("anvil_setNextBlockBaseFeePerGas", block["baseFeePerGas"])
+        await follower.mine(timestamp=int(block["timestamp"], 16))
+        made = await follower.block()
+        assert made["hash"] == block["hash"], {
+            name: (block[name], made[name]) for name in block if block[name] != made[name]
+        }
+
+
+def next_base_fee(parent: dict[str, Any]) -> int:
+    """Return the base fee that the block after one has (EIP-1559)."""
+    fee, used, target = int(parent["baseFeePerGas"], 16), int(parent["gasUsed"], 16), int(parent["gasLimit"], 16) // 2
+    change = fee * abs(used - target) // target // 8
+    return fee + max(change, 1) if used > target else fee - change if used < target else fee
+
+
 class Lockstep:
     """Two anvils that are fed the same blocks and so have the same hashes, until they part."""
 
     def __init__(self, left: Anvil, right: Anvil) -> None:
         self.left = left
         self.right = right
-        self._common = 0
 
     async def mine(self, blocks: int = 1, *, apart_s: int = 1) -> None:
         """Mine the same number of blocks on both, with the same stamps as far as they are on one branch."""
@@ -132,8 +181,12 @@ class Lockstep:
         other = int((await self.right.block())["timestamp"], 16) + apart_s
         await self.left.mine(blocks, timestamp=start, apart_s=apart_s)
         await self.right.mine(blocks, timestamp=max(start, other), apart_s=apart_s)
-        if await self.together():
-            self._common = int((await self.left.block())["number"], 16)
+
+    async def call(self, method: str, *params: Any) -> Any:
+        """Ask both the same, such as to take a transaction, and return the answer, which they have to agree on."""
+        left, right = await self.left.call(method, *params), await self.right.call(method, *params)
+        assert left == right, (method, left, right)
+        return left
 
     async def diverge(self, blocks: int = 1) -> None:
         """Let the right one part: the next blocks have the same heights on both, and other hashes."""
@@ -141,15 +194,8 @@ class Lockstep:
         await self.right.mine(blocks, apart_s=3)
 
     async def rejoin(self) -> None:
-        """Bring the right one back: roll it back to the last common block and feed it what the left one has."""
-        height = int((await self.right.block())["number"], 16)
-        await self.right.call("anvil_rollback", height - self._common)
-        for number in range(self._common + 1, int((await self.left.block())["number"], 16) + 1):
-            block = await self.left.block(hex(number))
-            # anvil 1.7.1 does not roll its next base fee back.
-            await self.right.call("anvil_setNextBlockBaseFeePerGas", block["baseFeePerGas"])
-            await self.right.mine(timestamp=int(block["timestamp"], 16))
-        assert await self.together()
+        """Bring the right one back to the chain of the left one."""
+        await follow(self.left, self.right)
 
     async def together(self) -> bool:
         """Say whether both have the same head."""

@@ -27,6 +27,8 @@ class Consumer:
         self.name = name
         self.user = user
         self.key = KEY.encode()
+        self.stream = ""
+        """Which stream it last heard of."""
         self.heard: list[int] = []
         """Numbers of the stream in the order in which they came, repetitions included."""
         self.gone: set[int] = set()
@@ -61,6 +63,7 @@ class Consumer:
     def _take(self, message: aiomqtt.Message) -> None:
         event = orjson.loads(bytes(message.payload or b""))
         kind, data = event["type"].split(".")[2], event["data"]
+        self.stream = event.get("stream") or data.get("stream") or self.stream
         if kind == "alert":
             self.heard.append(data["seq"])
         elif kind == "dropped":
@@ -72,7 +75,7 @@ class Consumer:
         """Return the ack that says what it has."""
         highest = max(self.has, default=0)
         holes = set(range(1, highest)) - self.has
-        return encode(claim(at or next(_AT), highest, holes), SOURCE, self.name, self.key)
+        return encode(claim(at or next(_AT), highest, holes, stream=self.stream), SOURCE, self.name, self.key)
 
     async def acknowledge(
         self, client: aiomqtt.Client, payload: bytes | None = None, *, reply: str = "", retain: bool = False

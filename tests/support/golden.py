@@ -31,7 +31,19 @@ from tocsin.engine.state import NOTHING_AGREED, ChainState, EngineState
 from tocsin.model.alert import REASONS, AlertState, Grade, Severity
 from tocsin.model.beacon import BeaconHead, BeaconRecord, Checkpoint
 from tocsin.model.block import BlockRef, Header, Verification
-from tocsin.model.contract import ContractSettings, Known, Pinned, Watch, Watched
+from tocsin.model.contract import Amount, Bounds, ContractSettings, Known, Pinned, Watch, Watched
+from tocsin.model.evolve import evolve
+from tocsin.model.feed import (
+    FeedKind,
+    FeedRecord,
+    FeedSettings,
+    GatewayRecord,
+    GatewaySettings,
+    Reading,
+    Role,
+)
+from tocsin.model.index import IndexEvent, IndexSample, IndexSeen, IndexSettings
+from tocsin.model.observation import Fault, FaultKind
 from tocsin.model.settings import BeaconSettings, ChainSettings, NodeSettings, Settings
 from tocsin.model.traits import Capabilities, Reach, Vitals
 from tocsin.model.view import Agreement, NodeRecord
@@ -51,6 +63,46 @@ _POOL: Final = ContractSettings(
     name="pool", address="0x" + "c0" * 20, watches=(Watch.CODE, Watch.IMPLEMENTATION, Watch.OWNER)
 )
 _TOKEN: Final = ContractSettings(name="token", address="0x" + "70" * 20, watches=(Watch.PAUSED,))
+_HOT: Final = ContractSettings(
+    name="hot",
+    address="0x" + "80" * 20,
+    watches=(Watch.BALANCE,),
+    balances=(Amount(name="eth", bounds=Bounds(least=str(10**17), most=str(10**20), decimals=18)),),
+)
+_DEBTORS: Final = IndexSettings(
+    name="debtors",
+    start=16_291_127,
+    events=(IndexEvent(name="borrow", addresses=(_POOL.address,), topic="0x" + "b3" * 32, account="topic2"),),
+)
+_HOLDERS: Final = IndexSettings(name="holders", start=0, events=_DEBTORS.events)
+_ETH: Final = FeedSettings(
+    name="eth-usd",
+    address="0x" + "fe" * 20,
+    prices="eth/usd",
+    provider="chainlink",
+    heartbeat_ns=3600 * _NS,
+    grace_ns=120 * _NS,
+    peg="2300",
+)
+_SPOT: Final = FeedSettings(
+    name="spot",
+    address="0x" + "f0" * 20,
+    kind=FeedKind.SPOT_V3,
+    role=Role.MARKET,
+    prices="eth/usd",
+    provider="pool",
+    base="0x" + "e0" * 20,
+)
+_UPTIME: Final = FeedSettings(name="uptime", address="0x" + "01" * 20, kind=FeedKind.SEQUENCER)
+_EXCHANGE: Final = GatewaySettings(
+    name="exchange",
+    endpoint="https://api.exchange.example",
+    prices="eth/usd",
+    provider="exchange",
+    poll_ns=10 * _NS,
+    max_age_ns=60 * _NS,
+)
+_OTHER: Final = evolve(_EXCHANGE, name="other", endpoint="https://api.other.example", provider="other")
 _FINAL: Final = BlockRef(number=20_999_936, hash="0x" + "ef" * 32)
 _FRESH: Final = BlockRef(number=21_000_001, hash="0x" + "12" * 32)
 
@@ -158,7 +210,10 @@ def _settings() -> Settings:
         vote_by=("provider", "operator"),
         nodes=nodes[:2],
         beacons=(BeaconSettings(node=nodes[2], execution="geth"),),
-        contracts=(_POOL, _TOKEN),
+        contracts=(_POOL, _TOKEN, _HOT),
+        indexes=(_DEBTORS, _HOLDERS),
+        feeds=(_ETH, _SPOT, _UPTIME),
+        gateways=(_EXCHANGE, _OTHER),
     )
     return Settings(site="ams", watchdog="host-a", environment="test", config_hash="c0ffee", chains=(chain,))
 
@@ -227,7 +282,49 @@ def _contracts() -> Contracts:
         audited=_FINAL,
         problem="no node tells implementation",
     )
-    return Contracts(watched={"pool": proxy, "token": Watched(identity=_TOKEN.identity)})
+    eth = Known(value=str(10**18 + 1), grade=Grade.PROVEN, block=BLOCK)
+    hot = Watched(identity=_HOT.identity, latest={"balance.eth": eth}, samples=7, block=BLOCK)
+    return Contracts(watched={"pool": proxy, "token": Watched(identity=_TOKEN.identity), "hot": hot})
+
+
+def _indexes() -> dict[str, IndexSeen]:
+    far = IndexSample(
+        through=BlockRef(number=18_000_000, hash=""),
+        target=_FINAL.number,
+        logs=1_234_567,
+        accounts=45_678,
+        unreadable=2,
+        grade=Grade.QUORUM,
+        blocks_per_min=150_750,
+        logs_per_min=109_200,
+        eta_s=1194,
+        audited=1709,
+        problem="there is no code at 0x" + "70" * 20 + " on this chain: check the address",
+    )
+    done = IndexSample(through=_FINAL, target=_FINAL.number, tail=BLOCK, grade=Grade.PROVEN, stuck="1 of 2 groups")
+    return {
+        "debtors": IndexSeen(identity=_DEBTORS.identity, sample=far, at_ns=0),
+        "holders": IndexSeen(identity=_HOLDERS.identity, sample=done, at_ns=0),
+    }
+
+
+def _feeds() -> dict[str, FeedRecord]:
+    number = str((6 << 64) + 21_154)
+    read = {"block": BLOCK, "grade": Grade.QUORUM, "votes": 2, "groups": 3, "at_s": NOON_NS // _NS}
+    said = Reading(value="2297.50276106", round=number, updated_s=NOON_NS // _NS - 600, started_s=1, **read)
+    fixed = {"decimals": "8", "description": "ETH / USD", "aggregator": "0x" + "a9" * 20, "low": "1", "high": "10" * 8}
+    spot = Reading(value="2301.120000000000031", liquidity="1517882343751509868544", **read)
+    return {
+        "eth-usd": FeedRecord(identity=_ETH.identity, latest=said, fixed=fixed, samples=3, block=BLOCK, read_ns=_NS),
+        "spot": FeedRecord(identity=_SPOT.identity, latest=spot, samples=3, block=BLOCK, read_ns=_NS),
+        "uptime": FeedRecord(identity=_UPTIME.identity, samples=3, problem="it gives no round: check the address"),
+    }
+
+
+def _gateways() -> dict[str, GatewayRecord]:
+    well = GatewayRecord(polls=7, answers=7, price="2300.1", price_wall_ns=NOON_NS - 2 * _NS, latency_ns=81_000_000)
+    fault = Fault(kind=FaultKind.TIMEOUT, detail="no answer after 5000 ms")
+    return {"exchange": well, "other": evolve(well, polls=12, missed=5, fault=fault, price="2299.75")}
 
 
 def _agreed(grade: Grade, block: BlockRef | None, explanation: str = "") -> Agreement:
@@ -244,8 +341,10 @@ def _told(head: Agreement, finalized: Agreement, fresh: BlockRef | None = None) 
         finalized=finalized,
         fresh=fresh,
         contracts=_contracts(),
+        indexes=_indexes(),
+        feeds=_feeds(),
     )
-    state = EngineState(settings=_settings(), chains={"ethereum": chain})
+    state = EngineState(settings=_settings(), chains={"ethereum": chain}, gateways=_gateways())
     _, effects = documents.changed(state, NOON_NS, 6 * _NS, "ethereum")
     return {effect.topic: envelope.state_message(effect, ORIGIN, BOOT) for effect in effects}
 
@@ -263,6 +362,15 @@ def _state() -> dict[str, Message]:
         "node-unreachable": well["node/ethereum/reth"],
         "node-beacon": well["node/ethereum/lighthouse"],
         "contract": well["contract/ethereum/pool"],
+        "index": well["index/ethereum/debtors"],
+        "index-waiting": well["index/ethereum/holders"],
+        "index-topic-cleared": cleared(ORIGIN.root + "index/ethereum/holders"),
+        "feed-aggregator": well["feed/ethereum/eth-usd"],
+        "feed-pool": well["feed/ethereum/spot"],
+        "feed-unknown": well["feed/ethereum/uptime"],
+        "gateway-ok": well["gateway/exchange"],
+        "gateway-unreachable": well["gateway/other"],
+        "contract-amounts": well["contract/ethereum/hot"],
         "contract-topic-cleared": cleared(ORIGIN.root + "contract/ethereum/token"),
         "node-topic-cleared": cleared(ORIGIN.root + "node/ethereum/reth"),
     }

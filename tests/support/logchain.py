@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -170,6 +171,14 @@ class Failure(Exception):  # noqa: N818 - reads as the condition
         self.text = text
 
 
+@dataclass(frozen=True)
+class PartError:
+    """Returned by a lie: this one call of the request is answered with an error."""
+
+    code: int
+    text: str
+
+
 class Nodes:
     """Nodes A, B, C ... of groups of their own, asked in process through the real codec; `lies` by node."""
 
@@ -182,7 +191,9 @@ class Nodes:
     async def ask(self, node: str, call: str) -> tuple[Part, ...] | Fault:
         self.asked.append((node, call))
         calls = requests(call)
-        body = jsonrpc.encode(calls, batch=len(calls) > 1)
+        return self.posted(node, calls, jsonrpc.encode(calls, batch=len(calls) > 1))
+
+    def posted(self, node: str, calls: tuple[str, ...], body: bytes) -> tuple[Part, ...] | Fault:
         answer = self.nodes[node].answer(body)
         if node in self.lies:
             try:
@@ -201,7 +212,12 @@ class Nodes:
         pairs = list(zip(asked, told, strict=True)) if isinstance(asked, list) else [(asked, told)]
         for question, entry in pairs:
             if "result" in entry:
-                entry["result"] = lie(question["method"], question["params"], entry["result"])
+                told_instead = lie(question["method"], question["params"], entry["result"])
+                if isinstance(told_instead, PartError):
+                    del entry["result"]
+                    entry["error"] = {"code": told_instead.code, "message": told_instead.text}
+                else:
+                    entry["result"] = told_instead
         return orjson.dumps(told)
 
     def questions(self, prefix: str, node: str | None = None) -> list[str]:

@@ -1,7 +1,7 @@
 """An outbox in memory, for tests of the publisher alone."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tocsin.model.alert import Severity
 from tocsin.model.effect import AlertChanged
@@ -66,8 +66,11 @@ class MemoryOutbox:
     async def retained_all(self) -> Sequence[Retained]:
         return list(self.table.values())
 
-    async def retained_unpublished(self) -> Sequence[Retained]:
-        return [one for one in self.table.values() if one.revision > one.published]
+    async def retained_unpublished(
+        self, limit: int | None = None, *, exclude: Collection[str] = ()
+    ) -> Sequence[Retained]:
+        due = [one for one in self.table.values() if one.revision > one.published and one.topic not in exclude]
+        return sorted(due, key=lambda one: one.revision)[:limit]
 
     async def mark_retained(self, topic: str, revision: int) -> None:
         now = self.table[topic]

@@ -61,6 +61,7 @@ BEAT = {
     "event_seq": 41,
     "stream": STREAM,
     "last_seq": 41,
+    "since_seq": 12,
     "heads": {"ethereum": {"head": {"number": BLOCK.number, "hash": BLOCK.hash}, "grade": "quorum"}},
     "alerts": {"critical": 0, "warning": 1, "info": 0, "silenced": 0},
     "loop_lag_ms": 1,

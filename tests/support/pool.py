@@ -68,12 +68,8 @@ class Pool:
 
     def __post_init__(self) -> None:
         self.clock = ManualClock()
-        self.chain = SimChain(self.clock, self.spec)
+        self.build()
         names = [node.name for node in self.settings.chains[0].nodes]
-        delays = list(self.delays_ns) or [500_000_000 + 100_000_000 * at for at in range(len(names))]
-        self.nodes = {
-            name: SimNode(self.chain, name=name, delay_ns=delay) for name, delay in zip(names, delays, strict=True)
-        }
         self.answers: dict[str, Answer] = dict.fromkeys(names, healthy)
         self.polls = 0
         self.state = EngineState()
@@ -84,6 +80,15 @@ class Pool:
         self.asked: list[Fetch] = []
         self.take(Booted(t_ns=self.now, wall_ns=self.clock.wall_ns(), boot="b0", version="test"))
         self.take(ConfigRevised(t_ns=self.now, settings=self.settings))
+
+    def build(self) -> None:
+        """Make the chain and the nodes."""
+        self.chain = SimChain(self.clock, self.spec)
+        names = [node.name for node in self.settings.chains[0].nodes]
+        delays = list(self.delays_ns) or [500_000_000 + 100_000_000 * at for at in range(len(names))]
+        self.nodes = {
+            name: SimNode(self.chain, name=name, delay_ns=delay) for name, delay in zip(names, delays, strict=True)
+        }
 
     @property
     def now(self) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -127,9 +127,16 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def rigged(folder: Path, binary: str, broker: Mosquitto, places: Mapping[str, Place]) -> AsyncIterator[Rig]:
-    """Run all of it; the daemon is ready."""
+async def rigged(
+    folder: Path,
+    binary: str,
+    broker: Mosquitto,
+    places: Mapping[str, Place],
+    prepare: Callable[[Lockstep], Awaitable[str]] | None = None,
+) -> AsyncIterator[Rig]:
+    """Run all of it; the daemon is ready. `prepare` puts something on the chain, and says how it is configured."""
     async with running_lockstep(binary) as pair:
+        more = await prepare(pair) if prepare is not None else ""
         miner = Miner(pair)
         await miner.begin()
         anvils = {"left": pair.left.url, "right": pair.right.url}
@@ -137,17 +144,17 @@ async def rigged(folder: Path, binary: str, broker: Mosquitto, places: Mapping[s
             beside(miner.run()),
             FaultProxy({name: anvils[place.anvil] for name, place in places.items()}, seed=1) as proxy,
             subscribed(broker) as heard,
-            watchdog(folder, _config(folder, proxy, broker, places)) as daemon,
+            watchdog(folder, _config(folder, proxy, broker, places, more)) as daemon,
         ):
             daemon.start()
             await daemon.ready()
             yield Rig(miner=miner, proxy=proxy, daemon=daemon, heard=heard)
 
 
-def _config(folder: Path, proxy: FaultProxy, broker: Mosquitto, places: Mapping[str, Place]) -> str:
+def _config(folder: Path, proxy: FaultProxy, broker: Mosquitto, places: Mapping[str, Place], chain: str) -> str:
     nodes = {
         name: NodeAt(url=proxy.url(name), provider=place.provider, own=place.provider == "a")
         for name, place in places.items()
     }
     times = {"block_time": "1s", "poll": "500ms", "timeout": "1s"}
-    return toml(folder, nodes, broker=mqtt_of(broker), chain_id=CHAIN_ID, chain=PATIENT, more=CALM, **times)
+    return toml(folder, nodes, broker=mqtt_of(broker), chain_id=CHAIN_ID, chain=PATIENT + chain, more=CALM, **times)

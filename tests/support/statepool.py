@@ -8,9 +8,7 @@ from orjson import dumps, loads
 from tests.support.pool import Answer, settings_for
 from tests.support.ticking import Ticking
 
-from tocsin.model.alert import Alert
 from tocsin.model.contract import FUNCTIONS, STANDARD, ContractSettings, Layout, Watch, Watched
-from tocsin.model.event import Commanded
 from tocsin.model.observation import Fault
 from tocsin.model.settings import Settings
 from tocsin.testing import ChainSpec, SimNode
@@ -72,22 +70,6 @@ class StatePool(Ticking):
     def values(self, name: str = "vault") -> dict[str, tuple[str, str]]:
         """Each watched value, and how it is known."""
         return {watch: (known.value, known.grade.value) for watch, known in self.seen(name).latest.items()}
-
-    def until(self, condition: Callable[[], bool], most: int = 60) -> int:
-        """Poll until something holds; return how many polls that took."""
-        for polls in range(1, most + 1):
-            self.round()
-            if condition():
-                return polls
-        raise AssertionError(f"not within {most} polls: {self.open()}")
-
-    def about(self, detector: str) -> list[Alert]:
-        return [alert for alert in self.alerts if alert.detector == detector]
-
-    def ack(self, detector: str, by: str = "alice", why: str = "planned") -> None:
-        [key] = {alert.fingerprint for alert in self.about(detector)}
-        args = (("fingerprint", key), ("why", why))
-        self.take(Commanded(t_ns=self.now, wall_ns=self.clock.wall_ns(), verb="ack", by=by, args=args))
 
 
 Lie = Callable[[Any], Any]

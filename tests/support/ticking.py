@@ -10,8 +10,8 @@ from tests.support.pool import Answer, Pool
 from tocsin.chain.nodelife import NodeState
 from tocsin.clock import NS
 from tocsin.engine.codec import decode_state, encode_state
-from tocsin.model.alert import Grade
-from tocsin.model.event import Booted, ConfigRevised, Fetched, Orphan
+from tocsin.model.alert import Alert, Grade
+from tocsin.model.event import Booted, Commanded, ConfigRevised, Fetched, Orphan
 from tocsin.model.observation import CHAIN_ID, FINALIZED, LATEST, SAFE, SYNCING, Fault, FaultKind, Part, hash_of
 from tocsin.model.settings import Settings
 from tocsin.testing import SimChain, SimNode
@@ -106,6 +106,25 @@ class Ticking(Pool):
             for tracked in self.state.chains["sim"].alerts.tracked.values()
             if tracked.severity is not None
         }
+
+    def about(self, detector: str) -> list[Alert]:
+        return [alert for alert in self.alerts if alert.detector == detector]
+
+    def ack(self, detector: str, by: str = "alice", why: str = "planned") -> None:
+        [alert] = {alert.fingerprint: alert for alert in self.about(detector)}.values()
+        self.acked(alert, by, why)
+
+    def acked(self, alert: Alert, by: str = "alice", why: str = "planned") -> None:
+        args = (("fingerprint", alert.fingerprint), ("why", why))
+        self.take(Commanded(t_ns=self.now, wall_ns=self.clock.wall_ns(), verb="ack", by=by, args=args))
+
+    def until(self, condition: Callable[[], bool], most: int = 60) -> int:
+        """Poll until something holds; return how many polls that took."""
+        for polls in range(1, most + 1):
+            self.round()
+            if condition():
+                return polls
+        raise AssertionError(f"not within {most} polls: {self.open()}")
 
     def life(self, name: str) -> NodeState:
         return self.state.chains["sim"].lives[name].state

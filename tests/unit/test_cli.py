@@ -342,6 +342,33 @@ def test_ack_refuses_a_beginning_of_none_or_several() -> None:
     assert ack.complete("ab" * 16, None) == "ab" * 16, "a whole one, which a status need not list"
 
 
+def test_ack_says_what_it_accepted_and_who_had_accepted_it_before() -> None:
+    row = {"chain": "sim", "contract": "vault", "watch": "owner", "before": "0xa", "accepted": "0xb", "now": "0xb"}
+    row |= {"grade": "proven", "block": {"number": 7, "hash": "0x7"}, "by": "ann", "why": "announced"}
+    assert list(ack.lines("ab01", {"accepted": [row]})) == [
+        "acknowledged ab01",
+        "  accepted: owner of vault on sim was 0xa, is 0xb, proven at block 7, by ann: announced",
+    ]
+    later = list(ack.lines("ab01", {"accepted": [{**row, "now": "0xc", "why": None}]}))
+    assert later[1:] == [
+        "  accepted: owner of vault on sim was 0xa, is 0xb, proven at block 7, by ann",
+        "  but it is 0xc by now, of which it did not tell: that is an alert of its own",
+    ]
+    assert list(ack.lines("ab01", {"accepted": [], "accepted_before": [row]})) == [
+        "nothing is open with ab01: what it told of is accepted already",
+        "  owner of vault on sim is 0xb, proven at block 7, by ann: announced",
+    ]
+
+
+def test_ack_asks_the_daemon_of_an_alert_that_is_over_and_of_no_typing_mistake(folder: Path) -> None:
+    heard: list[Mapping[str, Any]] = []
+    with daemon(folder, heard=heard):
+        assert tocsin("ack", "0123456789ab", "--runtime-dir", folder).returncode == 0
+        refused = tocsin("ack", "owner", "--runtime-dir", folder)
+    assert [one["fingerprint"] for one in heard] == ["0123456789ab"]
+    assert (refused.returncode, refused.stderr) == (1, "tocsin: no alert begins with owner; tocsin status lists them\n")
+
+
 @pytest.mark.parametrize("beginning", ["", " "])
 def test_ack_of_nothing_is_refused_even_if_only_one_alert_is_open(beginning: str) -> None:
     with pytest.raises(ControlError, match="write the fingerprint"):

@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.aggregatorcode import Aggregator
 from tests.support.anvil import Anvil
+from tests.support.artifacts import OPENZEPPELIN, Deployer, code_of
 from tests.support.broker import Mosquitto, certificates
 from tests.support.daemon import daemon
+from tests.support.rpcserver import Request, http, serving
 from tests.support.timeserver import TimeServer, serving_time
 
-from tocsin.cli._doctor import beacons, host, nodes, people, watched
+from tocsin.cli._doctor import beacons, gateways, host, nodes, people, watched
 from tocsin.cli._doctor import broker as broker_check
+from tocsin.cli._doctor.contracts import addresses
 from tocsin.cli._doctor.result import Level, Result
 from tocsin.clock import NS, EngineClock, SystemClock
 from tocsin.config.load import Loaded, load
@@ -65,6 +69,97 @@ async def test_a_real_node_is_well(anvil: Anvil, tmp_path: Path) -> None:
     assert watched.clock_by_heads(nodes.ages([stamp], config.tree.chains)).level is Level.OK
 
 
+WATCHED = """
+[[chain.contract]]
+name = "{name}"
+address = "{address}"
+watch = ["code"]
+"""
+
+
+def test_of_an_account_the_tokens_have_to_have_code_and_not_the_account_itself(tmp_path: Path) -> None:
+    account, token = "0x" + "aa" * 20, "0x" + "bb" * 20
+    watched = f'[[chain.contract]]\nname = "hot"\naddress = "{account}"\n'
+    amount = f'[[chain.contract.balance]]\nname = "usd"\ntoken = "{token}"\ndecimals = 6\nmax = 1\n'
+    [chain] = loaded(tmp_path, node=watched + amount).tree.chains
+    assert addresses(chain) == {token: "token of usd of hot"}
+
+
+async def test_a_configured_contract_without_code_is_named_with_its_address(anvil: Anvil, tmp_path: Path) -> None:
+    there, nowhere = "0x" + "11" * 20, "0x" + "22" * 20
+    await anvil.call("anvil_setCode", there, "0x6001")
+    await anvil.mine(2, timestamp=SystemClock().wall_ns() // NS)
+    good = WATCHED.format(name="vault", address=there)
+    results, _ = await examined(loaded(tmp_path, url=anvil.url, node=good))
+    assert [(one.level, one.said) for one in results if "contract" in one.subject] == [
+        (Level.OK, "there is code at each address (1)")
+    ]
+    results, _ = await examined(
+        loaded(tmp_path, url=anvil.url, node=good + WATCHED.format(name="typo", address=nowhere))
+    )
+    [one] = [one for one in results if "contract" in one.subject]
+    assert (one.level, one.subject) == (Level.FAIL, "dev/one contract typo")
+    assert one.said == f"there is no code at {nowhere}"
+    assert one.todo == "check the address of contract typo: is it that of another chain?"
+
+
+BELOW = """
+[[chain.contract]]
+name = "admin"
+address = "{admin}"
+watch = ["owner"]
+owner = {{ slot = {slot} }}
+[[chain.contract]]
+name = "hot"
+address = "{hot}"
+[[chain.contract.balance]]
+name = "tkn"
+token = "{token}"
+decimals = {decimals}
+max = "1000"
+[[chain.contract.balance]]
+name = "typo"
+token = "0x{typo}"
+decimals = 6
+max = "1000"
+[[chain.feed]]
+name = "eth-usd"
+address = "{feed}"
+heartbeat = "1h"
+decimals = {digits}
+"""
+
+
+async def test_what_the_configuration_says_of_contracts_and_feeds_is_held_against_what_a_node_tells(
+    anvil: Anvil, tmp_path: Path
+) -> None:
+    at = Deployer(anvil)
+    admin = await at.deploy(code_of(OPENZEPPELIN, "ProxyAdmin"))
+    token = await at.deploy(code_of(OPENZEPPELIN, "ERC20PresetMinterPauser"), ("string", "string"), "Token", "TKN")
+    feed = await Aggregator.on(at)
+    now_s = SystemClock().wall_ns() // NS
+    await feed.answer(1, 2000 * 10**8, now_s)
+    await anvil.mine(2, timestamp=now_s)
+    places = {"admin": admin, "token": token, "hot": at.sender, "feed": feed.address}
+    right = BELOW.format(**places, slot=0, decimals=18, digits=8, typo=token[2:])
+    results, _ = await examined(loaded(tmp_path, url=anvil.url, node=right.replace("decimals = 6", "decimals = 18")))
+    assert [(one.level, one.said) for one in results if "values" in one.subject] == [
+        (Level.OK, "nothing that is watched contradicts the configuration")
+    ]
+    wrong = BELOW.format(**places, slot=3, decimals=6, digits=18, typo="99" * 20)
+    results, _ = await examined(loaded(tmp_path, url=anvil.url, node=wrong))
+    nobody = f"0x{0:040x}"
+    assert {one.subject: one.said for one in results if one.level is Level.FAIL} == {
+        "dev/one token of typo of hot": f"there is no code at 0x{'99' * 20}",
+        "dev/one contract admin": f"owner() returns {at.sender}, and the slot holds {nobody}: check the slot in the "
+        "configuration",
+        "dev/one contract hot": f"balance.tkn: the token {token} has 18 decimals, and 6 are configured",
+        "dev/one feed eth-usd": "it has 8 decimals, and 18 are configured: check the address",
+    }
+    [todo] = [one.todo for one in results if "feed" in one.subject]
+    assert todo == "mend the configuration, or see why it is so: tocsin explain oracle.misconfigured"
+
+
 async def test_a_node_that_is_something_else_than_configured_is_said_to_be(anvil: Anvil, tmp_path: Path) -> None:
     await anvil.mine(1, timestamp=SystemClock().wall_ns() // NS)
     config = loaded(tmp_path, url=anvil.url, node='client = "geth"', chain=f'genesis_hash = "0x{"12" * 32}"')
@@ -82,7 +177,7 @@ async def test_a_node_on_another_chain_fails_and_the_two_ids_are_named(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("age_s", "level"), [(0, Level.OK), (59, Level.OK), (100, Level.WARN), (7200, Level.FAIL)], ids=str
+    ("age_s", "level"), [(0, Level.OK), (40, Level.OK), (70, Level.WARN), (7200, Level.FAIL)], ids=str
 )
 async def test_a_head_is_judged_by_its_age_in_block_times(
     anvil: Anvil, tmp_path: Path, age_s: int, level: Level
@@ -346,3 +441,23 @@ async def test_channels_are_knocked_at_and_told_nothing(tmp_path: Path) -> None:
     assert "canary" not in there.said + gone.said
     assert b"".join(knocked) == b""
     assert people.absent().level is Level.SKIP
+
+
+async def test_a_price_gateway_is_asked_once_and_what_it_says_is_told(tmp_path: Path) -> None:
+    now_s = SystemClock().wall_ns() // NS
+
+    async def answer(request: Request) -> None:
+        old = "old" in request.head.splitlines()[0]
+        request.writer.write(http(b'{"p": 2297.5, "t": %d}' % (now_s - 3_600 if old else now_s)))
+
+    async with serving(answer) as node:
+        table = '[[price_gateway]]\nname = "g"\nprices = "eth/usd"\nprice = "%s"\ntime = "t"\nurl = "%s"\n'
+        found = []
+        for price, path in (("p", ""), ("p", "/old"), ("q", "")):
+            [one] = loaded(tmp_path, top=table % (price, node.url + path)).tree.gateways
+            found.append(await gateways.examine(one, EngineClock(SystemClock())))
+    assert [one.level for one in found] == [Level.OK, Level.WARN, Level.FAIL]
+    assert found[0].said.startswith("2297.5 for eth/usd, ")
+    assert found[1].todo == "its price is too old to count; see max_age"
+    assert found[2].said == "malformed: q is no number"
+    assert len(node.requests) == 3

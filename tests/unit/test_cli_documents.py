@@ -75,6 +75,18 @@ def test_readmes_configuration_loads_and_makes_a_quorum_possible(tmp_path: Path)
     assert len({node.provider for node in loaded.settings.chains[0].nodes}) == 3
 
 
+def test_what_the_page_on_contracts_adds_to_readmes_configuration_is_watched(tmp_path: Path) -> None:
+    page = (ROOT / "docs/how-to/watch-contracts.md").read_text()
+    (tmp_path / "tocsin.toml").write_text("\n".join([*blocks(README, "toml"), *blocks(page, "toml")]))
+    environ = {f"PROVIDER_{one}_URL": f"https://{one.lower()}.example/v2/key" for one in "AB"}
+    settings = load(tmp_path / "tocsin.toml", registry=registry_of(REGISTRY), environ=environ).settings
+    chain = settings.chains[0]
+    named = {one.name for one in chain.contracts} | {one.name for one in chain.feeds}
+    named |= {one.name for one in chain.indexes}
+    shown = {words[3] for words in commands(page) if words[1:3] in (["contract", "show"], ["feed", "show"])}
+    assert named >= {"pool", "hot", "eth-usd", "debtors"} | shown
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_in_the_pages_is_one_that_the_program_knows(page: Path) -> None:
     for program, *words in commands(page.read_text()):

@@ -95,6 +95,10 @@ def test_a_silence_is_asked_for_in_seconds_or_until_a_time(asked: list[tuple[str
         (["node=geth", "--why", "x", "--until", "2026-11-22T11:59Z"], "is past; it is 2026-11-22T13:00+01:00"),
         (["node=geth", "--why", "x", "--until", "2026-12-22"], "is not within the 7 days after now"),
         (["node=geth", "--why", "x", "--for", "1h", "--from", "2020-01-01"], "--from: 2020-01-01 is past"),
+        (
+            ["node=geth", "--why", "x", "--from", "14:00", "--until", "13:30"],
+            "--until: 13:30 comes before --from 14:00, and again 23 h 30 min after it; write 2026-11-23T13:30 if",
+        ),
         (["--for", "2h"], "say which alerts: tocsin silence 'detector=node.* chain=ethereum' --for 2h --why TEXT"),
         (["severity<warn", "--why", "x", "--for", "1h"], "a severity is one of info, warning, critical"),
     ],
@@ -105,6 +109,27 @@ def test_a_mistake_is_named_before_anybody_is_asked(
     assert run("silence", *words) == main.MISTAKE
     assert said in capsys.readouterr().err
     assert asked == []
+
+
+def test_a_silence_from_evening_until_morning_is_one_of_a_night(asked: list[tuple[str, dict[str, Any]]]) -> None:
+    assert run("silence", "node=geth", "--from", "22:00", "--until", "06:00", "--why", "x") == 0
+    assert run("silence", "node=geth", "--from", "14:00", "--until", "2026-11-23T13:30", "--why", "x") == 0
+    assert run("silence", "node=geth", "--from", "14:00", "--until", "23:30", "--why", "x") == 0
+    spans = [(args["until_wall_ns"] - args["from_wall_ns"]) / HOUR for _, args in asked]
+    assert spans == [8, 23.5, 9.5]
+
+
+@pytest.mark.parametrize(
+    ("until", "note"), [("12:30", "12:30 is past for today, so it is that of Monday"), ("13:30", "")]
+)
+def test_an_hour_that_is_past_for_today_is_said_to_be_tomorrows(
+    asked: list[tuple[str, dict[str, Any]]], capsysbinary: pytest.CaptureFixture[bytes], until: str, note: str
+) -> None:
+    assert run("silence", "node=geth", "--until", until, "--why", "x") == 0
+    out = capsysbinary.readouterr().out.decode()
+    assert note in out
+    assert ("note:" in out) is bool(note)
+    assert len(asked) == 1
 
 
 def test_without_a_match_it_lists(
@@ -280,3 +305,13 @@ def test_whatever_an_answer_holds_is_put_into_words(junk: Any, key: str) -> None
         *_silences.listed({"silences": [row, junk]}, NOON_NS),
     ):
         assert line.isprintable()
+
+
+def test_a_weekly_silence_that_is_not_on_now_is_shown_with_its_next_time_in_one_line() -> None:
+    times = {"from_wall_ns": NOON_NS + 10 * HOUR, "until_wall_ns": NOON_NS + 12 * HOUR}
+    weekly = {**ROW, **times, "id": "maintenance:night", "active": False, "covers": None, "spares": None}
+    assert page(alerts=[], silences=[weekly]).partition("no alerts\n")[2] == (
+        "silences 0, 1 to come\n"
+        "  maintenance:night  node=geth  from 2026-11-22 22:00 UTC (23:00 CET) for 2 h 00 min  by ann: disk\n"
+    )
+    assert "silences 1, 1 to come\n" in page(alerts=[], silences=[ROW, weekly])

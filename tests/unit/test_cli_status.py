@@ -1,6 +1,7 @@
 """What readers conclude from a status: never OK from what is stale, foreign or broken."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -202,6 +203,27 @@ def test_a_check_of_one_chain_is_unknown_when_the_status_is_stale_or_the_chain_i
     line, code = _check.nagios(judged(status_document(now_wall_ns=NOW)), "bsc")
     assert code == 3
     assert line.startswith("UNKNOWN - no chain 'bsc'; watched: ethereum, base")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, ""),
+        ({"flapping": False, "well_s": None}, ""),
+        ({"flapping": True, "well_s": None}, "flapping: "),
+        ({"flapping": True, "well_s": 130.2}, "flapping: well for 2 min 10 s; before: "),
+        ({"flapping": False, "well_s": 4.0}, "well for 4 s; before: "),
+    ],
+)
+def test_what_an_alert_said_last_is_not_told_as_what_is_now(change: dict[str, Any], words: str) -> None:
+    document = status_document(now_wall_ns=NOW)
+    document["alerts"][0] |= change
+    line, code = _check.nagios(judged(document))
+    assert code == 2
+    assert line.startswith(f"CRITICAL - {words}ethereum/reth left the agreed chain")
+    page = _report.text(judged(document), now_wall_ns=NOW)
+    assert f"    {words.removeprefix('flapping: ')}ethereum/reth left the agreed chain" in page
+    assert ("  flapping" in page) == bool(change.get("flapping"))
 
 
 def test_a_text_cannot_start_performance_data_of_its_own() -> None:

@@ -75,6 +75,32 @@ def test_check_counts_beacon_nodes_and_what_they_are_asked(file: Path, capsys: p
     assert out == f"ok: 1 chain, 2 nodes, 1 beacon node, 2 groups, {len(REGISTRY)} detectors; about 295k calls a day\n"
 
 
+def test_check_counts_what_log_indexes_ask_for_and_says_back_fills_apart(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = (
+        '[[chain.index]]\nname = "{}"\nfrom = 1\naddresses = ["0x1111111111111111111111111111111111111111"]\n'
+        '[[chain.index.event]]\nname = "to"\ntopic = "Transfer(address,address,uint256)"\naccount = "topic2"\n'
+    )
+    file.write_text(MINIMAL + index.format("one"))
+    assert run(["config", "check"]) == 0
+    out = capsys.readouterr().out
+    assert "; about 238k calls a day, 50k of them for a log index; back-fill takes about 11k for each million" in out
+    file.write_text(MINIMAL + index.format("one") + "audit_one_in = 0\n" + index.format("two"))
+    file.write_text(
+        MINIMAL
+        + index.format("one").replace("from", "audit_one_in = 0\nreceipts_one_in = 0\nfrom")
+        + index.format("two")
+    )
+    assert run(["config", "check", "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert counts["indexes"] == 2
+    # Of two nodes: a block's logs twice each and one header between them, receipts of the second index alone.
+    assert counts["index_calls_per_day"] == 7200 * (5 + 7) + 2 * 2 * 24
+    # 3,907 questions of 256 blocks to two nodes; 1,000 audits of the second one, two headers and receipts each.
+    assert counts["backfill_calls_per_million_blocks"] == 2 * 2 * 3907 + 3 * 1000
+
+
 def test_check_warns_on_standard_error_and_still_succeeds(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text(MINIMAL + 'provider = "self"\n')
     assert run(["config", "check"]) == 0

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from tests.support.configs import MINIMAL, REGISTRY, loaded, problems
 
+from tocsin.chain.abi import checksummed
 from tocsin.config.load import Loaded, load
 from tocsin.config.reload import changes
 from tocsin.config.show import as_toml
-from tocsin.config.values import checksummed
 from tocsin.model.contract import ContractSettings, Layout, Watch
 
 ADDRESS = "0x87870Bca3F3fD6335C3F4ce8392D69350B4fA4E2"
@@ -69,11 +69,11 @@ def test_a_checksum_is_that_of_eip_55(address: str) -> None:
         (
             '"owner", "code"',
             '"owner", "cdoe"',
-            "write code, implementation, admin, beacon, owner, paused (did you mean code?)",
+            "owner, paused, pauser, roles, safe, supply (did you mean code?)",
         ),
         ('"owner", "code"', '"owner", "owner"', "watch names owner twice"),
         ('"owner", "code"', '"code"', "says where owner lies and does not watch it; add it to watch"),
-        ('["owner", "code"]', "[]", "must not be empty"),
+        ('watch = ["owner", "code"]\nowner = { slot = 3 }', "watch = []", "says nothing to be watched"),
         ("slot = 3", 'slot = "0x3"', "is no slot; write its number, or a string of 0x and 64 hex digits"),
         ("slot = 3", "slot = -1", "is no slot"),
         ("slot = 3", "slot = 3, offset = 13", "owner has 20 bytes: its offset is at most 12"),

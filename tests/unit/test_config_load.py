@@ -163,7 +163,38 @@ MISTAKES = [
         "tocsin.toml:13: chain.0.node.1.name: the same name is given at tocsin.toml:9",
     ),
     ("[watchdog]", "[market]\n[watchdog]", "tocsin.toml:2: market: tocsin 0.1.0 does not know this table yet"),
-    ("[watchdog]", "[[contract]]\n[watchdog]", "tocsin.toml:2: contract: tocsin 0.1.0 does not know this table yet"),
+    (
+        "[watchdog]",
+        "[[contract]]\n[watchdog]",
+        "tocsin.toml:2: contract: does not stand here: write [[chain.contract]] below its [[chain]]",
+    ),
+    ("[watchdog]", "[[feed]]\n[watchdog]", "feed: does not stand here: write [[chain.feed]] below its [[chain]]"),
+    ("[watchdog]", "[[index]]\n[watchdog]", "index: does not stand here: write [[chain.index]] below its [[chain]]"),
+    ("[watchdog]", "[[node]]\n[watchdog]", "node: does not stand here: write [[chain.node]] below its [[chain]]"),
+    ("own = true", "[chain.contract]", ":11: chain.0.contract: write [[chain.contract]]: its brackets are double"),
+    ("own = true", "[chain.feed]", ":11: chain.0.feed: write [[chain.feed]]: its brackets are double"),
+    ("own = true", "[chain.index]", ":11: chain.0.index: write [[chain.index]]: its brackets are double"),
+    (
+        "own = true",
+        "[[chain.event]]",
+        ":11: chain.0.event: does not stand here: write [[chain.index.event]] below its [[",
+    ),
+    (
+        "own = true",
+        "[[chain.balance]]",
+        "chain.0.balance: does not stand here: write [[chain.contract.balance]] below its",
+    ),
+    ("own = true", "[[chain.price_gateway]]", "write [[price_gateway]], which belongs to no other table"),
+    (
+        "own = true",
+        "[price_gateway]",
+        ":11: price_gateway: write [[price_gateway]]: its brackets are double, since there",
+    ),
+    (
+        "own = true",
+        "[[chain.feed]]\n[chain.feed]",
+        ":12: TOML: a second feed in single brackets; write [[chain.feed]], since",
+    ),
     ("[watchdog]", "[mtt]\n[watchdog]", "tocsin.toml:2: mtt: unknown key (did you mean mqtt?)"),
     ("[watchdog]", "mqtt = 5\n[watchdog]", "tocsin.toml:2: mqtt: write a table"),
     ("[watchdog]", "journal = { segment = '11m' }\n[watchdog]", "journal.segment: must be between 1s and 10m"),
@@ -183,11 +214,7 @@ MISTAKES = [
         'chain.0.detector."node.lagg": unknown detector (did',
     ),
     ("[[chain.node]]", "[chain.detector.'self.loop_lag']\n[[chain.node]]", "watches the watchdog itself; write it as"),
-    (
-        "[[chain.node]]",
-        "[[chain.feed]]\n[[chain.node]]",
-        "tocsin.toml:8: chain.0.feed: tocsin 0.1.0 does not know this",
-    ),
+    ("[[chain]]", "[[market]]\n[[chain]]", "tocsin.toml:5: market: tocsin 0.1.0 does not know this"),
     ("schema = 1", "schema = 1\ninclude = 'x'", "tocsin.toml:2: include: write an array"),
     ("schema = 1", "schema = 1\ninclude = [5]", "tocsin.toml:2: include.0: write a string"),
     ("schema = 1", "schema = 1\ninclude = ['no.toml']", "tocsin.toml:2: include.0: there is no file 'no.toml'"),
@@ -212,7 +239,7 @@ def test_an_array_that_should_be_tables_is_explained(tmp_path: Path) -> None:
     text = MINIMAL.partition("[[chain]]")[0]
     assert problems(tmp_path, text) == ["tocsin.toml: chain: missing; write [[chain]]"]
     assert problems(tmp_path, text + "[chain]\nname = 'x'\n") == [
-        "tocsin.toml:5: chain: write [[chain]], an array of tables"
+        "tocsin.toml:5: chain: write [[chain]]: its brackets are double, since there may be several"
     ]
 
 
@@ -363,6 +390,12 @@ def test_one_group_is_loaded_with_a_warning(tmp_path: Path) -> None:
     )
 
 
+INDEX = (
+    f'[[chain.index]]\nname = "holders"\nfrom = 1\naddresses = ["0x{"11" * 20}"]\n'
+    '[[chain.index.event]]\nname = "to"\ntopic = "Transfer(address,address,uint256)"\naccount = "topic2"\n'
+)
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -376,6 +409,14 @@ def test_one_group_is_loaded_with_a_warning(tmp_path: Path) -> None:
         (
             '[[chain.beacon]]\nname = "b"\nurl = "http://10.9.9.9:5052"\nbudget = "100k/day"\n',
             "chain.0.beacon.0.budget: 100k/day is less than the about 108000 requests that polling takes",
+        ),
+        (
+            INDEX.replace("[[chain.index]]", 'budget = "85k/day"\n[[chain.index]]'),
+            "chain.0.node.1.budget: 85k/day is less than the about 104424 calls that polling and log indexes take: ",
+        ),
+        (
+            INDEX + '[[provider]]\nname = "eth.alchemy.example"\nbudget = "500k/day"\nprices = { eth_getLogs = 75 }\n',
+            "provider.0.budget: 500k/day is less than the about 1170024 units that its nodes and their log indexes ",
         ),
         ('[detector."node.lag"]\nclear = { under = 4 }\n', "clear: clears above the limit that fires"),
         ('[detector."node.lag"]\ncritical = { over = 2 }\n', "critical: critical begins below warning"),

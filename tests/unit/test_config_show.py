@@ -97,6 +97,7 @@ def _prepared_example(folder: Path) -> dict[str, str]:
     (folder / "example.toml").write_bytes(EXAMPLE.read_bytes())
     return {
         "CREDENTIALS_DIRECTORY": str(folder / "credentials"),
+        "EXCHANGE_URL": "https://api.exchange.example/ticker?pair=ETHUSD",
         "ALCHEMY_URL": "https://eth.alchemy.example/v2/key",
         "DEADMAN_URL": "https://h/x",
         "TEAM_URL": "https://h/team",
@@ -113,14 +114,19 @@ def test_the_example_has_every_key_and_a_comment_on_each_line() -> None:
     example = tomllib.loads(EXAMPLE.read_text())
     chain = example["chain"][0]
     shown: dict[tuple[str, ...], Any] = {("chain",): chain, ("provider",): example["provider"][0], (): example}
-    shown |= {(kind,): example[kind][0] for kind in ("consumer", "silence", "maintenance", "notify")}
-    for kind in ("node", "beacon", "contract"):
+    shown |= {(kind,): example[kind][0] for kind in ("consumer", "silence", "maintenance", "notify", "price_gateway")}
+    for kind in ("node", "beacon", "contract", "index", "feed"):
         shown["chain", kind] = {key for node in chain[kind] for key in node}
+    shown["chain", "reader"], shown["chain", "index", "amount"] = chain["reader"], chain["index"][0]["amount"]
+    shown["chain", "index", "event"] = {key for event in chain["index"][0]["event"] for key in event}
     for path, table in TABLES.items():
         assert set(public_keys(table)) == set(shown.get(path) or example[path[0]]), path
     keys = [line for line in EXAMPLE.read_text().splitlines() if "=" in line and not line.lstrip().startswith("#")]
     repeated = {"name", "url", "provider", "warning", "clear", "age", "genesis_hash"}
     assert [line for line in keys if "#" not in line and line.split()[0] not in repeated] == []
+
+
+FEEDS = '[[chain.feed]]\nname = "f"\naddress = "0x00000000000000000000000000000000000000fe"\nheartbeat = "1h"\n'
 
 
 def test_the_defaults_that_the_example_names_are_the_defaults(tmp_path: Path) -> None:
@@ -138,11 +144,15 @@ def test_the_defaults_that_the_example_names_are_the_defaults(tmp_path: Path) ->
     more += '[[silence]]\nmatch = "node=a"\nauthor = "a"\nreason = "b"\nuntil = "2026-11-22T18:00:00Z"\n'
     more += '[[maintenance]]\nname = "w"\nmatch = "node=a"\nauthor = "a"\nreason = "b"\ndays = ["mon"]\n'
     more += 'from = "01:00"\nto = "02:00"\n'
+    more += '[[price_gateway]]\nname = "g"\nurl = "https://h"\nprices = "a/b"\nprice = "p"\n'
+    more += FEEDS
     more += '[[notify]]\nname = "n"\nkind = "webhook"\nurl = "https://h/p"\nkey = "sixteen bytes or more"\n'
     document = loaded(tmp_path, MINIMAL + more).document
     where = {f"[{name}]": document[name] for name in SINGLE if name in document}
     where |= {f"[[{kind}]]": document[kind][0] for kind in ("consumer", "silence", "maintenance", "notify")}
+    where["[[price_gateway]]"] = document["price_gateway"][0]
     where["[[chain]]"] = document["chain"][0]
+    where["[[chain.feed]]"] = document["chain"][0]["feed"][0]
     assert len(named) > 8
     assert named == {(table, key): where[table][key] for table, key in named}
 
@@ -205,7 +215,7 @@ def test_the_reference_has_the_defaults_of_every_detector() -> None:
 
 
 def _header(path: tuple[str, ...]) -> str:
-    return f"[{path[0]}]" if path[0] in SINGLE else f"[[{'.'.join(path)}]]"
+    return f"[{'.'.join(path)}]" if path[0] in SINGLE or path[-1] in ("reader", "amount") else f"[[{'.'.join(path)}]]"
 
 
 @pytest.mark.parametrize("name", shipped().names())

@@ -7,14 +7,14 @@ from tests.support.statepool import IMPLEMENTATION, PROXY, VAULT, StatePool, swa
 from tocsin.chain.proof import Proven, Refuted
 from tocsin.engine import readback
 from tocsin.engine.readback import REVERTS, is_of, proof_of, value_of
-from tocsin.engine.readplan import items_of
+from tocsin.engine.watching import items_of
 from tocsin.model.block import BlockRef
 from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched
 from tocsin.model.observation import Part, RpcError, RpcErrorKind
 from tocsin.model.reading import CallOf, CodeOf, Pin, ProofOf, SlotOf, parse, reading
 
-PROOF = next(item for item in items_of(PROXY, proofs=True) if isinstance(item, ProofOf))
+PROOF = next(item for item in items_of(PROXY) if isinstance(item, ProofOf))
 SLOT = SlotOf(address=VAULT, key=IMPLEMENTATION.to_bytes(32))
 CALL = CallOf(to=VAULT, data=bytes(4))
 
@@ -53,6 +53,16 @@ def test_by_number_a_proof_that_begins_at_another_root_is_of_another_block_and_n
     assert not is_of(event, block)
     assert proof_of(PROOF, part_of(event), root, Pin.NUMBER) is None
     assert isinstance(proof_of(PROOF, part_of(event), root, Pin.OBJECT), Refuted)
+
+
+def test_a_proof_that_was_blown_up_is_judged_alike_and_kept_by_nobody() -> None:
+    event, _, root = answered(StatePool(), Pin.OBJECT)
+    part = part_of(event)
+    assert part.result is not None
+    kept = readback._cached_verified.cache_info().currsize
+    long = Part(call=part.call, result=b" " * (1 << 18) + part.result)
+    assert isinstance(proof_of(PROOF, long, root, Pin.OBJECT), Proven)
+    assert readback._cached_verified.cache_info().currsize == kept
 
 
 def test_without_a_verified_root_nothing_is_proven_or_refuted() -> None:

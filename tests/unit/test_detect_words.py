@@ -29,8 +29,8 @@ def test_when_a_certificate_ends(left_s: int, said: str) -> None:
     [
         (120 * MS, "120 ms behind"),
         (-59_999 * MS, "59999 ms ahead"),
-        (3600 * NS, "3600 s behind"),
-        (-3650 * DAY_S * NS, "3650 days ahead"),
+        (3600 * NS, "1 h 00 min behind"),
+        (-3650 * DAY_S * NS, "3650 d 00 h ahead"),
     ],
 )
 def test_how_far_a_clock_is_off(offset_ns: int, said: str) -> None:

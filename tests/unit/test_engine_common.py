@@ -8,7 +8,7 @@ from tests.support.pool import Answer, settings_for
 from tests.support.ticking import Ticking, at_pace, fails, nothing
 
 from tocsin.clock import MS, NS
-from tocsin.config.checks import CALLS_PER_POLL, CALLS_PER_SLOT, calls_per_day
+from tocsin.config.calls import CALLS_PER_POLL, CALLS_PER_SLOT, calls_per_day
 from tocsin.engine.codec import decode_state, encode_state
 from tocsin.model.alert import Grade
 from tocsin.model.effect import Fetch

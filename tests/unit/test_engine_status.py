@@ -1,6 +1,7 @@
 """The level of a status is never better than what is known."""
 
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -142,6 +143,33 @@ def test_open_alerts_stand_worst_first_and_pending_ones_not_at_all() -> None:
     ranks = [{"critical": 0, "warning": 1, "info": 2}[alert["severity"]] for alert in alerts]
     assert ranks == sorted(ranks)
     assert {alert["state"] for alert in alerts} == {"firing"}
+
+
+def test_of_an_alert_that_fires_on_it_is_told_for_how_long_it_has_been_well() -> None:
+    pool = healthy_pool(("a", "b", "c", "d", "e"))
+    pool.nodes["n0"].view.freeze()
+    pool.rounds(20)
+    assert well_s(pool) == [None]
+    pool.nodes["n0"].view.thaw()
+    while well_s(pool) == [None]:
+        pool.rounds(1)
+    (now,), (later,) = well_s(pool), well_s(pool, later_ns=5 * NS)
+    assert now is not None
+    assert later == pytest.approx(now + 5)
+    pool.answers["n0"] = fails()
+    pool.rounds(10)
+    alerts = {alert["detector"]: (alert["state"], alert["well_s"]) for alert in listed(pool)}
+    assert alerts["node.lag"] == ("unknown", None), "of what nobody sees it is not said that it is well"
+
+
+def listed(pool: Any, *, later_ns: int = 0) -> list[dict[str, Any]]:
+    alerts = status(pool.state, pool.now + later_ns)["alerts"]
+    assert isinstance(alerts, list)
+    return alerts
+
+
+def well_s(pool: Any, *, later_ns: int = 0) -> list[float | None]:
+    return [alert["well_s"] for alert in listed(pool, later_ns=later_ns)]
 
 
 def test_of_many_alerts_the_worst_are_listed_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

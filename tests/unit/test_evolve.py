@@ -8,6 +8,7 @@ import pytest
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.model.alert import Over
 from tocsin.model.evolve import evolve
+from tocsin.model.trust import Case
 from tocsin.model.view import NodeRecord
 
 
@@ -26,6 +27,11 @@ def test_a_changed_value_is_frozen_hashable_and_can_be_copied() -> None:
     assert hash(changed) == hash(Over(over=2, polls=3))
     assert copy.deepcopy(changed) == changed
     assert repr(changed) == repr(Over(over=2, polls=3))
+
+
+def test_a_field_may_be_called_as_the_parameter_is() -> None:
+    subject = Case(labels=(), summary="", value=1, unit="", wall_ns=0)
+    assert evolve(subject, value=2) == replace(subject, value=2)
 
 
 def test_the_value_before_is_untouched() -> None:

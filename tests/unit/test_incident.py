@@ -16,12 +16,13 @@ from tests.support.store_kit import SMALL, record
 
 from tocsin.clock import SystemClock
 from tocsin.errors import CorruptRecord, SchemaTooNew, StoreError
+from tocsin.ids import digest
 from tocsin.lab import bundle
 from tocsin.lab.bundle import Around, document, read, write
-from tocsin.lab.incident import Incident, joined, parts, recent, seek, span, wall_ns
+from tocsin.lab.incident import Incident, cut, joined, parts, recent, seek, span, wall_ns
 from tocsin.lab.incident_record import deadlines
 from tocsin.lab.replay import Replay
-from tocsin.model.alert import AlertState
+from tocsin.model.alert import Alert, AlertState
 from tocsin.model.evolve import evolve
 from tocsin.store import (
     Entry,
@@ -34,7 +35,7 @@ from tocsin.store import (
     Told,
     read_recording,
 )
-from tocsin.wire.envelope import alert_messages
+from tocsin.wire.envelope import alert_messages, evidence_bytes
 
 ONE, TWO, OTHER = "4f1c2d3e" + "0" * 24, "4f1cffff" + "0" * 24, "a" * 32
 BOOT = "b00700000000"
@@ -274,3 +275,26 @@ def test_deadlines_come_in_order_and_never_before_the_awareness(at: datetime) ->
     times = [wall_ns(found[key]) for key in keys]
     assert times == sorted(times)
     assert len(set(times)) == len(times)
+
+
+def test_evidence_that_was_too_long_for_its_events_is_taken_along_by_its_digest() -> None:
+    long = evolve(ALERT, evidence={"answer": "x" * 20_000})
+    told = [Told(seq=at, id=f"{BOOT}:{at}", fingerprint=ALERT.fingerprint, payload=of(long, at)) for at in (1, 2)]
+    plain = Told(seq=3, id=f"{BOOT}:3", fingerprint=ALERT.fingerprint, payload=of(ALERT, 3))
+    incident = Incident(
+        fingerprint=ALERT.fingerprint,
+        activation=1,
+        started_wall_ns=10**18,
+        ended_wall_ns=None,
+        own=(*told, plain),
+        others=(),
+    )
+    whole = evidence_bytes(long)
+    assert cut(incident) == [digest(whole)]
+    assert document(incident, AROUND, None)["evidence"] == {}
+    about = document(incident, AROUND, None, {digest(whole): whole})
+    assert about["evidence"] == {digest(whole): {"answer": "x" * 20_000}}
+
+
+def of(alert: Alert, seq: int) -> bytes:
+    return alert_messages(changed(alert, seq=seq), ORIGIN)[0].payload

@@ -202,3 +202,13 @@ def test_a_block_of_very_many_transactions_is_read() -> None:
 
 def test_a_result_that_no_block_can_have_is_refused() -> None:
     assert kind([ok(1), ok(2, {"extraData": "0x" + "ab" * 1_100_000})]) is FaultKind.TOO_LARGE
+
+
+def test_a_body_too_long_for_one_result_is_not_even_parsed() -> None:
+    """It would stand in everybody's way, and be refused all the same."""
+    long = b'{"jsonrpc":"2.0","id":1,"result":' + b" " * (4 * 1024 * 1024) + b'"0x1"}'
+    found = read(long, (LATEST,))
+    assert isinstance(found, Fault)
+    assert found.kind is FaultKind.TOO_LARGE
+    short = b'{"jsonrpc":"2.0","id":1,"result":' + b" " * (3 * 1024 * 1024) + b'"0x1"}'
+    assert isinstance(read(short, (CHAIN_ID,)), tuple)

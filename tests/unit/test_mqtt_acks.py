@@ -22,6 +22,7 @@ from tocsin.wire.acks import Ack, Refusal, encode
 
 KEY = "sixteen bytes or more"
 TOPIC = ORIGIN.root + "ack/pager"
+STREAM = "aaaaaaaaaaaa"
 
 
 class Book:
@@ -29,13 +30,15 @@ class Book:
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, int]] = []
+        self.connected: list[int] = []
+        self.took = asyncio.Event()
         self.free = asyncio.Event()
         self.registered: list[list[str]] = []
         self.is_full = False
 
     def health(self) -> Health:
         cursor = Cursor(name="pager", max=3, at=5, missing=(), heard_wall_ns=0)
-        return replace(SOUND, last_seq=10**6, consumers=(cursor,), stream="aaaaaaaaaaaa")
+        return replace(SOUND, last_seq=10**6, consumers=(cursor,), stream=STREAM)
 
     async def register_consumers(self, names: Iterable[str]) -> None:
         if self.is_full:
@@ -50,8 +53,11 @@ class Book:
         highest: int,
         missing: Iterable[int],
         wanted: Iterable[tuple[int, int]] | None = None,  # noqa: ARG002
+        connected_wall_ns: int = 0,
     ) -> Acknowledged | None:
         await self.free.wait()
+        self.connected.append(connected_wall_ns)
+        self.took.set()
         self.taken.append((name, at))
         return Acknowledged(
             cursor=Cursor(name=name, max=highest, at=at, missing=tuple(missing), heard_wall_ns=0), rearmed=0, gone=()
@@ -91,7 +97,7 @@ def received(payload: bytes, *, topic: str = TOPIC, reply: str = "") -> Received
 
 
 def signed(at: int, highest: int = 7, consumer: str = "pager") -> bytes:
-    return encode(Ack(at=at, max=highest), ORIGIN.source, consumer, KEY.encode())
+    return encode(Ack(at=at, max=highest, stream=STREAM), ORIGIN.source, consumer, KEY.encode())
 
 
 @contextlib.asynccontextmanager
@@ -183,9 +189,32 @@ async def test_consumers_are_registered_once_the_disk_has_room(caplog: pytest.Lo
 
 
 @pytest.mark.parametrize(
-    ("stream", "counted"), [("", BELIEVED), ("aaaaaaaaaaaa", BELIEVED), ("bbbbbbbbbbbb", Refusal.OTHER_STREAM)]
+    ("highest", "stream", "counted"),
+    [
+        (7, STREAM, BELIEVED),
+        (7, "bbbbbbbbbbbb", Refusal.OTHER_STREAM),
+        (0, "bbbbbbbbbbbb", Refusal.OTHER_STREAM),
+        (7, "", Refusal.NO_STREAM),
+        (0, "", BELIEVED),
+    ],
 )
-def test_an_ack_of_another_stream_is_not_believed(stream: str, counted: str) -> None:
+def test_an_ack_of_another_stream_is_not_believed_nor_one_that_has_something_of_it_is_not_said_which(
+    highest: int, stream: str, counted: str
+) -> None:
     acks, _ = ears()
-    acks.hear(received(encode(Ack(at=10, max=7, stream=stream), ORIGIN.source, "pager", KEY.encode())))
+    acks.hear(received(encode(Ack(at=10, max=highest, stream=stream), ORIGIN.source, "pager", KEY.encode())))
     assert acks.counts == {counted: 1}
+
+
+async def test_the_store_is_told_since_when_there_is_the_connection_of_now() -> None:
+    acks, book = ears()
+    book.free.set()
+    for at in (10, 11):
+        before = SystemClock().wall_ns()
+        async with listening(acks, Line()):
+            acks.hear(received(signed(at)))
+            async with asyncio.timeout(30):
+                await book.took.wait()
+        book.took.clear()
+        assert before <= book.connected[-1] <= SystemClock().wall_ns()
+    assert book.connected[0] < book.connected[1]

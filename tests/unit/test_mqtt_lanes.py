@@ -66,9 +66,10 @@ def test_nothing_is_left_out_when_nothing_is_refused_and_urgent_chains_are_apart
 @given(refusals=REFUSALS)
 def test_after_the_pause_everything_is_tried_again(refusals: list[tuple[str, str, int]]) -> None:
     holds = holds_of(refusals)
-    assert holds.next_try_s(100) == (10 if refusals else None)
+    assert holds.next_try_s(100, 100) == (10 if refusals else None)
+    assert holds.next_try_s(109, 111) == (0 if refusals else None), "it was held when it was looked at"
     assert not any(holds.holds(topic, chain, 110) for topic in ("t1", "t2", "t3") for chain in "abcd")
-    assert holds.next_try_s(110) is None
+    assert holds.next_try_s(110, 111) is None
     assert len(holds.refused) == len({topic for _, topic, _ in refusals})
 
 

@@ -1,12 +1,14 @@
 """Records are canonical, complete, and refuse what they did not write."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import orjson
 import pytest
 
+from tocsin.detect import REGISTRY
 from tocsin.engine.codec import MOST_RESULTS, decode_event, decode_state, encode_event, encode_state
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.errors import CorruptRecord
@@ -14,6 +16,7 @@ from tocsin.ids import digest
 from tocsin.model.block import Breach, Rule
 from tocsin.model.event import Booted, ConfigRevised, Orphan, Polled
 from tocsin.model.observation import LATEST, Part
+from tocsin.model.settings import Settings
 from tocsin.wire import records
 from tocsin.wire.records import Blobs, Codec
 
@@ -274,3 +277,42 @@ def test_a_number_of_any_size_comes_back_as_it_was(number: int) -> None:
     chains = {"sim": ChainState(started_ns=0, breaches={"0xab": (breach,)})}
     snapshot = encode_state(EngineState(chains=chains))
     assert f'"right":{number}'.encode() in snapshot
+
+
+def test_in_pieces_or_in_one_go_the_bytes_are_the_same() -> None:
+    value = Everything(
+        one=Small(name="ä", size=2**70),
+        table={"b": Small(name="1"), "a": Small(name="\u2028", size=4), "é": Small(name="2"), "z": Small(name="3")},
+        any={"b": [1, {"y": 2, "x": (3, "4")}], "a": None},
+        pair=("p", 1),
+        names=frozenset({"b", "a"}),
+    )
+    for one in (value, replace(value, one=Other(name="o"))):
+        whole = CODEC.encode(Everything, one, {})
+        assert [CODEC.encode(Everything, one, {}, pieces=pieces) for pieces in range(5)] == [whole] * 5
+
+
+def test_encoders_that_were_made_before_give_the_same_bytes() -> None:
+    fresh, value = Codec(Small), Everything(one=Small(name="s"), any=Small(name="t"), tree=Tree(children=(Tree(),)))
+    fresh.prepare(Everything)
+    assert fresh.encode(Everything, value, {}) == CODEC.encode(Everything, value, {})
+
+
+def test_two_classes_of_one_name_are_refused_since_one_would_be_read_as_the_other() -> None:
+    twin = type("Small", (), {})
+    with pytest.raises(ValueError, match="two classes are called Small"):
+        Codec(Small, Other, twin)
+    Codec(Small, Other, Small)
+
+
+def test_the_params_of_every_detector_have_a_name_of_their_own() -> None:
+    names = Counter(detector.params.__name__ for detector in REGISTRY.values())
+    assert [name for name, count in names.items() if count > 1] == []
+    for detector in REGISTRY.values():
+        held = Settings(
+            site="a", watchdog="b", environment="c", chains=(), config_hash="", detectors={"x": detector.params()}
+        )
+        event = ConfigRevised(t_ns=0, settings=held)
+        read = decode_event(*encode_event(event))
+        assert isinstance(read, ConfigRevised)
+        assert type(read.settings.detectors["x"]) is detector.params

@@ -53,7 +53,7 @@ def test_routine_leaves_half_of_a_budget_and_a_closer_look_a_quarter() -> None:
         while budget.affords(1, need, 0) and not budget.take(1, 0):
             spent += 1
         left[need] = 100 - spent
-    assert left == {Need.ROUTINE: 50, Need.CLOSER: 25, Need.FLOOR: 0}
+    assert left == {Need.SPARE: 75, Need.ROUTINE: 50, Need.CLOSER: 25, Need.FLOOR: 0}
 
 
 def test_a_shared_budget_counts_units_and_holds_for_all_who_share_it() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from tests.support.pool import Pool, settings_for
+from tests.support.statepool import ALICE, MALLORY, OWNER_SLOT, VAULT, StatePool
 
 from tocsin.clock import NS, EngineClock
 from tocsin.engine.silencing import Refused
@@ -98,3 +99,33 @@ async def test_a_daemon_that_takes_nothing_any_more_does_not_say_that_it_did() -
     core.is_deaf = True
     with pytest.raises(ControlError, match="about to end"):
         await one.unsilence("s1", "", "ann")
+
+
+async def test_an_ack_of_a_contract_says_what_it_accepted_from_what_by_whom_and_why() -> None:
+    pool = StatePool()
+    pool.rounds(8)
+    pool.write(VAULT, OWNER_SLOT, MALLORY)
+    pool.until(lambda: bool(pool.alerts), 14)
+    key, core = pool.alerts[0].fingerprint, Straight(pool.state)
+    one = Commands(core, EngineClock(ManualClock(), last_t_ns=pool.now))  # type: ignore[arg-type]
+    found = await one.acknowledge(key, "w" * 500, "ann")
+    assert found is not None
+    known = pool.seen().latest["owner"]
+    row = {
+        "chain": "sim",
+        "contract": "vault",
+        "watch": "owner",
+        "by": "ann",
+        "why": "w" * 500,
+        "before": f"0x{ALICE:040x}",
+        "accepted": f"0x{MALLORY:040x}",
+        "now": f"0x{MALLORY:040x}",
+        "grade": "proven",
+        "block": {"number": known.block.number, "hash": known.block.hash},
+    }
+    assert found == {"accepted": [row]}
+    again = await one.acknowledge(key, "me too", "bob")
+    assert again == {"accepted": [], "accepted_before": [{**row, "before": None}]}
+    assert await one.acknowledge(key[:12], "", "bob") == again
+    assert await one.acknowledge("f" * 32, "", "bob") is None
+    assert await one.acknowledge("", "", "bob") is None

@@ -1,14 +1,18 @@
 """The core at work: nothing leaves before it is on disk, and everything leaves in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
 import pytest
+from tests.support.broker import eventually
 from tests.support.pool import settings_for
+from tests.support.statepool import VAULT, StatePool, about, lying
 from tests.support.ticking import Ticking, at_pace, fails
 
 from tocsin.clock import NS
@@ -16,6 +20,7 @@ from tocsin.engine.codec import decode_event, decode_state, encode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
 from tocsin.errors import StoreError
+from tocsin.ids import digest
 from tocsin.model.effect import AlertChanged, Fetch
 from tocsin.model.event import Commanded, ConfigRejected, Event, Polled, Ticked
 from tocsin.model.observation import CHAIN_ID, LATEST, Fault, FaultKind, Part
@@ -98,6 +103,91 @@ EVENTS = eventful()
 
 def refused(t_ns: int = 1) -> ConfigRejected:
     return ConfigRejected(t_ns=t_ns, problems=("x",))
+
+
+class Shelf(Disk):
+    """A disk that also keeps evidence once it is let, or cannot."""
+
+    def __init__(self, trouble: str = "") -> None:
+        super().__init__()
+        self.kept: dict[str, bytes] = {}
+        self.may_keep = asyncio.Event()
+        self.may_keep.set()
+        self.trouble = trouble
+
+    @property
+    def alerts(self) -> int:
+        """How many are committed."""
+        return sum(len(one.outbox) for one in self.groups)
+
+    async def keep_evidence(self, found: Mapping[str, bytes]) -> str:
+        await self.may_keep.wait()
+        self.kept |= found
+        return self.trouble
+
+
+def accusing() -> list[Event]:
+    """A node that gives code of which the evidence is longer than an alert may be."""
+    pool = StatePool(keep_events=True)
+    pool.rounds(20)
+    pool.answers["n1"] = lying("eth_getCode", lambda _: "0x" + "60" * 24_576, about(VAULT))
+    pool.rounds(7)
+    assert len(pool.alerts) == 1
+    return pool.events
+
+
+@pytest.mark.parametrize("trouble", ["", "evidence: cannot be written: No space left on device"])
+async def test_long_evidence_is_kept_by_the_time_that_who_asks_hears_of_its_alert_and_holds_none_up(
+    trouble: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf = Shelf(trouble)
+    bench = Bench(shelf)
+    async with running(bench):
+        for event in accusing():
+            bench.core.take(event)
+        await bench.core.drained()
+    [payload] = [one for one in bench.left if isinstance(one, bytes)]
+    cut = orjson.loads(payload)["data"]["evidence"]
+    assert cut["truncated"] is True
+    [(name, data)] = shelf.kept.items()
+    assert name == cut["digest"] == digest(data)
+    assert "answer" in orjson.loads(data)
+    assert [one.message for one in caplog.records] == ([f"evidence is not kept: {trouble}"] if trouble else [])
+
+
+async def test_no_alert_waits_on_its_way_to_the_disk_for_its_evidence() -> None:
+    shelf = Shelf()
+    shelf.may_keep.clear()
+    bench = Bench(shelf)
+    async with running(bench):
+        for event in accusing():
+            bench.core.take(event)
+        await eventually(lambda: shelf.alerts == 1)
+        assert shelf.kept == {}
+        shelf.may_keep.set()
+        await bench.core.drained()
+    assert len(shelf.kept) == 1
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_no_snapshot_is_kept_of_what_refers_to_evidence_that_is_not(*, later: bool) -> None:
+    """Behind a snapshot nothing is decided again: what a crash left unwritten would be gone."""
+    shelf = Shelf()
+    shelf.may_keep.clear()
+    bench, state = Bench(shelf), EngineState()
+    for event in accusing():
+        was, state = state, step(state, event).state
+        shelf.snapshot_wanted = was.seq > 0 if later else state.seq > 0
+        bench.core.take(event)
+    bench.core.flush()
+    async with running(bench):
+        await asyncio.sleep(0.1)
+        assert all(one.snapshot is None for one in shelf.groups)
+        assert shelf.alerts == later
+        shelf.may_keep.set()
+        await bench.core.drained()
+    assert any(one.snapshot is not None for one in shelf.groups)
+    assert (shelf.alerts, len(shelf.kept)) == (1, 1)
 
 
 async def test_nothing_leaves_before_its_commit() -> None:
@@ -288,6 +378,49 @@ async def test_a_snapshot_is_of_the_state_behind_the_last_event_of_its_group() -
         assert group.snapshot is not None
         assert group.snapshot.event_no == group.records[-1].event_no
         assert encode_state(decode_state(group.snapshot.data)) == encode_state(state)
+
+
+async def test_while_a_snapshot_is_made_events_are_taken_and_what_came_before_is_on_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    may_end = threading.Event()
+
+    def slowly(state: EngineState) -> bytes:
+        may_end.wait(20)
+        return encode_state(state)
+
+    monkeypatch.setattr("tocsin.runtime.core.encode_state", slowly)
+    bench = Bench(Disk())
+    async with running(bench):
+        bench.core.take(refused(1))
+        bench.disk.snapshot_wanted = True
+        bench.core.take(refused(2))
+        bench.core.take(refused(3))
+        async with asyncio.timeout(20):
+            await eventually(lambda: bool(bench.disk.groups))
+        bench.core.take(refused(4))
+        assert [group.t_ns for group in bench.disk.groups] == [1], "what waits behind it keeps its place"
+        may_end.set()
+        await bench.core.drained()
+    assert [group.t_ns for group in bench.disk.groups] == [1, 2, 3, 4]
+    assert [group.snapshot is not None for group in bench.disk.groups] == [False, True, False, False]
+
+
+async def test_between_groups_that_were_committed_together_everybody_else_has_a_turn() -> None:
+    bench = Bench(Disk())
+    bench.disk.may.clear()
+    async with running(bench):
+        for event in EVENTS:
+            bench.core.take(event)
+        groups = [[orjson.loads(row.payload)["data"]["seq"] for row in one.group.outbox] for one in bench.core._closed]
+        bench.disk.may.set()
+        seen: list[int] = []
+        while len(bench.alerts) < bench.core.state.seq:
+            await asyncio.sleep(0)
+            seen.append(len(bench.alerts))
+    most = max(map(len, groups))
+    assert sum(map(bool, groups)) > 2
+    assert max(after - before for before, after in pairwise([0, *seen])) <= most
 
 
 async def test_the_committing_task_shows_that_it_lives_while_there_is_nothing_to_do() -> None:

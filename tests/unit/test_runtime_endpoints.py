@@ -240,10 +240,11 @@ def test_the_heartbeat_counts_what_waits_on_disk_and_in_memory() -> None:
         seal_error="",
     )
     state = EngineState(seq=17, loop_lag_ns=2_500_000, self_test=SelfTest(echo_ns=12_900_000))
-    assert heartbeat(state, health) == {
+    assert heartbeat(state, health, 9) == {
         "event_seq": 17,
         "stream": "",
         "last_seq": 16,
+        "since_seq": 9,
         "heads": {},
         "alerts": {"critical": 0, "warning": 0, "info": 0, "silenced": 0},
         "loop_lag_ms": 2,

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from tests.support.manager import Manager
 from tests.support.pool import healthy, settings_for
+from tests.support.statepool import VAULT, StatePool, about, lying
 from tests.support.ticking import Ticking, fails
 
 from tocsin.clock import NS
@@ -98,6 +99,25 @@ def lagging() -> list[Event]:
     pool.rounds(10)
     assert [alert.reason for alert in pool.alerts] == ["fired", "cleared"]
     return pool.events
+
+
+def accusing() -> list[Event]:
+    """A node that gives code of which the evidence is longer than an alert may be."""
+    pool = StatePool(keep_events=True)
+    pool.rounds(20)
+    pool.answers["n1"] = lying("eth_getCode", lambda _: "0x" + "60" * 24_576, about(VAULT))
+    pool.rounds(7)
+    assert len(pool.alerts) == 1
+    return pool.events
+
+
+async def test_evidence_that_a_crash_left_unwritten_is_written_at_the_next_start(tmp_path: Path) -> None:
+    await lived(tmp_path, accusing())
+    [written] = (tmp_path / "evidence").iterdir()
+    whole = written.read_bytes()
+    written.unlink()
+    await past_of(tmp_path)
+    assert written.read_bytes() == whole
 
 
 @pytest.mark.parametrize("snapshot_at", [None, 3, 100])

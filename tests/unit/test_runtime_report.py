@@ -111,7 +111,8 @@ def test_where_all_is_well_nothing_is_said(tmp_path: Path) -> None:
     assert said["level"] == "ok"
     link = {key: said["broker"][key] for key in ("state", "detail", "outbox")}
     assert link == {"state": "connected", "detail": "mqtt://h:1883", "outbox": 3}, "what is not on disk is among them"
-    assert said["store"] == {"state": "ok", "detail": ""}
+    assert said["store"] == {"state": "ok", "detail": "", "damaged": 0}
+    assert document(tmp_path, store=replace(SOUND, damaged=3))["store"]["damaged"] == 3
 
 
 @pytest.mark.parametrize(

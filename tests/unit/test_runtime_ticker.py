@@ -40,7 +40,8 @@ class Bench:
 
     def at(self, ms: int) -> None:
         self.manual.advance(ns=ms * MS - (self.clock.t_ns() - self.began))
-        self.ticker._tick_due(self.clock.t_ns())
+        for chain in self.ticker._due(self.clock.t_ns()):
+            self.ticker._tick(chain)
 
     def of(self, chain: str) -> list[int]:
         return [ms for name, ms in self.ticks if name == chain]
@@ -120,6 +121,20 @@ async def test_a_tick_that_fails_ends_the_task_and_the_next_life_looks_at_the_ot
     await asyncio.sleep(0)
     assert bench.of("other") == [0]
     task.cancel()
+
+
+async def test_between_two_chains_everybody_else_has_a_turn() -> None:
+    settings = settings_for(("a", "b"))
+    one = settings.chains[0]
+    many = replace(settings, chains=tuple([replace(one, name=f"c{at}", id=at) for at in range(1, 6)]))
+    bench = Bench(many)
+    task = asyncio.create_task(bench.ticker.run(lambda: None))
+    seen = []
+    for _ in range(5):
+        await asyncio.sleep(0)
+        seen.append(len(bench.ticks))
+    task.cancel()
+    assert seen == [1, 2, 3, 4, 5]
 
 
 async def test_the_watchdogs_own_tick_tells_how_late_the_loop_was(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from tests.support.store_kit import record
 from tocsin.errors import ControlError, StoreError, UsageError
 from tocsin.runtime.commands import Wanted
 from tocsin.runtime.control import Peer
+from tocsin.runtime.reads import Question
 from tocsin.runtime.tail import KEPT, Tail
 from tocsin.runtime.verbs import Verbs
 from tocsin.store import Exported, Gap, Group, Store
@@ -31,12 +32,21 @@ class Asked:
         self.unsilenced: list[tuple[str, str, str]] = []
         self.problems: tuple[str, ...] = ()
         self.known = {"f" * 32}
+        self.questions: list[Question] = []
         self.tail = Tail()
         self._store = store
 
     @property
     def commands(self) -> "Asked":
         return self
+
+    @property
+    def reads(self) -> "Asked":
+        return self
+
+    async def read(self, question: Question) -> dict[str, object]:
+        self.questions.append(question)
+        return {"call": None}
 
     async def silence(self, wanted: Wanted, by: str) -> Mapping[str, object]:
         self.silenced.append((wanted, by))
@@ -56,9 +66,9 @@ class Asked:
             "chains": [{"name": "sim", "nodes": nodes}],
         }
 
-    async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
+    async def acknowledge(self, fingerprint: str, why: str, by: str) -> Mapping[str, object] | None:
         self.acked.append((fingerprint, why, by))
-        return fingerprint in self.known
+        return {"accepted": []} if fingerprint in self.known else None
 
     async def reload(self, by: str) -> tuple[str, ...]:
         self.reloaded.append(by)
@@ -113,6 +123,7 @@ async def test_ack_says_who_and_why_and_whether_there_was_such_an_alert(asked: A
     assert await verbs.ack({"fingerprint": "f" * 32, "why": "seen"}, PEER) == {
         "fingerprint": "f" * 32,
         "by": PEER.name,
+        "accepted": [],
     }
     assert asked.acked == [("f" * 32, "seen", PEER.name)]
     with pytest.raises(ControlError, match="tocsin status lists them") as caught:
@@ -364,3 +375,45 @@ async def test_what_earlier_lives_said_comes_before_what_this_one_says() -> None
     tail.add(b"3")
     assert [payload async for payload in tail.read(10, follow=False)] == [b"1", b"2", b"3"]
     assert [payload async for payload in tail.read(2, follow=False)] == [b"2", b"3"]
+
+
+ADDRESS, SLOT = "0x" + "ab" * 20, "0x" + "00" * 31 + "07"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"address": ADDRESS},
+        {"address": ADDRESS.upper(), "data": "0x"},
+        {"address": ADDRESS, "data": "0xAB"},
+        {"address": ADDRESS, "data": "0xa"},
+        {"address": ADDRESS, "data": "0x" + "00" * 20_000},
+        {"address": ADDRESS, "data": 7},
+        {"address": 7, "data": "0x"},
+        {"address": ADDRESS, "data": "0x", "chain": 7},
+        {"address": ADDRESS, "data": "0x", "block": "latest"},
+        {"address": ADDRESS, "data": "0x", "block": ["head"]},
+        {"address": ADDRESS, "data": "0x", "slots": 7},
+        {"address": ADDRESS, "data": "0x", "slots": ["0x7"]},
+        {"address": ADDRESS, "data": "0x", "slots": [SLOT] * 33},
+        {"address": ADDRESS, "slots": []},
+    ],
+)
+async def test_a_garbled_question_about_state_is_refused_with_what_would_be_right(request_: dict[str, object]) -> None:
+    asked = Asked()
+    with pytest.raises(UsageError, match="read takes "):
+        await Verbs(asked).read(request_, PEER)
+    assert not asked.questions
+
+
+async def test_a_question_about_state_is_asked_as_it_was_typed() -> None:
+    asked = Asked()
+    request = {"address": ADDRESS, "data": "0x70a08231", "slots": [SLOT, SLOT], "chain": "sim", "block": "finalized"}
+    assert await Verbs(asked).read(request, PEER) == {"call": None}
+    await Verbs(asked).read({"address": ADDRESS, "slots": [SLOT]}, PEER)
+    slot = (bytes(31) + b"\7",)
+    assert asked.questions == [
+        Question(chain="sim", address=b"\xab" * 20, data=b"\x70\xa0\x82\x31", slots=slot, block="finalized"),
+        Question(chain="", address=b"\xab" * 20, data=None, slots=slot, block="head"),
+    ]

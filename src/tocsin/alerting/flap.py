@@ -6,11 +6,11 @@ alert resolves if it is clear, and fires on as any other if it is not. Latched a
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from tocsin.alerting.streaks import is_over, reached
 from tocsin.alerting.tracked import Flap, Moment, Tracked
 from tocsin.model.alert import Alert, AlertState
+from tocsin.model.evolve import evolve
 from tocsin.model.settings import AlertRules
 
 STEADY = "steady"
@@ -37,7 +37,7 @@ def followed(current: Tracked, moment: Moment) -> Tracked:
     has_returned = flap.is_clear and reached(current, moment.now_ns) is not None
     if not has_cleared and not has_returned:
         return current
-    return replace(current, flap=Flap(since_ns=moment.now_ns, is_clear=has_cleared))
+    return evolve(current, flap=Flap(since_ns=moment.now_ns, is_clear=has_cleared))
 
 
 def is_quiet(flap: Flap, moment: Moment) -> bool:

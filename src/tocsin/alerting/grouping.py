@@ -6,9 +6,12 @@ was told of lately, until `interval` has passed. When more groups are due than t
 one message tells of all of them. What is silenced when its group is due stays with the group until it is not.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from tocsin.alerting.agenda import Agenda, Agendas
 from tocsin.alerting.silences import Silences
 from tocsin.model.alert import Severity
 from tocsin.model.evolve import evolve
@@ -70,55 +73,78 @@ class Ready:
 
 
 class Desk:
-    """One channel while news comes in and messages go out at one moment; `channel()` is what is left to remember."""
+    """One channel while news comes in and messages go out at one moment; `channel()` is what is left to remember.
+
+    What it costs goes with what is new, not with what is remembered: mappings are copied when they are first written
+    to, and what is due is looked up (see `tocsin.alerting.agenda`).
+    """
 
     def __init__(self, channel: Channel, settings: ChannelSettings, *, site: str, now_ns: int) -> None:
         self.settings = settings
-        self.heard = dict(channel.heard)
+        self.heard = channel.heard
         self.now_ns = now_ns
         self._site = site
-        self._groups = dict(channel.waiting)
+        self._groups = channel.waiting
+        self._written: dict[str, Gathered] | None = None
+        """The groups, once they were written to."""
         self._owned: dict[str, dict[str, Told]] = {}
         """News of groups that were touched: copies that may be written to."""
-        self._place = {key: name for name, group in channel.waiting.items() for key in group.news}
-        self._spoken = dict(channel.spoken)
+        self._spoken = channel.spoken
         self._recent = dict(channel.recent)
+        self._agenda = _agendas.pop(channel) or _agenda_of(channel)
 
     # What comes in.
 
     def waits(self, key: str) -> bool:
         """Tell whether there is news of an alert that was not told yet."""
-        return key in self._place
+        return key in self._agenda.place
 
     def take(self, told: Told) -> None:
         """Gather news; what waited of the same alert is outdated."""
-        name = self._group_of(told)
-        if self._place.get(told.key, name) != name:
+        name, place = self._group_of(told), self._agenda.place
+        if place.get(told.key, name) != name:
             self.drop(told.key)
         due_ns = self._due_ns(told.severity, name)
         group = self._groups.get(name) or Gathered(severity=told.severity, due_ns=due_ns)
-        is_known = told.key in self.heard or told.key in self._place
-        is_kept = is_known or len(self.heard) + len(self._place) < MOST_KNOWN
+        is_known = told.key in self.heard or told.key in place
+        is_kept = is_known or len(self.heard) + len(place) < MOST_KNOWN
         if is_kept:
             self._news(name)[told.key] = told
-            self._place[told.key] = name
-        self._groups[name] = evolve(group, due_ns=min(group.due_ns, due_ns), more=group.more + (not is_kept))
+            place[told.key] = name
+        # Where each alert is a group by itself, it may have become worse while it waited to be told of.
+        after = evolve(group, severity=told.severity, due_ns=min(group.due_ns, due_ns), more=group.more + (not is_kept))
+        self._put(name, after)
 
     def drop(self, key: str) -> None:
         """Forget what waits of an alert."""
-        name = self._place.pop(key, None)
+        name = self._agenda.place.pop(key, None)
         if name is None:
             return
         news = self._news(name)
         del news[key]
         if not news and not self._groups[name].more:
-            del self._groups[name]
+            self._remove(name)
 
     def _news(self, name: str) -> dict[str, Told]:
         if name not in self._owned:
             known = self._groups.get(name)
             self._owned[name] = dict(known.news) if known is not None else {}
         return self._owned[name]
+
+    def _put(self, name: str, group: Gathered) -> None:
+        before, groups = self._groups.get(name), self._own_groups()
+        groups[name] = group
+        if before is None or (before.severity, before.due_ns) != (group.severity, group.due_ns):
+            self._agenda.note(group.severity, group.due_ns, name)
+
+    def _remove(self, name: str) -> Gathered:
+        self._owned.pop(name, None)
+        return self._own_groups().pop(name)
+
+    def _own_groups(self) -> dict[str, Gathered]:
+        if self._written is None:
+            self._groups = self._written = dict(self._groups)
+        return self._written
 
     def _group_of(self, told: Told) -> str:
         if not self.settings.gathers:
@@ -137,107 +163,123 @@ class Desk:
     def flush(self, silences: Silences) -> Iterator[Ready]:
         """Yield what is due, the worst first."""
         for severity in _WORST_FIRST:
-            found = [
-                (group.due_ns, name)
-                for name, group in self._groups.items()
-                if group.due_ns <= self.now_ns and group.severity is severity
-            ]
-            due = [name for _, name in sorted(found)]
-            sounding = [name for name in due if not self._is_put_off(name, silences)]
-            for names in self._shared_out(sounding, severity):
+            room = self._room(severity)
+            due = self._agenda.due(severity, self.now_ns, self._due_now) if room > 0 else []
+            sounding = [name for name in due if not self._is_put_off(name, silences)] if silences.active else due
+            is_burst = self.settings.gathers and len(sounding) > room
+            for names in [sounding] if is_burst else [[name] for name in sounding]:
                 yield self._speak(names, severity, silences)
+
+    def _due_now(self, name: str) -> tuple[Severity, int] | None:
+        group = self._groups.get(name)
+        return None if group is None else (group.severity, group.due_ns)
+
+    def _room(self, severity: Severity) -> int:
+        """Return how many messages a channel that gathers may get now; one tells of all groups that are more."""
+        if not self.settings.gathers:
+            return 1
+        return self.settings.per_minute - sum(self.now_ns - at < MINUTE_NS for at in self._recent.get(severity, ()))
 
     def _is_put_off(self, name: str, silences: Silences) -> bool:
         """Put a group off that has nothing but silenced news, and tell whether it was."""
         group = self._groups[name]
         news = self._owned.get(name, group.news)
-        if not silences.active or group.more or not all(_is_silenced(told, silences) for told in news.values()):
+        if group.more or not all(_is_silenced(told, silences) for told in news.values()):
             return False
-        self._groups[name] = evolve(group, due_ns=self._later_ns(group.severity))
+        self._put(name, evolve(group, due_ns=self._later_ns(group.severity)))
         return True
 
     def _later_ns(self, severity: Severity) -> int:
         return self.now_ns + max(MINUTE_NS, self.settings.interval.of(severity))
 
-    def _shared_out(self, due: list[str], severity: Severity) -> Iterable[list[str]]:
-        """Return the groups of each message that the channel may get now."""
-        if not self.settings.gathers:
-            return [[name] for name in due]
-        lately = sum(self.now_ns - at < MINUTE_NS for at in self._recent.get(severity, ()))
-        room = self.settings.per_minute - lately
-        if len(due) <= room:
-            return [[name] for name in due]
-        return [due] if room > 0 else []
-
     def _speak(self, names: list[str], severity: Severity, silences: Silences) -> Ready:
-        groups = [self._groups.pop(name) for name in names]
-        waited = [self._owned.pop(name, group.news) for name, group in zip(names, groups, strict=True)]
-        told: list[Told] = []
-        for name, news in zip(names, waited, strict=True):
-            silenced = {key: one for key, one in news.items() if _is_silenced(one, silences)}
-            told += [one for key, one in news.items() if key not in silenced]
+        told: dict[str, Told] = {}
+        more = 0
+        for name in names:
+            news = self._owned.get(name, self._groups[name].news)
+            silenced = {key: one for key, one in news.items() if _is_silenced(one, silences)} if silences.active else {}
+            told |= {key: one for key, one in news.items() if key not in silenced} if silenced else news
+            more += self._remove(name).more
             if silenced:
-                self._groups[name] = Gathered(severity=severity, due_ns=self._later_ns(severity), news=silenced)
-        for one in told:
-            self._learn(one)
+                self._put(name, Gathered(severity=severity, due_ns=self._later_ns(severity), news=silenced))
+        self._learn(told)
         if self.settings.gathers:
-            self._spoken |= dict.fromkeys(names, self.now_ns + self.settings.interval.of(severity))
+            until_ns = self.now_ns + self.settings.interval.of(severity)
+            self._spoken = {**self._spoken, **dict.fromkeys(names, until_ns)}
+            self._agenda.spoke(names, until_ns)
             self._recent[severity.value] = (*self._recent.get(severity, ()), self.now_ns)
         group = names[0] if len(names) == 1 else severity.value
-        return Ready(group=group, severity=severity, notice=_notice(told, len(names), sum(one.more for one in groups)))
+        return Ready(group=group, severity=severity, notice=_notice(told, len(names), more))
 
-    def _learn(self, told: Told) -> None:
-        del self._place[told.key]
-        if told.news is News.RESOLVED:
-            self.heard.pop(told.key, None)
-        else:
-            self.heard[told.key] = Heard(severity=told.severity, told_ns=self.now_ns)
+    def _learn(self, told: Mapping[str, Told]) -> None:
+        """Note what the channel has been told."""
+        now = {severity: Heard(severity=severity, told_ns=self.now_ns) for severity in _WORST_FIRST}
+        heard = dict(self.heard)
+        for key, one in told.items():
+            del self._agenda.place[key]
+            if one.news is News.RESOLVED:
+                heard.pop(key, None)
+            else:
+                heard[key] = now[one.severity]
+        self.heard = heard
 
     # What is remembered.
 
     def channel(self) -> Channel:
-        """Return what is left to remember of the channel."""
-        waiting = {
-            name: replace(group, news=self._owned[name]) if name in self._owned else group
-            for name, group in self._groups.items()
-        }
+        """Return what is left to remember of the channel; the desk is done with."""
+        for name, news in self._owned.items():
+            self._own_groups()[name] = evolve(self._groups[name], news=news)
         recent = {
             severity: kept
             for severity, times in self._recent.items()
             if (kept := tuple([at for at in times if self.now_ns - at < MINUTE_NS]))
         }
-        due = [max(group.due_ns, self._free_ns(recent.get(group.severity, ()))) for group in waiting.values()]
-        return Channel(
+        self._agenda.tidy(len(self._groups), len(self._spoken), self._due_now)
+        firsts = {one: self._agenda.first(one, self._due_now) for one in _WORST_FIRST}
+        due = [max(at, self._free_ns(recent.get(one, ()))) for one, at in firsts.items() if at is not None]
+        after = Channel(
             heard=self.heard,
-            waiting=waiting,
-            spoken={name: until_ns for name, until_ns in self._spoken.items() if until_ns > self.now_ns},
+            waiting=self._groups,
+            spoken=self._agenda.unspoken(self._spoken, self.now_ns),
             recent=recent,
             due_ns=min(due, default=None),
         )
+        _agendas.keep(after, self._agenda)
+        return after
 
     def _free_ns(self, recent: tuple[int, ...]) -> int:
         """Return when the channel may get one more message."""
         return 0 if len(recent) < self.settings.per_minute else recent[-self.settings.per_minute] + MINUTE_NS
 
 
+def _agenda_of(channel: Channel) -> Agenda:
+    return Agenda(
+        place={key: name for name, group in channel.waiting.items() for key in group.news},
+        groups=[(group.severity, group.due_ns, name) for name, group in channel.waiting.items()],
+        spoken=channel.spoken,
+    )
+
+
+_agendas: Agendas[Channel] = Agendas()
+
+
 def _is_silenced(told: Told, silences: Silences) -> bool:
     return told.news is News.FIRING and silences.covers(told.detector, told.severity, told.labels)
 
 
-def _notice(news: Collection[Told], groups: int, more: int) -> Notice:
+def _notice(news: Mapping[str, Told], groups: int, more: int) -> Notice:
     """Return the message about some alerts: what fires before what is over, the worst and the oldest first."""
-    ordered = sorted(
-        news,
-        key=lambda told: (told.news is News.RESOLVED, -told.severity.rank, told.started_wall_ns, told.key),
-    )
-    counts: dict[str, int] = {}
-    for told in ordered:
-        counts[told.detector] = counts.get(told.detector, 0) + 1
-    ended = sum(told.news is News.RESOLVED for told in ordered)
+
+    def place(item: tuple[str, Told]) -> tuple[bool, int, int, str]:
+        key, told = item
+        return told.news is News.RESOLVED, -told.severity.rank, told.started_wall_ns, key
+
+    counts = Counter([told.detector for told in news.values()])
+    ended = sum([told.news is News.RESOLVED for told in news.values()])
     return Notice(
-        firing=len(ordered) - ended + more,
+        firing=len(news) - ended + more,
         resolved=ended,
         groups=groups,
-        told=tuple(ordered[:MOST_TOLD]),
+        told=tuple([told for _, told in heapq.nsmallest(MOST_TOLD, news.items(), key=place)]),
         detectors=tuple(sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:MOST_DETECTORS]),
     )

@@ -9,12 +9,12 @@ why we do not ask, and never why a node refuses.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from tocsin.alerting.streaks import reached
 from tocsin.alerting.tracked import Moment, Tracked
 from tocsin.ids import fingerprint
 from tocsin.model.alert import AlertState, Finding, Labels
+from tocsin.model.evolve import evolve
 
 CAP_NS = 3600 * 10**9
 """No inhibition lasts longer than an hour: by then the target is news of its own."""
@@ -40,6 +40,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "host.clock": ("self.clock_skew",),
     "chain.halt": ("pool.blind", "pool.split", "pool.quorum_lost"),
     "chain.finality_stall": ("pool.blind", "pool.split", "pool.quorum_lost", "pool.majority_stalled", "chain.halt"),
+    "index.stuck": ("pool.blind", "pool.split", "pool.quorum_lost"),
     "chain.basefee": ("node.wrong_chain", "node.corrupt_header"),
     "node.tag_order": ("node.wrong_chain", "node.corrupt_header", "node.syncing", "node.balancer_skew"),
 }
@@ -73,12 +74,12 @@ def muted(current: Tracked, others: Tracks, part_of: Labels, moment: Moment) -> 
     if source is None:
         if current.muted_since_ns is None:
             return current
-        return replace(current, muted_by=None, muted_since_ns=None)
+        return evolve(current, muted_by=None, muted_since_ns=None)
     since_ns = moment.now_ns if current.muted_since_ns is None else current.muted_since_ns
     by = source if moment.now_ns - since_ns < CAP_NS else None
     if by == current.muted_by and since_ns == current.muted_since_ns:
         return current
-    return replace(current, muted_by=by, muted_since_ns=since_ns)
+    return evolve(current, muted_by=by, muted_since_ns=since_ns)
 
 
 def _source(finding: Finding, others: Tracks, part_of: Labels) -> str | None:

@@ -11,7 +11,6 @@ of data. An alert keeps the highest severity that it reached until it resolves.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 
 from tocsin.alerting.flap import followed, noted, recent
 from tocsin.alerting.inhibition import by_detector, muted
@@ -21,6 +20,7 @@ from tocsin.alerting.tracked import Alerts, Moment, Tracked
 from tocsin.alerting.transitions import Look, transition
 from tocsin.ids import fingerprint
 from tocsin.model.alert import Alert, AlertState, Finding, Labels, Subject
+from tocsin.model.evolve import evolve
 
 
 def advance(
@@ -46,7 +46,7 @@ def advance(
             tracked.pop(key, None)
         else:
             tracked[key] = current
-    return _transitions(replace(alerts, tracked=tracked), found, subjects, moment, beside)
+    return _transitions(evolve(alerts, tracked=tracked), found, subjects, moment, beside)
 
 
 def _transitions(
@@ -89,5 +89,5 @@ def acknowledge(alerts: Alerts, key: str, by: str, moment: Moment) -> tuple[Aler
     current = alerts.tracked.get(key)
     if current is None or current.state is AlertState.PENDING:
         return alerts, ()
-    after, alert = say(key, replace(current, acked_by=by), moment, state=current.state, reason="acked")
-    return replace(alerts, tracked={**alerts.tracked, key: after}), (alert,)
+    after, alert = say(key, evolve(current, acked_by=by), moment, state=current.state, reason="acked")
+    return evolve(alerts, tracked={**alerts.tracked, key: after}), (alert,)

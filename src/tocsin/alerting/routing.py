@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tocsin.alerting.grouping import Channel, Desk, Ready
-from tocsin.alerting.matching import Names, matches, parse
+from tocsin.alerting.matching import Names, sieve
 from tocsin.alerting.silences import Silences
 from tocsin.model import selftest
 from tocsin.model.alert import Alert, AlertState, Severity
@@ -140,7 +140,7 @@ def _is_meant(alert: Alert, settings: ChannelSettings, names: Names) -> bool:
         return False
     if alert.severity.rank < settings.floor.rank:
         return False
-    return matches(parse(settings.match), alert.detector, alert.severity, alert.labels, names)
+    return sieve(settings.match).fits(alert.detector, alert.severity, (*alert.labels, *names.of(alert.labels)))
 
 
 def _key(alert: Alert) -> str:

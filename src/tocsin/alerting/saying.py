@@ -1,10 +1,9 @@
 """What is published of an alert when it changes."""
 
-from dataclasses import replace
-
 from tocsin.alerting.streaks import limit_of
 from tocsin.alerting.tracked import Moment, Tracked
 from tocsin.model.alert import Alert, AlertState, Severity
+from tocsin.model.evolve import evolve
 
 
 def say(key: str, current: Tracked, moment: Moment, *, state: AlertState, reason: str) -> tuple[Tracked, Alert]:
@@ -15,7 +14,7 @@ def say(key: str, current: Tracked, moment: Moment, *, state: AlertState, reason
     if state is AlertState.RESOLVED:
         # Who was told that it fires is told that it ended, and nobody else is.
         is_silenced = not current.was_heard
-    after = replace(
+    after = evolve(
         current,
         state=state,
         count=current.count + 1,
@@ -38,6 +37,7 @@ def say(key: str, current: Tracked, moment: Moment, *, state: AlertState, reason
         grade=finding.grade,
         block=finding.block,
         evidence=finding.evidence,
+        whole=finding.whole,
         started_wall_ns=current.started_wall_ns,
         updated_wall_ns=moment.wall_ns,
         resolved_wall_ns=moment.wall_ns if state is AlertState.RESOLVED else None,

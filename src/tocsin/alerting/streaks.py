@@ -5,10 +5,10 @@ ends for lack of data.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from tocsin.alerting.tracked import Moment, Streak, Tracked
 from tocsin.model.alert import AlertState, Finding, Labels, Limits, Over, Severity, Subject
+from tocsin.model.evolve import evolve
 
 FALLING = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 """The worst first."""
@@ -28,15 +28,15 @@ def observed(
         return Tracked(finding=finding, state=AlertState.PENDING, rising=rising) if rising else None
     if current.state is AlertState.PENDING and not rising:
         return None
-    after = replace(current, finding=_keep_words(current, finding), rising=rising, falling=falling)
+    after = evolve(current, finding=_keep_words(current, finding), rising=rising, falling=falling)
     return _cleared(after, moment.now_ns) if finding.limits.keep_firing_ns else after
 
 
 def _cleared(current: Tracked, now_ns: int) -> Tracked:
     """Note since when an alert has been clear."""
     if not is_clear(current, now_ns):
-        return replace(current, clear_since_ns=None)
-    return current if current.clear_since_ns is not None else replace(current, clear_since_ns=now_ns)
+        return evolve(current, clear_since_ns=None)
+    return current if current.clear_since_ns is not None else evolve(current, clear_since_ns=now_ns)
 
 
 def _at_rest(current: Tracked | None, subjects: Mapping[Labels, Subject]) -> Finding | None:
@@ -46,19 +46,21 @@ def _at_rest(current: Tracked | None, subjects: Mapping[Labels, Subject]) -> Fin
     subject = subjects.get(current.finding.labels)
     if subject is None or subject.sample is None:
         return None
-    return replace(current.finding, value=0, sample=subject.sample)
+    return evolve(current.finding, value=0, sample=subject.sample)
 
 
 def _keep_words(current: Tracked, finding: Finding) -> Finding:
     """Keep the summary, block and evidence of the last breach when the newest reading is only 'at rest'."""
     if finding.value == 0 and current.finding.value:
-        return replace(current.finding, value=0, sample=finding.sample)
+        return evolve(current.finding, value=0, sample=finding.sample)
     return finding
 
 
 def limit_of(limits: Limits, severity: Severity) -> Over | None:
     """Return the limit of a severity, None where it has none."""
-    return {Severity.INFO: limits.info, Severity.WARNING: limits.warning, Severity.CRITICAL: limits.critical}[severity]
+    if severity is Severity.CRITICAL:
+        return limits.critical
+    return limits.warning if severity is Severity.WARNING else limits.info
 
 
 def _rise(rising: Mapping[str, Streak], finding: Finding, moment: Moment) -> dict[str, Streak]:
@@ -81,8 +83,8 @@ def _count(streak: Streak | None, sample: int, moment: Moment) -> Streak:
         return Streak(count=1, since_ns=moment.now_ns, sample=sample, height=moment.height)
     if moment.height is not None and (streak.height is None or moment.height > streak.height):
         came = 0 if streak.height is None else moment.height - streak.height
-        streak = replace(streak, blocks=streak.blocks + came, height=moment.height)
-    return streak if streak.sample == sample else replace(streak, count=streak.count + 1, sample=sample)
+        streak = evolve(streak, blocks=streak.blocks + came, height=moment.height)
+    return streak if streak.sample == sample else evolve(streak, count=streak.count + 1, sample=sample)
 
 
 def reached(current: Tracked, now_ns: int) -> Severity | None:

@@ -1,11 +1,10 @@
 """Alerts after a break: a new life takes them over, a pause is left out, and what a lost state knew is adopted."""
 
-from dataclasses import replace
-
 from tocsin.alerting.saying import resolve, say
 from tocsin.alerting.tracked import Alerts, Moment, Streak, Tracked
 from tocsin.model.alert import Alert, AlertState, Finding, Grade, Limits, Severity
 from tocsin.model.event import Orphan
+from tocsin.model.evolve import evolve
 
 
 def revived(alerts: Alerts, now_ns: int) -> Alerts:
@@ -14,38 +13,38 @@ def revived(alerts: Alerts, now_ns: int) -> Alerts:
     Nobody looked meanwhile, so the time between was neither time over the limit nor time below it.
     """
     tracked = {
-        key: replace(
+        key: evolve(
             current,
             rising={},
             falling=None,
             clear_since_ns=None,
-            flap=None if current.flap is None else replace(current.flap, since_ns=now_ns),
+            flap=None if current.flap is None else evolve(current.flap, since_ns=now_ns),
         )
         for key, current in alerts.tracked.items()
         if current.state is not AlertState.PENDING
     }
-    return replace(alerts, tracked=tracked)
+    return evolve(alerts, tracked=tracked)
 
 
 def resumed(alerts: Alerts, gap_ns: int) -> Alerts:
     """Return the alerts after a time in which nobody looked: nothing has lasted through it, nothing is forgotten."""
     tracked = {
-        key: replace(
+        key: evolve(
             current,
             rising={severity: _later(streak, gap_ns) for severity, streak in current.rising.items()},
             falling=None if current.falling is None else _later(current.falling, gap_ns),
             clear_since_ns=None if current.clear_since_ns is None else current.clear_since_ns + gap_ns,
-            flap=None if current.flap is None else replace(current.flap, since_ns=current.flap.since_ns + gap_ns),
+            flap=None if current.flap is None else evolve(current.flap, since_ns=current.flap.since_ns + gap_ns),
         )
         for key, current in alerts.tracked.items()
     }
     turns = {key: tuple([at + gap_ns for at in each]) for key, each in alerts.turns.items()}
-    return replace(alerts, tracked=tracked, turns=turns)
+    return evolve(alerts, tracked=tracked, turns=turns)
 
 
 def _later(streak: Streak, gap_ns: int) -> Streak:
     # The next height is where counting goes on: which blocks came meanwhile nobody saw.
-    return replace(streak, since_ns=streak.since_ns + gap_ns, height=None)
+    return evolve(streak, since_ns=streak.since_ns + gap_ns, height=None)
 
 
 def adopt(
@@ -81,10 +80,10 @@ def adopt(
     activations = {**alerts.activations, orphan.fingerprint: orphan.activation}
     if not orphan.is_open:
         left = {key: one for key, one in alerts.tracked.items() if key != orphan.fingerprint or not known[0]}
-        return replace(alerts, tracked=left, activations=activations if watched else alerts.activations), ()
+        return evolve(alerts, tracked=left, activations=activations if watched else alerts.activations), ()
     if not watched:
         _, alert = resolve(orphan.fingerprint, lost, moment, "unconfigured")
-        return replace(alerts, activations=activations), (alert,)
+        return evolve(alerts, activations=activations), (alert,)
     after, alert = say(orphan.fingerprint, lost, moment, state=AlertState.UNKNOWN, reason="state-lost")
     tracked = {**alerts.tracked, orphan.fingerprint: after}
-    return replace(alerts, tracked=tracked, activations=activations), (alert,)
+    return evolve(alerts, tracked=tracked, activations=activations), (alert,)

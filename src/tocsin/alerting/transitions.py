@@ -1,6 +1,6 @@
 """How one alert goes on after a look: what it becomes, and what is said about that."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tocsin.alerting.flap import STEADY, has_turned, is_quiet
 from tocsin.alerting.reminders import is_due
@@ -8,6 +8,7 @@ from tocsin.alerting.saying import resolve, say
 from tocsin.alerting.streaks import is_over, reached
 from tocsin.alerting.tracked import Flap, Moment, Tracked
 from tocsin.model.alert import Alert, AlertState, Severity
+from tocsin.model.evolve import evolve
 
 Outcome = tuple[Tracked | None, Alert] | None
 """The next state and its message, None in place of both when nothing is to be said."""
@@ -46,7 +47,7 @@ def _turned(key: str, current: Tracked, look: Look, moment: Moment) -> Outcome:
         return _calmed(key, current, current.flap, moment)
     ends, is_latched = is_over(current, moment.now_ns), current.finding.limits.latched
     if not is_latched and has_turned(look.turns, int(ends), moment.rules, moment.now_ns):
-        flapping = replace(current, flap=Flap(since_ns=moment.now_ns, is_clear=ends))
+        flapping = evolve(current, flap=Flap(since_ns=moment.now_ns, is_clear=ends))
         return say(key, flapping, moment, state=AlertState.FIRING, reason="flapping")
     return resolve(key, current, moment, "acked" if is_latched else "cleared") if ends else None
 
@@ -57,19 +58,19 @@ def _calmed(key: str, current: Tracked, flap: Flap, moment: Moment) -> Outcome:
         return None
     if flap.is_clear:
         return resolve(key, current, moment, "cleared")
-    return say(key, replace(current, flap=None), moment, state=AlertState.FIRING, reason=STEADY)
+    return say(key, evolve(current, flap=None), moment, state=AlertState.FIRING, reason=STEADY)
 
 
 def _told(key: str, current: Tracked, moment: Moment) -> Outcome:
     """Return what is new about an alert that goes on."""
     worst = reached(current, moment.now_ns)
     if worst is not None and current.severity is not None and worst.rank > current.severity.rank:
-        raised = replace(current, severity=worst, reminded=0)
+        raised = evolve(current, severity=worst, reminded=0)
         return say(key, raised, moment, state=AlertState.FIRING, reason="raised")
     if current.state is AlertState.UNKNOWN:
         return say(key, current, moment, state=AlertState.FIRING, reason="data-back")
     if is_due(current, moment):
-        again = replace(current, reminded=current.reminded + 1)
+        again = evolve(current, reminded=current.reminded + 1)
         return say(key, again, moment, state=AlertState.FIRING, reason="reminder")
     return None
 
@@ -85,5 +86,5 @@ def _unsilenced(key: str, current: Tracked, moment: Moment) -> Outcome:
 
 
 def _fire(key: str, current: Tracked, severity: Severity, look: Look, moment: Moment) -> Outcome:
-    fired = replace(current, severity=severity, started_wall_ns=moment.wall_ns, activation=look.activations + 1)
+    fired = evolve(current, severity=severity, started_wall_ns=moment.wall_ns, activation=look.activations + 1)
     return say(key, fired, moment, state=AlertState.FIRING, reason="fired")

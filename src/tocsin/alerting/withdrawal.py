@@ -1,12 +1,12 @@
 """Alerts that end for a reason that lies not in what they are about."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from tocsin.alerting.flap import without
 from tocsin.alerting.saying import resolve
 from tocsin.alerting.tracked import Alerts, Moment, Tracked
 from tocsin.model.alert import Alert, AlertState, Labels
+from tocsin.model.evolve import evolve
 
 
 def retire(alerts: Alerts, watched: Iterable[Labels], moment: Moment) -> tuple[Alerts, tuple[Alert, ...]]:
@@ -28,4 +28,4 @@ def withdraw(
         if alerts.tracked[key].state is not AlertState.PENDING
     ]
     left = {key: tracked for key, tracked in alerts.tracked.items() if key not in gone}
-    return replace(alerts, tracked=left, turns=without(alerts.turns, tuple(gone))), tuple(out)
+    return evolve(alerts, tracked=left, turns=without(alerts.turns, tuple(gone))), tuple(out)

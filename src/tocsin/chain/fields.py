@@ -6,7 +6,6 @@ from typing import Any, Final
 
 _NUMBER: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 """A quantity, or a whole word: where a proof binds the value, clients may write it as they like."""
-_DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 _SHOWN: Final = 80
 
 
@@ -29,11 +28,23 @@ def data(values: Mapping[str, Any], name: str, where: str = "", *, length: int |
 
 def data_of(value: object, where: str, *, length: int | None = None) -> bytes:
     """Return the bytes that a value spells, of just this length where one is given. Raises FieldError."""
-    if not isinstance(value, str) or not _DATA.fullmatch(value):
+    found = _bytes(value)
+    if found is None:
         raise FieldError(f"{where}: no bytes in hex: {shown(value)}")
-    if length is not None and len(value) != len("0x") + 2 * length:
+    if length is not None and len(found) != length:
         raise FieldError(f"{where}: not {length} bytes: {shown(value)}")
-    return bytes.fromhex(value[2:])
+    return found
+
+
+def _bytes(value: object) -> bytes | None:
+    if not isinstance(value, str) or value[:2] != "0x":
+        return None
+    try:
+        found = bytes.fromhex(value[2:])
+    except ValueError:
+        return None
+    # It takes spaces between bytes. A pattern would tell as well, and take most of the time that a proof takes.
+    return found if 2 * len(found) == len(value) - 2 else None
 
 
 def at(where: str, name: str) -> str:

@@ -153,11 +153,20 @@ def fields_of(result: bytes) -> dict[str, object] | None:
 
     None where that cannot be done, or gives another hash. Never raises.
     """
+    return _shown(result, Verification.MATCH)
+
+
+def wrong_fields_of(result: bytes) -> dict[str, object] | None:
+    """Return the same of a block whose fields do not hash to its hash, where that accuses whoever showed it."""
+    return _shown(result, Verification.MISMATCH)
+
+
+def _shown(result: bytes, verification: Verification) -> dict[str, object] | None:
     block = _object(result)
     if not isinstance(block, dict):
         return None
     found = decode_header(result)
-    if not isinstance(found, Header) or found.verification is not Verification.MATCH:
+    if not isinstance(found, Header) or found.verification is not verification:
         return None
     return {name: block[name] for name in ("hash", *_HASHED) if block.get(name) is not None}
 

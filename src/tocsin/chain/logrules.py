@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from tocsin.model.index import IndexEvent, IndexSettings
 from tocsin.model.log import Log
 from tocsin.model.logquery import LogFilter
 
@@ -124,6 +125,22 @@ class RuleSet:
             if log.topics:
                 for place in self.by_source.get((log.address, log.topics[0]), ()):
                     yield place, self.rules[place].account_of(log)
+
+
+def rules_of(settings: IndexSettings) -> RuleSet:
+    """Return the rules of an index that is configured. Raises ValueError for what cannot be."""
+    return RuleSet(rules=tuple(_rule(event) for event in settings.events), start=settings.start)
+
+
+def _rule(event: IndexEvent) -> EventRule:
+    kind = Topic if event.account.startswith("topic") else Word
+    return EventRule(
+        name=event.name,
+        addresses=tuple(bytes.fromhex(address[2:]) for address in event.addresses),
+        topic0=bytes.fromhex(event.topic[2:]),
+        account=kind(int(event.account.removeprefix("topic").removeprefix("data"))),
+        whole=event.whole,
+    )
 
 
 def _told(rule: EventRule) -> bytes:

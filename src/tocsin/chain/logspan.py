@@ -13,8 +13,11 @@ _FORGETS: Final = 64
 quiet one. It takes some three questions in vain to find the same bound again."""
 _WORTH: Final = 8
 """Less than an eighth more is not worth a question that may be refused."""
-_MANY_LOGS: Final = 2_500
-"""With so many logs in an answer the next span is not longer: 2 MB, the most that is read of one, hold some 3,500."""
+_MANY_LOGS: Final = 1_000
+"""With so many logs in an answer the next span is not longer. Parsing a megabyte (some 1,700 logs) holds everything
+else up for 15 ms, and two answers may come at once; more at once is hardly faster."""
+_TOO_MANY_LOGS: Final = 2 * _MANY_LOGS
+"""With more of them the next span is half as long, though nobody has refused anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,8 @@ def served(span: Span, asked: int, logs: int) -> Span:
     """Return the span after an answer about so many blocks with so many logs. Less than the span teaches nothing."""
     if asked < span.size:
         return span
+    if logs > _TOO_MANY_LOGS:
+        return replace(span, size=max(1, span.size // 2))
     successes = span.successes + 1
     refused = None if successes >= _FORGETS else span.refused
     ceiling = span.most if refused is None else min(span.most, (span.size + refused) // 2)

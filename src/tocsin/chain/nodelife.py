@@ -9,11 +9,12 @@ watching takes that one, and says so.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from tocsin.clock import NS
 from tocsin.errors import TocsinError
+from tocsin.model.evolve import evolve
 
 
 class NodeState(StrEnum):
@@ -162,7 +163,7 @@ def advance(
     flags = tuple((flag, firing[flag]) for flag in sorted(firing, key=_badness))
     if flags:
         return _fallen(life, flags, t_ns, params)
-    life = life if not life.flags else replace(life, flags=())
+    life = life if not life.flags else evolve(life, flags=())
     match life.state:
         case NodeState.INIT:
             return _move(life, NodeState.VERIFYING, "first answer", t_ns, clean=1) if polled_ok else life
@@ -177,8 +178,8 @@ def advance(
 def maintain(life: NodeLife, reason: str, t_ns: int) -> NodeLife:
     """Return the life of a node that a person takes out of judgement. Raises IllegalTransition for a closed one."""
     if life.state is NodeState.MAINTENANCE:
-        return replace(life, reason=reason, number=life.number + (life.reason != reason))
-    return _move(replace(life, flags=()), NodeState.MAINTENANCE, reason, t_ns)
+        return evolve(life, reason=reason, number=life.number + (life.reason != reason))
+    return _move(evolve(life, flags=()), NodeState.MAINTENANCE, reason, t_ns)
 
 
 def release(life: NodeLife, reason: str, t_ns: int) -> NodeLife:
@@ -188,7 +189,7 @@ def release(life: NodeLife, reason: str, t_ns: int) -> NodeLife:
 
 def close(life: NodeLife, reason: str, t_ns: int) -> NodeLife:
     """Return the life of a node that is configured no longer."""
-    return _move(replace(life, flags=()), NodeState.CLOSED, reason, t_ns)
+    return _move(evolve(life, flags=()), NodeState.CLOSED, reason, t_ns)
 
 
 def redial(life: NodeLife, reason: str, t_ns: int) -> NodeLife:
@@ -198,7 +199,7 @@ def redial(life: NodeLife, reason: str, t_ns: int) -> NodeLife:
     """
     if life.state is NodeState.HEALTHY:
         return _move(life, NodeState.VERIFYING, reason, t_ns)
-    return replace(life, clean=0, clean_since_ns=None)
+    return evolve(life, clean=0, clean_since_ns=None)
 
 
 def probation_ns(life: NodeLife, t_ns: int, params: LifeParams) -> int:
@@ -228,8 +229,8 @@ def _fallen(life: NodeLife, flags: tuple[tuple[str, str], ...], t_ns: int, param
     state = STATE_OF_FLAG.get(worst, NodeState.DEGRADED)
     if _relapses(life, t_ns, params):
         recent = tuple(at for at in life.relapses if t_ns - at < params.relapse_window_ns)
-        life = replace(life, relapses=(*recent, t_ns)[-_REMEMBERED:])
-    life = life if life.flags == flags else replace(life, flags=flags)
+        life = evolve(life, relapses=(*recent, t_ns)[-_REMEMBERED:])
+    life = life if life.flags == flags else evolve(life, flags=flags)
     return life if life.state is state else _move(life, state, f"{worst}: {reason}", t_ns)
 
 
@@ -245,9 +246,9 @@ def _counted(life: NodeLife, t_ns: int, *, polled_ok: bool | None) -> NodeLife:
     if polled_ok is None:
         return life
     if not polled_ok:
-        return replace(life, clean=0, clean_since_ns=None)
+        return evolve(life, clean=0, clean_since_ns=None)
     since = life.clean_since_ns if life.clean_since_ns is not None else t_ns
-    return replace(life, clean=life.clean + 1, clean_since_ns=since)
+    return evolve(life, clean=life.clean + 1, clean_since_ns=since)
 
 
 def _proven(life: NodeLife, t_ns: int, params: LifeParams, checks: Checks) -> NodeLife:
@@ -255,14 +256,14 @@ def _proven(life: NodeLife, t_ns: int, params: LifeParams, checks: Checks) -> No
         return _verified(life, t_ns, params, checks)
     lasted = life.clean_since_ns is not None and t_ns - life.clean_since_ns >= probation_ns(life, t_ns, params)
     passed = life.clean >= params.probation_polls and lasted
-    return _move(replace(life, let_go_ns=t_ns), NodeState.HEALTHY, "probation passed", t_ns) if passed else life
+    return _move(evolve(life, let_go_ns=t_ns), NodeState.HEALTHY, "probation passed", t_ns) if passed else life
 
 
 def _verified(life: NodeLife, t_ns: int, params: LifeParams, checks: Checks) -> NodeLife:
     if checks.refuted is not None:
         reason = f"not verified: {checks.refuted}"
         changed = life.reason != reason
-        return replace(life, clean=0, clean_since_ns=None, reason=reason, number=life.number + changed)
+        return evolve(life, clean=0, clean_since_ns=None, reason=reason, number=life.number + changed)
     needed = params.verify_patience_polls if checks.missing else params.verify_polls
     if life.clean < needed:
         return life
@@ -271,7 +272,7 @@ def _verified(life: NodeLife, t_ns: int, params: LifeParams, checks: Checks) -> 
 
 
 def _move(life: NodeLife, state: NodeState, reason: str, t_ns: int, clean: int = 0) -> NodeLife:
-    moved = replace(
+    moved = evolve(
         life, state=state, since_ns=t_ns, number=life.number + 1, reason=reason, clean=clean, clean_since_ns=None
     )
     if state not in LEGAL[life.state]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tocsin.cli._feeds import feed_lines, gateway_lines
+from tocsin.cli._indexes import brief
 from tocsin.cli._words import NS, clean, counts, level_of, number, paint, part, rows, say, span, table, whole
 
 _QUORUM_GROUPS = 2
@@ -27,11 +29,14 @@ def chain_lines(document: Mapping[str, Any], shift_ns: int, *, colour: bool) -> 
         yield from _ability_lines(row)
         if contracts := rows(row, "contracts"):
             yield from table([_CONTRACT_HEAD, *(_contract_cells(one) for one in contracts)])
+        yield from map(brief, rows(row, "indexes"))
+        yield from feed_lines(row)
         if beacons := rows(row, "beacons"):
             yield from table([_BEACON_HEAD, *(_beacon_cells(beacon) for beacon in beacons)])
         yield from _trial_lines(row)
         yield from _surplus_lines(row)
         yield ""
+    yield from gateway_lines(document)
 
 
 def _finality_lines(row: Mapping[str, Any]) -> Iterator[str]:
@@ -78,9 +83,7 @@ _CONTRACT_HEAD = ("contract", "read at", "known", "changed", "problem")
 def _contract_cells(one: Mapping[str, Any]) -> tuple[str, ...]:
     values = {name: part(part(one, "values"), name) for name in part(one, "values")}
     grades = sorted({say(value, "grade") for value in values.values() if value.get("grade")})
-    differs = [
-        name for name, value in values.items() if value.get("baseline") and value.get("baseline") != value.get("value")
-    ]
+    differs = [name for name, value in values.items() if _is_other(value)]
     return (
         say(one, "name"),
         say(part(one, "block"), "number"),
@@ -88,6 +91,17 @@ def _contract_cells(one: Mapping[str, Any]) -> tuple[str, ...]:
         clean(", ".join(differs)) or "-",
         say(one, "problem") if one.get("problem") else "",
     )
+
+
+def _is_other(value: Mapping[str, Any]) -> bool:
+    """Tell whether a value is not what it was pinned to, or an amount is beyond its limits."""
+    if "decimals" not in value:
+        return bool(value.get("baseline")) and value.get("baseline") != value.get("value")
+    amount, least, most = (str(value.get(key) or "") for key in ("value", "least", "most"))
+    if not amount.isdecimal():
+        return False
+    is_less = least.isdecimal() and int(amount) < int(least)
+    return is_less or (most.isdecimal() and int(amount) > int(most))
 
 
 _BEACON_HEAD = ("beacon node", "state", "slot", "final epoch", "peers", "latency", "polls", "reasons")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tocsin.cli._report import Verdict
+from tocsin.cli._report import Verdict, said_of
 from tocsin.cli._words import EXITS, NS, clean, level_of, number, part, rows, say, whole
 
 
@@ -35,7 +35,8 @@ def _gist(document: Mapping[str, Any], chains: list[Mapping[str, Any]], level: s
     alerts.sort(key=lambda alert: (-EXITS.get(say(alert, "severity"), 0), say(alert, "fingerprint")))
     if alerts:
         more = f" (and {len(alerts) - 1} more)" if len(alerts) > 1 else ""
-        return say(alerts[0], "summary") + more
+        flapping = "flapping: " if alerts[0].get("flapping") is True else ""
+        return flapping + said_of(alerts[0]) + more
     if level != "ok":
         config = "" if part(document, "config").get("ok") is True else "the last reload was refused"
         states = [f"{key} {say(part(document, key), 'state')}" for key in ("broker", "store")]

@@ -23,9 +23,7 @@ def own_lines(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"broker    none configured  {say(broker, 'outbox')} kept"
     else:
         yield f"broker    {say(broker, 'state')}  {say(broker, 'outbox')} to send  {say(broker, 'detail')}"
-    store = part(document, "store")
-    if store.get("state") != "ok":
-        yield f"store     {say(store, 'state')}  {say(store, 'detail')}"
+    yield from _store_lines(part(document, "store"))
     if test := part(document, "self_test"):
         yield f"self-test {_self_test(test)}"
     if switch := part(document, "deadman"):
@@ -40,6 +38,14 @@ def own_lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _host_lines(part(document, "host"))
     if bill := [row for row in rows(document, "bill") if whole(row.get("forecast_calls"))]:
         yield f"asks      {'; '.join(_cost(row) for row in bill)}"
+
+
+def _store_lines(store: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the state directory."""
+    if store.get("state") != "ok":
+        yield f"store     {say(store, 'state')}  {say(store, 'detail')}"
+    if counts(store.get("damaged")):
+        yield f"store     {store['damaged']} messages were damaged on disk and are lost: check it"
 
 
 def _host_lines(host: Mapping[str, Any]) -> Iterator[str]:

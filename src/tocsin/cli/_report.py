@@ -10,7 +10,7 @@ from typing import Any
 from tocsin.cli import _silences
 from tocsin.cli._chains import chain_lines
 from tocsin.cli._own import own_lines
-from tocsin.cli._words import EXITS, NS, clean, paint, part, rows, say, span, started_ns, whole
+from tocsin.cli._words import EXITS, NS, clean, number, paint, part, rows, say, span, started_ns, whole
 
 SCHEMA = 1
 MAX_STALE_S = 3600
@@ -142,11 +142,18 @@ def _alert_lines(document: Mapping[str, Any], now_wall_ns: int, *, colour: bool)
         severity = paint(say(alert, "severity"), colour=colour)
         heading = [severity, say(alert, "state"), say(alert, "detector"), clean(pairs), age, flapping, acked]
         yield "  " + "  ".join(part for part in heading if part)
-        yield f"    {say(alert, 'summary')}  (ack {say(alert, 'fingerprint')[:12]})"
+        yield f"    {said_of(alert)}  (ack {say(alert, 'fingerprint')[:12]})"
         for one in _silencing(alert):
             yield f"    silenced {_silences.whose(by_id.get(one, {}))} ({one})"
         if covering := alert.get("inhibited_by"):
             yield f"    covered by {_covering(clean(str(covering)), by_fingerprint)}"
+
+
+def said_of(alert: Mapping[str, Any]) -> str:
+    """Return the summary of an alert; of one that is well at the moment, that it is, since the summary is of before."""
+    well_s = number(alert.get("well_s"))
+    summary = say(alert, "summary")
+    return summary if well_s is None else f"well for {span(int(well_s * NS))}; before: {summary}"
 
 
 def _alerts_heading(alerts: list[Mapping[str, Any]], left_out: int) -> str:
@@ -178,7 +185,8 @@ def _covering(fingerprint: str, alerts: Mapping[str, Mapping[str, Any]]) -> str:
 def _quiet_lines(document: Mapping[str, Any], now_wall_ns: int) -> Iterator[str]:
     """Yield the silences, and the nodes that are in maintenance, where there are any."""
     if silences := rows(document, "silences"):
-        yield f"silences {len(silences)}"
+        later = sum(row.get("active") is False for row in silences)
+        yield f"silences {len(silences) - later}" + (f", {later} to come" if later else "")
         yield from _silences.listed(document, now_wall_ns)
     windows = [
         (chain, node, window)

@@ -41,7 +41,8 @@ def listed(document: Mapping[str, Any], now_wall_ns: int) -> Iterator[str]:
     """Yield a line for each silence, with what it does now."""
     for silence in rows(document, "silences"):
         yield f"  {_name(silence)}  {_period(silence, now_wall_ns)}  {_author(silence)}"
-        yield f"    {_does(silence)}"
+        if silence.get("active") is not False or whole(silence.get("covers")):  # what a weekly one will mean, who knows
+            yield f"    {_does(silence)}"
 
 
 def whose(silence: Mapping[str, Any]) -> str:

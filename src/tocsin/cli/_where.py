@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from tocsin.errors import ConfigError, UsageError
 
 DEFAULT_RUNTIME_DIR = "/run/tocsin"
+DEFAULT_STATE_DIR = "/var/lib/tocsin"
 SYSTEM_CONFIG = "/etc/tocsin/tocsin.toml"
 LOCAL_CONFIG = "tocsin.toml"
 NO_CONFIG = (
@@ -57,8 +58,16 @@ def runtime_dir(given: str | None, config: str | None, environ: Mapping[str, str
         return DEFAULT_RUNTIME_DIR
 
 
-def _configured(path: str) -> str:
-    """Return `[watchdog] runtime_dir` of a file. Its value is enough: whether the rest is right, the daemon says."""
+def state_dir(config: str | None, environ: Mapping[str, str]) -> str:
+    """Return where the state directory is, by the configuration that `config_path` finds, as it is written there.
+
+    Raises OSError where there is none, ConfigError for one that is no TOML.
+    """
+    return _configured(config_path(config, environ), "state_dir", DEFAULT_STATE_DIR)
+
+
+def _configured(path: str, name: str = "runtime_dir", default: str = DEFAULT_RUNTIME_DIR) -> str:
+    """Return a directory in `[watchdog]` of a file. That is enough: whether the rest is right, the daemon says."""
     import tomllib  # noqa: PLC0415 - only where a file has to be read
 
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs start-up
@@ -67,7 +76,7 @@ def _configured(path: str) -> str:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError((f"{path}: {error}",)) from None
     table = tree.get("watchdog")
-    value = table.get("runtime_dir", DEFAULT_RUNTIME_DIR) if isinstance(table, dict) else DEFAULT_RUNTIME_DIR
+    value = table.get(name, default) if isinstance(table, dict) else default
     if not isinstance(value, str) or not value:
-        raise ConfigError((f"{path}: watchdog.runtime_dir: a directory is needed",))
+        raise ConfigError((f"{path}: watchdog.{name}: a directory is needed",))
     return os.path.join(os.path.dirname(os.path.abspath(path)), value)  # noqa: PTH100, PTH118, PTH120 - as above

@@ -9,14 +9,18 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
+from tocsin import units
 from tocsin.wire import alertline
 
-clean, span = alertline.clean, alertline.span
+clean, span = alertline.clean, units.span_text
 
 NS = 1_000_000_000
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 EXITS = {"ok": OK, "warning": WARNING, "critical": CRITICAL, "unknown": UNKNOWN}
 _COLOURS = {"ok": "32", "warning": "33", "critical": "31", "unknown": "35"}
+_MOST_DECIMALS = 77
+_LONGEST_AMOUNT = 78
+"""Digits of the largest number that a contract can hold."""
 _FRACTION = re.compile(r"(?<=:\d\d)\.\d+")
 
 
@@ -25,6 +29,14 @@ def table(cells: list[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     for row in cells:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def amount(values: Mapping[str, Any], key: str) -> str:
+    """Say an amount in its smallest unit as people read it: with its point, where the document says where that is."""
+    text, decimals = say(values, key), values.get("decimals")
+    if not whole(decimals) or not 0 <= decimals <= _MOST_DECIMALS:
+        return text
+    return units.amount_text(int(text), decimals) if text.isdecimal() and len(text) <= _LONGEST_AMOUNT else text
 
 
 def started_ns(stamp: object) -> int | None:

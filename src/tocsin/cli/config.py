@@ -14,6 +14,7 @@ import typer
 
 from tocsin.cli import _where
 from tocsin.cli._options import AsJson, ConfigFile
+from tocsin.clock import NS
 from tocsin.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -47,12 +48,24 @@ def check(
         else:
             _complain(error.problems)
         raise typer.Exit(MISTAKE) from None
-    counts = _counts(loaded)
+    from tocsin.cli._audits import audits_of  # noqa: PLC0415 - see tocsin.cli.main
+
+    counts, audits = _counts(loaded), list(audits_of(loaded.settings))
     if as_json:
-        _print_json({"ok": True, "errors": [], "warnings": list(loaded.warnings), **counts})
+        told = [
+            {
+                "chain": one.chain,
+                "one_in": one.one_in,
+                "groups": one.groups,
+                "readings": one.readings,
+                "seconds": None if one.block_ns is None else one.block_ns / NS,
+            }
+            for one in audits
+        ]
+        _print_json({"ok": True, "errors": [], "warnings": list(loaded.warnings), **counts, "audits": told})
         return
     _complain(f"{line} (warning)" for line in loaded.warnings)
-    sys.stdout.write(f"ok: {_sentence(counts)}\n")
+    sys.stdout.write(f"ok: {_sentence(counts)}\n" + "".join(f"{one.sentence()}\n" for one in audits))
 
 
 @app.command()
@@ -116,9 +129,10 @@ def _load_or_exit(path: str) -> "Loaded":
 
 def _counts(loaded: "Loaded") -> dict[str, int]:
     from tocsin.chain.groups import group_nodes  # noqa: PLC0415 - see tocsin.cli.main
-    from tocsin.config.checks import beacon_requests_per_day, calls_per_day  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.config import calls  # noqa: PLC0415 - see tocsin.cli.main
 
     chains = loaded.settings.chains
+    indexing = sum(calls.index_units_per_day(chain, node, {}) for chain in chains for node in chain.nodes)
     return {
         "chains": len(chains),
         "nodes": sum(len(chain.nodes) for chain in chains),
@@ -126,10 +140,14 @@ def _counts(loaded: "Loaded") -> dict[str, int]:
         "groups": sum(len(group_nodes(chain.nodes, chain.vote_by).groups) for chain in chains),
         "detectors": len({*loaded.settings.detectors, *(name for chain in chains for name in chain.detectors)}),
         "calls_per_day": sum(
-            sum(calls_per_day(chain, node) for node in chain.nodes)
-            + len(chain.beacons) * beacon_requests_per_day(chain)
+            sum(calls.calls_per_day(chain, node) for node in chain.nodes)
+            + len(chain.beacons) * calls.beacon_requests_per_day(chain)
             for chain in chains
-        ),
+        )
+        + indexing,
+        "indexes": sum(len(chain.indexes) for chain in chains),
+        "index_calls_per_day": indexing,
+        "backfill_calls_per_million_blocks": sum(map(calls.backfill_calls, chains)),
     }
 
 
@@ -140,7 +158,13 @@ def _word(key: str, count: int) -> str:
 
 def _sentence(counts: dict[str, int]) -> str:
     words = [f"{counts[key]} {_word(key, counts[key])}" for key in _COUNTED if counts[key] or key != "beacons"]
-    return f"{', '.join(words)}; about {_rounded(counts['calls_per_day'])} calls a day"
+    said = f"{', '.join(words)}; about {_rounded(counts['calls_per_day'])} calls a day"
+    if not counts["indexes"]:
+        return said
+    whose = "a log index" if counts["indexes"] == 1 else f"{counts['indexes']} log indexes"
+    once = _rounded(counts["backfill_calls_per_million_blocks"])
+    indexing = _rounded(counts["index_calls_per_day"])
+    return f"{said}, {indexing} of them for {whose}; back-fill takes about {once} for each million blocks"
 
 
 def _rounded(calls: int) -> str:

@@ -1,15 +1,21 @@
 """`tocsin contract`: what a watched contract is known to be, how that is known, and what it was pinned to."""
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Any, Final
 
 import typer
 
-from tocsin.cli import _client, _fast, _words
+from tocsin.cli import _named, _words
+from tocsin.cli._named import Name, OfChain
 from tocsin.cli._options import AsJson, ConfigFile, RuntimeDir, daemon_dir
-from tocsin.cli._words import part, rows, say
-from tocsin.errors import ControlError
+from tocsin.cli._words import part, say
+
+Cells = tuple[str, str, str, str]
+
+_CAP: Final = "supply.cap"
+"""Most tokens have none, and do not tell any: nothing is to be seen of that once they are read."""
+_UNREAD: Final = "unread"
+"""It was not read yet, or is not told by this contract."""
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
@@ -21,34 +27,16 @@ def _contract() -> None:
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As it is configured.")],
+    name: Name,
     *,
-    chain: Annotated[str, typer.Option("--chain", metavar="CHAIN", help="Where several chains have one.")] = "",
+    chain: OfChain = "",
     as_json: AsJson = False,
     config: ConfigFile = None,
     runtime_dir: RuntimeDir = None,
 ) -> None:
     """Show each watched value of a contract: what it is, how that is known, and what it was pinned to."""
-    status = _client.ask(daemon_dir(config, runtime_dir), "status")
-    on, row = find(status if isinstance(status, dict) else {}, name, chain)
-    if as_json:
-        _fast.print_out(json.dumps({"schema": 1, "on": on, "contract": row}, indent=2) + "\n")
-    else:
-        _fast.print_out("\n".join(lines(on, row)) + "\n")
-
-
-def find(status: Mapping[str, Any], name: str, chain: str) -> tuple[str, Mapping[str, Any]]:
-    """Return the chain and the row of a contract in a status document. Raises ControlError for none or several."""
-    all_ = [(say(on, "name"), row) for on in rows(status, "chains") for row in rows(on, "contracts")]
-    found = [(on, row) for on, row in all_ if row.get("name") == name and chain in ("", on)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ControlError(f"{', '.join(on for on, _ in found)} each have a contract {name}; say which with --chain")
-    known = ", ".join(sorted({say(row, "name") for _, row in all_}))
-    raise ControlError(
-        f"no contract is called {name[:64]!r}; " + (f"there are {known}" if known else "none is watched")
-    )
+    where = daemon_dir(config, runtime_dir)
+    _named.show("contract", name, chain, as_json=as_json, runtime_dir=where, lines=lines)
 
 
 def lines(on: str, row: Mapping[str, Any]) -> Iterator[str]:
@@ -64,12 +52,29 @@ def lines(on: str, row: Mapping[str, Any]) -> Iterator[str]:
         yield f"problem: {say(row, 'problem')}"
     values = part(row, "values")
     yield ""
-    yield from _words.table([("value", "is", "known", "pinned to"), *(_cells(at, part(values, at)) for at in values)])
+    known = [at for at in values if at != _CAP or part(values, at).get("value") is not None or not block]
+    cells = [row for at in known for row in _rows(at, part(values, at))]
+    yield from _words.table([("value", "is", "known", "pinned to, or limits"), *cells])
 
 
-def _cells(name: str, value: Mapping[str, Any]) -> tuple[str, str, str, str]:
+def _rows(name: str, value: Mapping[str, Any]) -> Iterator[Cells]:
+    """Yield a value's rows: of a list, one a member."""
     grade, groups = say(value, "grade"), value.get("groups")
     known = f"{grade} ({say(value, 'votes')} of {groups} groups)" if _words.whole(groups) and groups else grade
-    pinned = "the same" if value.get("baseline") == value.get("value") else say(value, "baseline")
+    first, *others = _words.amount(value, "value").split(",") if value.get("value") is not None else [_UNREAD]
+    yield _words.clean(name), first, known, _held_against(value)
+    yield from (("", other, "", "") for other in others)
+
+
+def _held_against(value: Mapping[str, Any]) -> str:
+    if "decimals" in value:
+        limits = [
+            f"{word} {_words.amount(value, key)}" for word, key in (("min", "least"), ("max", "most")) if value.get(key)
+        ]
+        return ", ".join(limits) or "-"
+    if value.get("baseline") is None:
+        return "-"
+    pinned = "the same" if value["baseline"] == value.get("value") else say(value, "baseline")
     by = f", accepted by {say(value, 'accepted_by')}" if value.get("accepted_by") else ""
-    return _words.clean(name), say(value, "value"), known, pinned + by
+    why = f": {say(value, 'accepted_why')}" if by and value.get("accepted_why") else ""
+    return pinned + by + why

@@ -96,12 +96,13 @@ async def _remote(loaded: "Loaded", lacking: frozenset[str]) -> "list[Result]":
         asked = [group.create_task(_node(chain, node, clock, lacking)) for chain in tree.chains for node in chain.nodes]
         published = group.create_task(_broker(tree, lacking))
         told = group.create_task(_people(tree, lacking))
+        quoted = group.create_task(_gateways(tree, clock, lacking))
     answers = [task.result() for task in asked]
     results = [*own.result(), *(result for found, _ in answers for result in found)]
     results += [result for task in layer for result in task.result()]
     stamps = [stamp for _, stamp in answers if stamp is not None]
     results.append(watched.clock_by_heads(nodes.ages(stamps, tree.chains)))
-    return results + published.result() + told.result()
+    return results + quoted.result() + published.result() + told.result()
 
 
 async def _node(
@@ -131,6 +132,17 @@ async def _broker(tree: "Tree", lacking: frozenset[str]) -> "list[Result]":
     if tree.mqtt is None:
         return [broker.absent()]
     return [skip("broker", NOT_ASKED)] if host.MQTT in lacking else await broker.examine(tree, tree.mqtt)
+
+
+async def _gateways(tree: "Tree", clock: "EngineClock", lacking: frozenset[str]) -> "list[Result]":
+    from tocsin.cli._doctor import gateways  # noqa: PLC0415 - see tocsin.cli.main
+    from tocsin.cli._doctor.result import skip  # noqa: PLC0415 - see tocsin.cli.main
+
+    return [
+        skip(subject, NOT_ASKED) if subject in lacking else await gateways.examine(one, clock)
+        for one in tree.gateways
+        if (subject := gateways.subject_of(one))
+    ]
 
 
 async def _people(tree: "Tree", lacking: frozenset[str]) -> "list[Result]":

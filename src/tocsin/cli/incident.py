@@ -104,6 +104,8 @@ class _Taken:
     about: Mapping[str, Any]
     incident: "Incident"
     missing: list[str]
+    kept: Mapping[str, bytes]
+    """Evidence by digest that was too long for the events."""
     recording: Path | None
 
 
@@ -123,6 +125,7 @@ def _asked(runtime_dir: str, wanted: str, margin_s: int, part: Path) -> _Taken:
 
     about: Mapping[str, Any] = {}
     missing: list[str] = []
+    kept: dict[str, bytes] = {}
     pieces = []
     with part.open("wb") as file:
         for piece in _client.stream(runtime_dir, "incident", {"id": wanted, "margin_s": margin_s}):
@@ -131,12 +134,14 @@ def _asked(runtime_dir: str, wanted: str, margin_s: int, part: Path) -> _Taken:
                     about = piece
                 case "recording":
                     file.write(base64.b64decode(piece["data"]))
+                case "evidence":
+                    kept[piece["digest"]] = kept.get(piece["digest"], b"") + base64.b64decode(piece["data"])
                 case "recorded":
                     missing = piece["missing"]
                 case _:
                     pieces.append(piece)
     recording = part if part.stat().st_size else None
-    return _Taken(about=about, incident=joined(pieces), missing=missing, recording=recording)
+    return _Taken(about=about, incident=joined(pieces), missing=missing, kept=kept, recording=recording)
 
 
 def _loaded(config: str | None, error: _client.Unreachable) -> "Loaded":
@@ -155,8 +160,8 @@ def _found(loaded: "Loaded", wanted: str, margin_s: int, part: Path) -> _Taken:
     """Take an incident from the state directory of a daemon that does not run."""
     from tocsin.clock import NS, SystemClock  # noqa: PLC0415 - costs start-up
     from tocsin.lab.incident import seek, span  # noqa: PLC0415
-    from tocsin.runtime.incidents import about, missing  # noqa: PLC0415
-    from tocsin.store import History, export_at_rest  # noqa: PLC0415
+    from tocsin.runtime.incidents import about, kept, missing  # noqa: PLC0415
+    from tocsin.store import EvidenceFolder, History, export_at_rest  # noqa: PLC0415
 
     state_dir, now_wall_ns = Path(loaded.tree.watchdog.state_dir), SystemClock().wall_ns()
     incident = seek(History(state_dir), wanted)
@@ -165,8 +170,13 @@ def _found(loaded: "Loaded", wanted: str, margin_s: int, part: Path) -> _Taken:
         lacking = missing(export_at_rest(state_dir, part, from_wall_ns=since, to_wall_ns=until))
     except StoreError as error:
         lacking = [str(error)]
-    recording = part if part.exists() else None
-    return _Taken(about=about(loaded, now_wall_ns), incident=incident, missing=lacking, recording=recording)
+    return _Taken(
+        about=about(loaded, now_wall_ns),
+        incident=incident,
+        missing=lacking,
+        kept=kept(incident, EvidenceFolder(state_dir)),
+        recording=part if part.exists() else None,
+    )
 
 
 def _written(taken: _Taken, out: Path | None, folder: Path, margin_s: int) -> tuple[Path, Mapping[str, Any]]:
@@ -182,7 +192,7 @@ def _written(taken: _Taken, out: Path | None, folder: Path, margin_s: int) -> tu
         shown=taken.about["shown"],
         missing=tuple(taken.missing),
     )
-    about = document(incident, around, taken.recording)
+    about = document(incident, around, taken.recording, taken.kept)
     target = out or folder / f"incident-{incident.fingerprint[:12]}-{incident.activation}.tsi"
     write(target, about, taken.recording)
     return target, about

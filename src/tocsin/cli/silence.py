@@ -2,13 +2,14 @@
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
 
 from tocsin.alerting.matching import MatchError, parse
-from tocsin.cli import _client, _fast, _silences
+from tocsin.cli import _client, _fast, _silences, _words
 from tocsin.cli._options import AsJson, ConfigFile, RuntimeDir, daemon_dir
 from tocsin.clock import NS, SystemClock
 from tocsin.errors import UsageError
@@ -17,6 +18,8 @@ from tocsin.units import duration_ns
 _LONGEST_NS = 7 * 86_400 * NS
 """Longer ones the daemon refuses."""
 _HOUR = re.compile(r"\d\d:\d\d")
+_NIGHT_NS = 12 * 3600 * NS
+"""From 22:00 until 06:00 is a night. From 14:00 until 13:00 is a slip of the pen, and would be 23 hours."""
 
 
 def command(
@@ -53,7 +56,7 @@ def command(
     else:
         request = _request(" ".join(match), for_, until, from_, why, now_ns)
         answer = _client.ask(folder, "silence", request | ({"critical": True} if critical else {}))
-        lines = list(_silences.begun(answer, now_ns))
+        lines = [*_silences.begun(answer, now_ns), *_notes(until, request, now_ns)]
     said = json.dumps({"schema": 1, **answer}, indent=2) if as_json else "\n".join(lines)
     _fast.print_out(said + "\n")
 
@@ -76,7 +79,30 @@ def _request(match: str, for_: str, until: str, from_: str, why: str, now_ns: in
     ends_ns = _instant("--until", until, begins_ns)
     if not 0 < ends_ns - begins_ns <= _LONGEST_NS:
         raise UsageError(f"--until: {until} is not within the 7 days after {'--from' if from_ else 'now'}")
+    if from_ and _HOUR.fullmatch(until) and ends_ns - begins_ns > _NIGHT_NS and _is_of_another_day(begins_ns, ends_ns):
+        at = _local(ends_ns)
+        raise UsageError(
+            f"--until: {until} comes before --from {from_}, and again {_words.span(ends_ns - begins_ns)} after it;"
+            f" write {at:%Y-%m-%dT%H:%M} if you mean that"
+        )
     return request | {"until_wall_ns": ends_ns}
+
+
+def _notes(until: str, request: Mapping[str, object], now_ns: int) -> Iterator[str]:
+    """Yield what a person may not have meant: an hour that is past today is one of tomorrow."""
+    ends_ns = request.get("until_wall_ns")
+    if "from_wall_ns" in request or not isinstance(ends_ns, int) or not _HOUR.fullmatch(until):
+        return
+    if _is_of_another_day(now_ns, ends_ns):
+        yield f"  note: {until} is past for today, so it is that of {_local(ends_ns):%A}"
+
+
+def _is_of_another_day(begins_ns: int, ends_ns: int) -> bool:
+    return _local(begins_ns).date() != _local(ends_ns).date()
+
+
+def _local(wall_ns: int) -> datetime:
+    return datetime.fromtimestamp(wall_ns // NS).astimezone()
 
 
 def _seconds(text: str) -> int:
@@ -93,7 +119,7 @@ def _seconds(text: str) -> int:
 
 def _instant(option: str, text: str, after_ns: int) -> int:
     """Return the wall nanoseconds of a time, for an hour of the day the next one. Raises UsageError for one past."""
-    after = datetime.fromtimestamp(after_ns // NS).astimezone()
+    after = _local(after_ns)
     try:
         if _HOUR.fullmatch(text):
             hour, minute = map(int, text.split(":"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tocsin.client.frail import Piece
 from tocsin.client.ranges import Span
 
 
@@ -59,6 +60,8 @@ class Beat(StrEnum):
     KNOWN = "known"
     BEGUN = "begun"
     """From here on we know what is to come."""
+    SET_BACK = "set-back"
+    """The daemon goes on from an earlier number, as from a backup of its state: what is new then its id tells."""
     LOST = "lost"
     """The daemon counts anew: it has lost its state. So did this cursor now, and begins with it."""
 
@@ -71,8 +74,20 @@ class Saved:
     stream: str = ""
     done: tuple[Span, ...] = ()
     steps: Mapping[str, Step] = field(default_factory=dict)
-    frail: Mapping[int, str] = field(default_factory=dict)
-    """Ids of messages that were not durable, by their numbers, which are not in `done`."""
+    frail: tuple[Piece, ...] = ()
+    """What was handled and was not durable; numbers that are in `done` as well were confirmed since."""
+    ids: tuple[Piece, ...] = ()
+    """Under which ids it was handled, as far as that is remembered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noting:
+    """What is written down of a message that is handled."""
+
+    piece: Piece
+    """Those of its life that follow each other, and it with them."""
+    is_had: bool
+    """Whether its number is had for ever: neither may the daemon give it again, nor was it given twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +96,10 @@ class Plan:
 
     begun: bool
     spans: tuple[Span, ...]
+    void: tuple[Span, ...]
+    """What is to be had again, since it may mean other messages now."""
+    ids: tuple[Piece, ...]
+    """Under which ids the others were had that need no handing over."""
     is_new: bool
     """Whether nothing that was written down before is true any more."""
     stream: str

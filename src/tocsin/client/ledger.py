@@ -11,8 +11,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from tocsin.client.cursor import MOST_ALERTS
-from tocsin.client.entries import Entry, Plan, Saved, Step
+from tocsin.client.entries import Entry, Noting, Plan, Saved, Step
+from tocsin.client.frail import Piece, without
+from tocsin.client.waiting import MOST_ALERTS
 from tocsin.errors import CorruptRecord, SchemaTooNew, StoreError
 
 VERSION: Final = 1
@@ -27,15 +28,21 @@ _LAYOUT = (
         " PRIMARY KEY (source, first)) WITHOUT ROWID"
     ),
     (
+        "CREATE TABLE tocsin_id (id INTEGER PRIMARY KEY, source TEXT NOT NULL, stem TEXT NOT NULL,"
+        " first INTEGER NOT NULL, last INTEGER NOT NULL, UNIQUE (source, stem, first))"
+    ),
+    (
         "CREATE TABLE tocsin_step (id INTEGER PRIMARY KEY, source TEXT NOT NULL, fingerprint TEXT NOT NULL,"
         " activation INTEGER NOT NULL, count INTEGER NOT NULL, over INTEGER NOT NULL, UNIQUE (source, fingerprint))"
     ),
     (
-        "CREATE TABLE tocsin_frail (source TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL,"
-        " PRIMARY KEY (source, seq)) WITHOUT ROWID"
+        "CREATE TABLE tocsin_frail (source TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,"
+        " stem TEXT NOT NULL, PRIMARY KEY (source, first)) WITHOUT ROWID"
     ),
 )
 _PATIENCE_S = 5.0
+_MOST_IDS = 10_000
+"""Stretches of ids in the file, of all streams: more than a cursor remembers of one."""
 _MILLENNIUM_MS = 253_402_300_800_000
 
 
@@ -75,7 +82,8 @@ class Ledger:
         steps = self.db.execute(
             "SELECT fingerprint, activation, count, over FROM tocsin_step WHERE source = ? ORDER BY id", (source,)
         )
-        frail = self.db.execute("SELECT seq, id FROM tocsin_frail WHERE source = ? ORDER BY seq", (source,))
+        frail = self.db.execute("SELECT first, last, stem FROM tocsin_frail WHERE source = ? ORDER BY first", (source,))
+        ids = self.db.execute("SELECT first, last, stem FROM tocsin_id WHERE source = ? ORDER BY id", (source,))
         return Saved(
             begun=bool(found[0]),
             stream=str(found[1]),
@@ -84,7 +92,8 @@ class Ledger:
                 str(name): Step(activation=int(activation), count=int(count), over=bool(over))
                 for name, activation, count, over in steps
             },
-            frail={int(seq): str(id_) for seq, id_ in frail},
+            frail=tuple(Piece(int(first), int(last), str(stem)) for first, last, stem in frail),
+            ids=tuple(Piece(int(first), int(last), str(stem)) for first, last, stem in ids),
         )
 
     def last_at(self) -> int:
@@ -113,25 +122,67 @@ class Ledger:
         if plan.is_new:
             for table in ("done", "step", "frail"):
                 self.db.execute(f"DELETE FROM tocsin_{table} WHERE source = ?", (source,))  # noqa: S608 - names of ours
+        for first, last in plan.void:
+            self._remove(source, first, last)
+        if plan.void:
+            self.db.execute("DELETE FROM tocsin_step WHERE source = ?", (source,))
+        for piece in plan.ids:
+            self._note_id(source, piece)
         row = (source, int(plan.begun), plan.stream)
         self.db.execute("INSERT OR REPLACE INTO tocsin_stream VALUES (?, ?, ?)", row)
         for first, last in plan.spans:
             self._add(source, first, last)
-            self.db.execute("DELETE FROM tocsin_frail WHERE source = ? AND seq BETWEEN ? AND ?", (source, first, last))
+            self._cut(source, first, last)
 
-    def done(self, source: str, entry: Entry, *, late: bool) -> None:
+    def done(self, source: str, entry: Entry, noting: Noting, *, late: bool) -> None:
         """Note, inside a transaction, that a message was handled."""
-        self.db.execute("DELETE FROM tocsin_frail WHERE source = ? AND seq = ?", (source, entry.seq))
+        piece = noting.piece
         if entry.durable:
-            self._add(source, entry.seq, entry.seq)
+            self._cut(source, entry.seq, entry.seq)
+            self._note_id(source, piece)
+            if noting.is_had:
+                self._add(source, entry.seq, entry.seq)
         else:
-            self.db.execute("INSERT INTO tocsin_frail VALUES (?, ?, ?)", (source, entry.seq, entry.id))
+            self._cut(source, piece.first, piece.last)
+            self.db.execute("INSERT INTO tocsin_frail VALUES (?, ?, ?, ?)", (source, *piece))
         if not late:
             self.db.execute(
                 "INSERT OR REPLACE INTO tocsin_step (source, fingerprint, activation, count, over)"
                 " VALUES (?, ?, ?, ?, ?)",
                 (source, entry.fingerprint, entry.step.activation, entry.step.count, int(entry.step.over)),
             )
+
+    def _note_id(self, source: str, piece: Piece) -> None:
+        """Join a stretch of ids with those of its life that it overlaps or adjoins."""
+        first, last, stem = piece
+        touched = "FROM tocsin_id WHERE source = ? AND stem = ? AND first <= ? AND last >= ?"
+        where = (source, stem, last + 1, first - 1)
+        low, high = self.db.execute(f"SELECT min(first), max(last) {touched}", where).fetchone()
+        if low is not None:
+            self.db.execute(f"DELETE {touched}", where)
+            first, last = min(first, low), max(last, high)
+        row = (source, stem, first, last)
+        self.db.execute("INSERT INTO tocsin_id (source, stem, first, last) VALUES (?, ?, ?, ?)", row)
+
+    def _cut(self, source: str, first: int, last: int) -> None:
+        """Take a stretch out of what was handled and was not durable."""
+        touched = "FROM tocsin_frail WHERE source = ? AND first <= ? AND last >= ?"
+        where = (source, last, first)
+        found = self.db.execute(f"SELECT first, last, stem {touched}", where).fetchall()
+        if found:
+            self.db.execute(f"DELETE {touched}", where)
+            rest = [part for row in found for part in without(Piece(*row), first, last)]
+            self.db.executemany("INSERT INTO tocsin_frail VALUES (?, ?, ?, ?)", [(source, *part) for part in rest])
+
+    def _remove(self, source: str, first: int, last: int) -> None:
+        """Take a stretch out of what is had."""
+        touched = "FROM tocsin_done WHERE source = ? AND first <= ? AND last >= ?"
+        where = (source, last, first)
+        for low, high in self.db.execute(f"SELECT first, last {touched}", where).fetchall():
+            self.db.execute("DELETE FROM tocsin_done WHERE source = ? AND first = ?", (source, low))
+            rest = [(low, min(high, first - 1)), (max(low, last + 1), high)]
+            kept = [(source, *span) for span in rest if span[0] <= span[1]]
+            self.db.executemany("INSERT INTO tocsin_done VALUES (?, ?, ?)", kept)
 
     def _add(self, source: str, first: int, last: int) -> None:
         """Join a stretch with those that it overlaps or adjoins."""
@@ -197,6 +248,9 @@ def _prepare(db: sqlite3.Connection, path: Path, consumer: str) -> None:
     with closing(db.execute("SELECT max(id) FROM tocsin_step")) as found:
         newest = int(found.fetchone()[0] or 0)
     db.execute("DELETE FROM tocsin_step WHERE over AND id < ?", (newest - MOST_ALERTS,))
+    db.execute(
+        "DELETE FROM tocsin_id WHERE id NOT IN (SELECT id FROM tocsin_id ORDER BY id DESC LIMIT ?)", (_MOST_IDS,)
+    )
 
 
 def _lay_out(db: sqlite3.Connection, consumer: str) -> None:

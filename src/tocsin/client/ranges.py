@@ -61,15 +61,16 @@ class Ranges:
         self._firsts[low:high] = [merged[0]]
         self._lasts[low:high] = [merged[1]]
 
-    def remove(self, seq: int) -> None:
-        """Take out one number, if it is there."""
-        at = bisect_right(self._firsts, seq) - 1
-        if at < 0 or seq > self._lasts[at]:
+    def remove(self, first: int, last: int | None = None) -> None:
+        """Take out a stretch, or one number, as far as it is there."""
+        last = first if last is None else last
+        low, high = bisect_left(self._lasts, first), bisect_right(self._firsts, last)
+        if low >= high:
             return
-        rest = [(self._firsts[at], seq - 1), (seq + 1, self._lasts[at])]
-        rest = [(first, last) for first, last in rest if first <= last]
-        self._firsts[at : at + 1] = [first for first, _ in rest]
-        self._lasts[at : at + 1] = [last for _, last in rest]
+        rest = [(self._firsts[low], first - 1), (last + 1, self._lasts[high - 1])]
+        rest = [span for span in rest if span[0] <= span[1]]
+        self._firsts[low:high] = [span[0] for span in rest]
+        self._lasts[low:high] = [span[1] for span in rest]
 
     def holes(self) -> Iterator[Span]:
         """Yield what is lacking below the highest number, the lowest first."""
@@ -89,3 +90,17 @@ class Ranges:
         if not 1 <= first <= last:
             raise ValueError(f"{first} to {last} is no stretch of the stream, whose numbers begin at 1")
         return bisect_left(self._lasts, first - 1), bisect_right(self._firsts, last + 1)
+
+
+def joined(spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield stretches that come in order, those that overlap or adjoin as one."""
+    last: Span | None = None
+    for span in spans:
+        if last is not None and span[0] <= last[1] + 1:
+            last = (last[0], max(last[1], span[1]))
+            continue
+        if last is not None:
+            yield last
+        last = span
+    if last is not None:
+        yield last

@@ -33,6 +33,8 @@ class Heartbeat:
     last_seq: int | None
     waiting: int
     stream: str = ""
+    since_seq: int | None = None
+    """The last number that was given before this life of the daemon; None from one that does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +104,13 @@ def _heartbeat(data: Mapping[str, Any]) -> Heartbeat:
     if not _BOOT.fullmatch(boot):
         raise ValueError("no boot_id")
     last_seq = None if data.get("last_seq") is None else _number(data, "last_seq", least=0)
+    since_seq = None if data.get("since_seq") is None else _number(data, "since_seq", least=0)
     return Heartbeat(
         boot=boot,
         beat=_number(data, "seq"),
         last_seq=last_seq,
         waiting=_number({"outbox": 0, **data}, "outbox", least=0),
+        since_seq=since_seq,
         stream=_stream(data),
     )
 

@@ -1,11 +1,12 @@
 """One watchdog's stream as a subscriber follows it: its topics, its cursor, its acks. No I/O of its own."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Final
 
 from tocsin.client.cursor import Cursor
 from tocsin.client.entries import Beat, Entry, Saved, Taken
+from tocsin.client.lives import Lives
 from tocsin.client.message import Notice, NoticeKind
 from tocsin.client.reading import Answer, Gone, Heartbeat, read
 from tocsin.model.selftest import ID as SELF_TEST
@@ -20,6 +21,8 @@ IDLE_ACK_S: Final = 5.0
 
 _MOST_COMPLAINTS = 100
 _MOST_EARLY = 10_000
+_MOST_ANSWERERS = 8
+_BROKER = "#"  # no id of a stream has that
 _FARTHEST_MS = 366 * 24 * 3600 * 1000
 
 
@@ -48,9 +51,13 @@ class Stream:
         self._consumer, self._key, self._tell = consumer, key, tell
         self._self_test = self_test
         self._complained: set[str] = set()
+        self._is_renumbered = False
+        self._held_against = Lives()
+        """Lives of the daemon whose numbers were compared with those that are had."""
         self._early: list[tuple[Entry, bool]] = []
         """What came before it was known which stream is the present one; with whether the broker had kept it."""
-        self._refused = ""
+        self._refused: OrderedDict[str, str] = OrderedDict()
+        """Why acks are not believed, by who says so: two daemons of one name answer each of them, and differ."""
         self._claimed: tuple[int, tuple[int, ...]] | None = None
         self._acked_at = float("-inf")
         self.ack_now = False
@@ -115,17 +122,26 @@ class Stream:
             self._early.append((entry, kept))
 
     def _take(self, entry: Entry, *, kept: bool, now: float) -> None:
-        was_lacking = self.cursor.is_lacking
+        was_lacking, renumbered = self.cursor.is_lacking, self.cursor.counts["renumbered"]
         if entry.event["data"]["detector"] == SELF_TEST and not self._self_test:
-            if kept or not entry.durable:
-                return  # the one is no news, the other may yet come under another number
-            taken = self.cursor.skip(entry.seq, now)
+            if kept:
+                return  # it is no news
+            taken = self.cursor.skip(entry, now)
             self.counts["self_test" if taken is Taken.TAKEN else taken.value] += 1
         else:
             taken = self.cursor.take(entry, now, kept=kept)
             self.counts[taken.value] += 1
         if taken is Taken.TAKEN and was_lacking and not self.cursor.is_lacking:
             self.ack_now = True
+        if self.cursor.counts["renumbered"] > renumbered:
+            self._note_renumbered(entry)
+
+    def _note_renumbered(self, entry: Entry) -> None:
+        self.ack_now = True
+        if not self._is_renumbered:
+            self._is_renumbered = True
+            text = f"number {entry.seq} was given again, to {entry.id}; it is followed, and others are asked for again"
+            self._note(NoticeKind.STATE_LOST, f"{text}: its state was set back, or somebody else speaks in its name")
 
     def _follow(self, heard: Heartbeat, last_seq: int, now: float) -> None:
         self._take_early(heard.stream, now)
@@ -140,8 +156,21 @@ class Stream:
                 if (count := self.cursor.counts["forgotten"] - lost) > 0:
                     text += f"; {count} messages from before waited too long to be handled, and are gone"
                 self._note(NoticeKind.STATE_LOST, text)
+            case Beat.SET_BACK:
+                self.ack_now = True
+                text = (
+                    f"it goes on from message {last_seq}, as from a backup of its state; what it says now is followed"
+                )
+                self._note(NoticeKind.STATE_LOST, text)
             case Beat.KNOWN:
-                pass
+                self._hold_against(heard)
+
+    def _hold_against(self, heard: Heartbeat) -> None:
+        """Have again what another life said under numbers that this one has given since."""
+        if heard.since_seq is None or heard.stream != self.cursor.stream or not self._held_against.is_new(heard.boot):
+            return
+        if self.cursor.is_said_since(heard.since_seq, f"{self.origin.watchdog}:{heard.boot}:"):
+            self.ack_now = True
 
     def _take_early(self, stream: str, now: float) -> None:
         """Learn which stream is the present one, and take what came of it before."""
@@ -157,10 +186,8 @@ class Stream:
 
     def _answered(self, answer: Answer, wall_ms: int) -> int | None:
         reason = answer.reason or ""
-        if reason != self._refused:
-            self._refused = reason
-            if reason:
-                self._note(NoticeKind.REFUSED, f"acks are not believed: {reason}; {_HINTS.get(reason, 'see its log')}")
+        if self._is_news(answer.stream, reason):
+            self._note(NoticeKind.REFUSED, f"acks are not believed: {reason}; {_HINTS.get(reason, 'see its log')}")
         believable = answer.at < wall_ms + _FARTHEST_MS
         return answer.at if reason == Refusal.REPLAYED and believable else None
 
@@ -181,9 +208,17 @@ class Stream:
 
     def refused(self, why: str) -> None:
         """Note that the broker does not take our acks."""
-        if why != self._refused:
-            self._refused = why
+        if self._is_news(_BROKER, why):
             self._note(NoticeKind.REFUSED, why)
+
+    def _is_news(self, who: str, why: str) -> bool:
+        """Note what somebody says of our acks, nothing where they are believed; tell whether it is a new refusal."""
+        before = self._refused.get(who, "")
+        self._refused[who] = why
+        self._refused.move_to_end(who)
+        while len(self._refused) > _MOST_ANSWERERS:
+            self._refused.popitem(last=False)
+        return bool(why) and why != before
 
     def connected(self) -> None:
         """Note a new connection: what the broker had for us may be lost."""
@@ -203,7 +238,11 @@ _HINTS: Final[dict[str, str]] = {
     Refusal.UNREGISTERED: "name this consumer in a [[consumer]] of its configuration",
     Refusal.FORGED: "give both the same key",
     Refusal.REPLAYED: "the time of the last ack was later than ours; it is taken over",
-    Refusal.OTHER_STREAM: "it has lost its state, and is followed anew after its next heartbeats",
+    Refusal.NO_STREAM: "its answer says which stream is the present one; the next ack names that",
+    Refusal.OTHER_STREAM: (
+        "it has lost its state, and is followed anew after its next heartbeats;"
+        " or another daemon of its name is there: stop one, or rename it"
+    ),
     Refusal.FUTURE: "it knows of fewer messages than we had: has it lost its state?",
 }
 

@@ -17,11 +17,11 @@ from typing import Final, Literal, Self
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from tocsin.client import arguments
-from tocsin.client.cursor import HOLD_S
-from tocsin.client.entries import Entry, Plan
+from tocsin.client.entries import Entry, Noting, Plan
 from tocsin.client.ledger import Ledger
 from tocsin.client.message import Message, Notice, NoticeKind
 from tocsin.client.stream import Stream, restored
+from tocsin.client.waiting import HOLD_S
 from tocsin.client.writer import Writer
 from tocsin.clock import MS, Clock, SystemClock
 from tocsin.errors import BrokerError, PublishRefused
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 _ACK_EXPIRY_S = 60
 _LOOK_S = 0.25
 _BACKOFF_FIRST_S = 0.5
-_BACKOFF_MOST_S = 5.0
+_BACKOFF_MOST_S = 2.0
 _LONGEST_HOLD_S = 3600
 _STEADY_S = 30.0
 _AT_RESERVE_MS = 60_000
@@ -191,8 +191,9 @@ class Subscriber:
         try:
             async with self._writer.lock:
                 plan, at = stream.cursor.unwritten(), self._at
+                noting = stream.cursor.noting(message.entry)
                 async with self._writer.transaction(
-                    lambda ledger: self._write(ledger, stream, plan, message),
+                    lambda ledger: self._write(ledger, stream, plan, (message, noting)),
                     lambda: self._ended(stream, plan, at),
                 ) as db:
                     yield db
@@ -214,13 +215,14 @@ class Subscriber:
             self._at_limit = at + _AT_RESERVE_MS
         stream.cursor.written(plan)
 
-    def _write(self, ledger: Ledger, stream: Stream, plan: Plan, message: Message | None) -> None:
+    def _write(self, ledger: Ledger, stream: Stream, plan: Plan, handled: tuple[Message, Noting] | None = None) -> None:
         """Write down, in the thread, what became of a message and of others that nobody needs."""
         source = stream.origin.source
         if plan:
             ledger.settle(source, plan)
-        if message is not None:
-            ledger.done(source, message.entry, late=message.late)
+        if handled is not None:
+            message, noting = handled
+            ledger.done(source, message.entry, noting, late=message.late)
         if self._at > self._at_limit:
             ledger.keep_at(self._at + _AT_RESERVE_MS)
 
@@ -332,7 +334,7 @@ class Subscriber:
             self._at = max(self._at, at)
             plan, noted = stream.cursor.unwritten(), self._at
             async with self._writer.transaction(
-                lambda ledger: self._write(ledger, stream, plan, None), lambda: self._written(stream, plan, noted)
+                lambda ledger: self._write(ledger, stream, plan), lambda: self._written(stream, plan, noted)
             ):
                 pass
 

@@ -1,76 +1,38 @@
 """What one value alone cannot tell: names given twice, secrets that others can read, pools too small for a quorum."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path as FilePath
 from typing import Any
 
+from tocsin.chain.consensus import LEAST_VOICES
 from tocsin.chain.groups import group_nodes
+from tocsin.config.calls import (
+    CALLS_PER_POLL,
+    CALLS_PER_SLOT,
+    DAY_NS,
+    beacon_requests_per_day,
+    calls_per_day,
+    index_units_per_day,
+    units_per_day,
+)
 from tocsin.config.documents import Document, Table, read_file, tables
+from tocsin.config.feed import GatewayTable
 from tocsin.config.locate import Path
 from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import public_key
 from tocsin.config.secrets import KINDS, ConfiguredSecret, ConfiguredUrl, Sources, readable_by_others
 from tocsin.config.tree import Asked, Beacon, Mqtt, Node, Provider, Tree
 from tocsin.config.values import budget_text
-from tocsin.engine.cadence import at_rest, evenly, sparsest_ns
-from tocsin.engine.common import asked_per_round
-from tocsin.engine.readplan import items_of
+from tocsin.engine.cadence import sparsest_ns
 from tocsin.model.alert import Over, Under
-from tocsin.model.reading import CallOf, CodeOf, Item, ProofOf, SlotOf
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
 from tocsin.units import DurationNs, duration_text
 
-DAY_NS = 86_400 * 10**9
-CALLS_PER_POLL = 2
-"""eth_chainId and the latest header go with every poll."""
-CALLS_PER_SLOT = 3
-"""The safe and the finalized header and eth_syncing are asked once per slot."""
-
 _QUORUM = 2
+_WAITING = "the indexes get what polls leave, and will often wait"
 _LARGEST_PEM = 1 << 20
 _SEVERITIES = ("info", "warning", "critical")
-
-
-def calls_per_day(chain: ChainSettings, node: NodeSettings) -> int:
-    """Estimate the JSON-RPC calls that a node of a chain gets a day when nothing is wrong.
-
-    Where blocks come faster than polls, the blocks by which nodes are compared are asked for with every poll as well.
-    """
-    return units_per_day(chain, node, {})
-
-
-def units_per_day(chain: ChainSettings, node: NodeSettings, prices: Mapping[str, int]) -> int:
-    """Return what those calls cost a day in units; a call without a price is one."""
-    polls = at_rest(chain, own=node.own).per(DAY_NS)
-    slots = min(polls, DAY_NS // chain.block_time_ns)
-    chain_id, block, syncing = (prices.get(f"eth_{word}", 1) for word in ("chainId", "getBlockByNumber", "syncing"))
-    polling = polls * (chain_id + block * (1 + asked_per_round(chain, node.name))) + slots * (2 * block + syncing)
-    return polling + slots * sum(prices.get(_method_of(item), 1) for item in _read_each_block(chain))
-
-
-def _read_each_block(chain: ChainSettings) -> list[Item]:
-    return [item for one in chain.contracts for item in items_of(one, proofs=True)]
-
-
-def _method_of(item: Item) -> str:
-    match item:
-        case ProofOf():
-            return "eth_getProof"
-        case SlotOf():
-            return "eth_getStorageAt"
-        case CodeOf():
-            return "eth_getCode"
-        case CallOf():
-            return "eth_call"
-        case _:
-            return "eth_getBlockReceipts"
-
-
-def beacon_requests_per_day(chain: ChainSettings) -> int:
-    """Estimate the requests that a beacon node gets a day: two a poll, two a slot, and the payload of each new head."""
-    polls = evenly(chain.name, chain.poll_ns).per(DAY_NS)
-    return 2 * polls + 3 * min(polls, DAY_NS // chain.block_time_ns)
 
 
 def check_names(document: Document, problems: Problems) -> None:
@@ -81,6 +43,8 @@ def check_names(document: Document, problems: Problems) -> None:
     _unique(document, problems, [(("maintenance", index), window) for index, window in windows], ("name",))
     consumers = tables(document.data.get("consumer"))
     _unique(document, problems, [(("consumer", index), consumer) for index, consumer in consumers], ("name",))
+    gateways = tables(document.data.get("price_gateway"))
+    _unique(document, problems, [(("price_gateway", index), gateway) for index, gateway in gateways], ("name",))
     channels = tables(document.data.get("notify"))
     _unique(document, problems, [(("notify", index), channel) for index, channel in channels], ("name",))
     _unique(document, problems, [(("provider", index), provider) for index, provider in providers], ("name",))
@@ -94,6 +58,15 @@ def check_names(document: Document, problems: Problems) -> None:
             (("chain", index, "contract", at), one) for at, one in tables(chain.get("contract"))
         ]
         _unique(document, problems, watched, ("name", "address"))
+        indexes: list[tuple[Path, Table]] = [
+            (("chain", index, "index", at), one) for at, one in tables(chain.get("index"))
+        ]
+        _unique(document, problems, indexes, ("name",))
+        for path, one in indexes:
+            events: list[tuple[Path, Table]] = [((*path, "event", at), event) for at, event in tables(one.get("event"))]
+            _unique(document, problems, events, ("name",))
+        feeds: list[tuple[Path, Table]] = [(("chain", index, "feed", at), one) for at, one in tables(chain.get("feed"))]
+        _unique(document, problems, feeds, ("name",))
         _drives(document, problems, index, chain)
 
 
@@ -130,6 +103,26 @@ def check_providers(tree: Tree, document: Document, problems: Problems) -> None:
         if provider.name not in known:
             where: Path = ("provider", index, "name")
             message = f"no node has the provider {provider.name}{suggestion(provider.name, sorted(known))}"
+            problems.error(document.place(where), where, message)
+
+
+def warn_of_limits(tree: Tree, document: Document, problems: Problems) -> None:
+    """Warn of balances that are held against nothing: they are shown, and never an alert."""
+    for number, chain in enumerate(tree.chains):
+        for at, contract in enumerate(chain.contracts):
+            for which, one in enumerate(contract.balance):
+                if one.least is None and one.most is None:
+                    where: Path = ("chain", number, "contract", at, "balance", which)
+                    message = "has neither min nor max: it is shown, and no amount of it is ever an alert"
+                    problems.warn(document.place(where), where, message)
+
+
+def check_indexes(tree: Tree, document: Document, problems: Problems) -> None:
+    """Report log indexes of chains whose nodes are not asked what is final: nothing could go into them."""
+    for number, chain in enumerate(tree.chains):
+        for at, _ in enumerate(chain.indexes if "finalized" not in chain.tags else ()):
+            where: Path = ("chain", number, "index", at)
+            message = "is built up to the finalized block, and this chain has none; write finalized in its tags"
             problems.error(document.place(where), where, message)
 
 
@@ -192,7 +185,7 @@ def check_files(tree: Tree, document: Document, problems: Problems) -> None:
 def _pem_files(tree: Tree) -> Iterator[tuple[Path, str]]:
     for path, owner in _owners(tree):
         for key in ("ca", "cert", "key"):
-            if (name := getattr(owner, key)) is not None:
+            if (name := getattr(owner, key, None)) is not None:
                 yield (*path, key), name
     for index, channel in enumerate(tree.channels):
         if channel.ca is not None:
@@ -243,30 +236,50 @@ def warn_of_pools(settings: Settings, tree: Tree, document: Document, problems: 
             _warn_of_limits(params, (*path, "detector", name), document, problems)
     for name, params in settings.detectors.items():
         _warn_of_limits(params, ("detector", name), document, problems)
+    warn_of_prices(settings, tree, document, problems)
     for at, provider in enumerate(tree.providers):
         _warn_of_purse(provider, settings, ("provider", at, "budget"), document, problems)
 
 
+def warn_of_prices(settings: Settings, tree: Tree, document: Document, problems: Problems) -> None:
+    """Warn of sources of a price that are too few to tell which of them is wrong, and of gateways of no use."""
+    for index, chain in enumerate(settings.chains):
+        for pair in sorted({one.prices for one in chain.feeds if one.prices}):
+            said = [one.provider for one in chain.feeds if one.prices == pair]
+            said += [one.provider for one in chain.gateways if one.prices == pair]
+            voices = len(set(said))
+            if len(said) > 1 and voices < LEAST_VOICES:
+                at = next(at for at, one in enumerate(chain.feeds) if one.prices == pair)
+                path: Path = ("chain", index, "feed", at)
+                sources = "1 independent source" if voices == 1 else f"{voices} independent sources"
+                message = f"{pair} has {sources}, a market takes {LEAST_VOICES}: prices are shown, and none is judged"
+                problems.warn(document.place(path), path, message)
+    used = {one.name for chain in settings.chains for one in chain.gateways}
+    for at, gateway in enumerate(tree.gateways):
+        if gateway.name not in used:
+            path = ("price_gateway", at, "prices")
+            known = sorted({one.prices for chain in settings.chains for one in chain.feeds if one.prices})
+            message = f"no feed prices {gateway.prices}{suggestion(gateway.prices, known)}: it is not asked"
+            problems.warn(document.place(path), path, message)
+
+
 def _warn_of_purse(provider: Provider, settings: Settings, path: Path, document: Document, problems: Problems) -> None:
-    """Warn of a budget that polling all nodes of the provider would overdraw."""
-    needed = sum(
-        units_per_day(chain, node, provider.prices)
-        for chain in settings.chains
-        for node in chain.nodes
-        if node.provider == provider.name
-    ) + sum(
+    """Warn of a budget that polling all nodes of the provider would overdraw, or their log indexes with it."""
+    own = [(chain, node) for chain in settings.chains for node in chain.nodes if node.provider == provider.name]
+    needed = sum(units_per_day(chain, node, provider.prices) for chain, node in own) + sum(
         beacon_requests_per_day(chain)
         for chain in settings.chains
         for one in chain.beacons
         if one.node.provider == provider.name
     )
+    spare = sum(index_units_per_day(chain, node, provider.prices) for chain, node in own)
+    given = budget_text(provider.budget)
     if provider.budget < needed:
-        problems.warn(
-            document.place(path),
-            path,
-            f"{budget_text(provider.budget)} is less than the about {needed} units that polling the nodes of "
-            f"{provider.name} takes: they will be asked more rarely",
-        )
+        said = f"polling the nodes of {provider.name} takes: they will be asked more rarely"
+        problems.warn(document.place(path), path, f"{given} is less than the about {needed} units that {said}")
+    elif provider.budget < needed + spare:
+        message = f"{given} is less than the about {needed + spare} units that its nodes and their log indexes take"
+        problems.warn(document.place(path), path, f"{message}: {_WAITING}")
 
 
 def _warn_of_node(
@@ -284,6 +297,10 @@ def _warn_of_node(
         )
         message = f"{budget_text(node.budget)} is less than the about {needed} calls that polling takes; {meanwhile}"
         problems.warn(document.place(where), where, message)
+    elif node.budget is not None and node.budget < (whole := needed + index_units_per_day(chain, watched, {})):
+        where = (*path, "budget")
+        message = f"{budget_text(node.budget)} is less than the about {whole} calls that polling and log indexes take"
+        problems.warn(document.place(where), where, f"{message}: {_WAITING}")
     for tag in chain.vote_by if node.own else ():
         if not getattr(node, tag):
             problems.warn(
@@ -320,7 +337,7 @@ def _warn_of_limits(params: Any, path: Path, document: Document, problems: Probl
         problems.warn(document.place(where), where, "clears above the limit that fires: it would flap")
 
 
-def _owners(tree: Tree) -> Iterator[tuple[Path, Mqtt | Asked]]:
+def _owners(tree: Tree) -> Iterator[tuple[Path, Mqtt | Asked | GatewayTable]]:
     if tree.mqtt is not None:
         yield ("mqtt",), tree.mqtt
     for index, chain in enumerate(tree.chains):
@@ -328,6 +345,8 @@ def _owners(tree: Tree) -> Iterator[tuple[Path, Mqtt | Asked]]:
             yield ("chain", index, "node", at), node
         for at, beacon in enumerate(chain.beacons):
             yield ("chain", index, "beacon", at), beacon
+    for index, gateway in enumerate(tree.gateways):
+        yield ("price_gateway", index), gateway
 
 
 def _secrets(tree: Tree) -> Iterator[tuple[Path, ConfiguredSecret]]:

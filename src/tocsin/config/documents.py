@@ -15,6 +15,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from tocsin.config.locate import Path, key_lines
+from tocsin.config.many import MANY
 from tocsin.config.problems import Place, Problems
 
 Table = dict[str, Any]
@@ -23,6 +24,8 @@ LARGEST_FILE = 1 << 20
 """Bytes. A configuration of 1,000 nodes is a third of it; a device or a log file named by mistake is not."""
 
 _AT_LINE = re.compile(r" \(at line (\d+), column (\d+)\)")
+_TWICE = re.compile(r"Cannot declare \((.{1,200}?)\) twice")
+_QUOTED = re.compile(r"'([^']*)'")
 _NOTHING_NEW = ("schema",)
 """Every file may carry the schema number, for editors; the numbers have to agree."""
 
@@ -133,6 +136,11 @@ def _parse(file: str, problems: Problems) -> tuple[Table, dict[Path, int]] | Non
 
 def _syntax(file: str, text: str, message: str) -> tuple[Place, Path, str]:
     """Word a complaint of tomllib, which names keys and characters but never values."""
+    twice = _TWICE.search(message)
+    keys = tuple(_QUOTED.findall(twice[1])) if twice is not None else ()
+    if twice is not None and keys in MANY:
+        said = f"a second {keys[-1]} in single brackets; write [[{'.'.join(keys)}]], since there may be several"
+        message = message.replace(twice[0], said, 1)
     found = _AT_LINE.search(message)
     if found is None:
         said = message.removesuffix(" (at end of document)")

@@ -12,9 +12,11 @@ from tocsin.config.checks import (
     check_deadman,
     check_files,
     check_homeassistant,
+    check_indexes,
     check_names,
     check_peers,
     check_providers,
+    warn_of_limits,
     warn_of_pools,
     warn_of_secrets,
 )
@@ -79,6 +81,7 @@ def settle(
     tree = _tree(document, sources, problems)
     settings = settings_of(tree, registry, common, layers)
     warn_of_secrets(tree, document, sources, problems)
+    warn_of_limits(tree, document, problems)
     warn_of_pools(settings, tree, document, problems)
     warn_of_matches(_matches(tree), _names(settings, registry), document, problems)
     shown = effective(tree, settings, resolved(registry, common), trusted(common), keeping(registry, common))
@@ -129,6 +132,7 @@ def _tree(document: Document, sources: Sources, problems: Problems) -> Tree:
     tree = complete(tree, sources.folder)
     check_files(tree, document, problems)
     check_providers(tree, document, problems)
+    check_indexes(tree, document, problems)
     check_peers(tree, document, problems)
     check_consumers(tree, document, problems)
     check_deadman(tree, document, problems)

@@ -16,6 +16,7 @@ _WHOLE = (
     "journal",
     "host",
     "peers",
+    "gateways",
     "consumers",
     "channels",
     "self_test",
@@ -52,6 +53,7 @@ class Changes:
     alerts_changed: bool = False
     silences_changed: bool = False
     maintenance_changed: bool = False
+    gateways_changed: bool = False
     consumers_changed: bool = False
     channels_changed: bool = False
     refused: tuple[str, ...] = ()
@@ -102,6 +104,7 @@ def changes(old: Loaded, new: Loaded) -> Changes:
         maintenance_changed=old.tree.maintenance != new.tree.maintenance,
         peers_changed=old.settings.peers != new.settings.peers,
         channels_changed=old.tree.channels != new.tree.channels,
+        gateways_changed=old.tree.gateways != new.tree.gateways,
         consumers_changed=old.tree.consumers != new.tree.consumers,
         refused=(
             *_restarts(old.tree, new.tree),

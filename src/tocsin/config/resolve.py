@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from tocsin.config.documents import Document
+from tocsin.config.feed import gateways_of
 from tocsin.config.locate import Path
 from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import KEEP, SELF, TRUST, Registry, given, public_key, table_of
@@ -55,6 +56,7 @@ def complete(tree: Tree, folder: FilePath) -> Tree:
                     _node(beacon, chain, tree.watchdog.site, folder, SHORTEST_BEACON_TIMEOUT)
                     for beacon in chain.beacons
                 ),
+                "feeds": tuple(one.completed() for one in chain.feeds),
             }
         )
         for chain in tree.chains
@@ -65,6 +67,7 @@ def complete(tree: Tree, folder: FilePath) -> Tree:
     )
     channels = tuple(one.model_copy(update={"ca": one.ca and _absolute(one.ca, folder)}) for one in tree.channels)
     completed = {"watchdog": watchdog, "chains": chains, "mqtt": mqtt, "host": host, "channels": channels}
+    completed["gateways"] = tuple(one.completed(folder) for one in tree.gateways)
     return tree.model_copy(update=completed)
 
 
@@ -203,6 +206,7 @@ def settings_of(
 ) -> Settings:
     """Return what the core gets, but for the hash. `chains` has the overrides of profile and chain for each chain."""
     own = {name: params for name, params in registry.items() if name.startswith(SELF)}
+    gateways = gateways_of(tree.gateways, [{one.prices for one in chain.feeds if one.prices} for chain in tree.chains])
     return Settings(
         site=tree.watchdog.site,
         watchdog=tree.watchdog.name,
@@ -213,8 +217,9 @@ def settings_of(
                 _chain_settings(chain, resolved(_of_chains(registry), profile, common, specific)),
                 trust=trusted(profile, common, specific),
                 keep_firing=keeping(_of_chains(registry), profile, common, specific),
+                gateways=fitting,
             )
-            for chain, (profile, specific) in zip(tree.chains, chains, strict=True)
+            for chain, (profile, specific), fitting in zip(tree.chains, chains, gateways, strict=True)
         ),
         detectors=resolved(own, common),
         keep_firing=keeping(own, common),
@@ -291,6 +296,9 @@ def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSetti
         vote_by=chain.vote_by,
         nodes=tuple(_node_settings(node) for node in chain.nodes),
         contracts=tuple(one.settings() for one in chain.contracts),
+        reader=chain.reader.settings(),
+        indexes=tuple(one.settings() for one in chain.indexes),
+        feeds=tuple(one.settings() for one in chain.feeds),
         beacons=tuple(BeaconSettings(node=_node_settings(one), execution=one.execution) for one in chain.beacons),
         detectors=detectors,
         genesis_hash=chain.genesis_hash,

@@ -33,13 +33,13 @@ def effective(
     """
     everywhere, keeps = trust or {}, keep_firing or {}
     document: Document = tree.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"include"})
-    for table in ("provider", "consumer", "silence", "maintenance", "notify"):
+    for table in ("provider", "price_gateway", "consumer", "silence", "maintenance", "notify"):
         if not document[table]:
             del document[table]
     for table, chain in zip(document["chain"], settings.chains, strict=True):
         for kind in ("node", "beacon"):
             table[kind] = [{key: value for key, value in node.items() if value not in ("", {})} for node in table[kind]]
-        for kind in ("beacon", "contract"):
+        for kind in ("beacon", "contract", "index", "feed"):
             if not table[kind]:
                 del table[kind]
         del table["detector"]
@@ -66,7 +66,10 @@ def _detector(params: object, trust: Trust | None, keep_ns: int | None) -> Docum
 
 def canonical(document: Document, settings: Settings) -> bytes:
     """Return the bytes whose digest identifies a configuration; endpoints too, as a secret URL decides about them."""
-    endpoints = [[node.endpoint for node in chain.everyone] for chain in settings.chains]
+    endpoints = [
+        [*(node.endpoint for node in chain.everyone), *(one.endpoint for one in chain.gateways)]
+        for chain in settings.chains
+    ]
     return orjson.dumps({"document": document, "endpoints": endpoints}, option=orjson.OPT_SORT_KEYS)
 
 

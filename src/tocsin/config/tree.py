@@ -11,9 +11,12 @@ from pydantic import BaseModel, Field, model_validator
 
 from tocsin.clock import NS
 from tocsin.config.contract import ContractTable
+from tocsin.config.feed import FeedTable, GatewayTable
+from tocsin.config.index import AmountTable, EventTable, IndexTable
 from tocsin.config.people import NotifyTable
 from tocsin.config.pulse import DeadmanTable, SelfTestTable
 from tocsin.config.quiet import AlertsTable, MaintenanceTable, SilenceTable
+from tocsin.config.reader import ReaderTable
 from tocsin.config.secrets import (
     BeaconUrl,
     BrokerUrl,
@@ -52,9 +55,8 @@ from tocsin.units import DurationNs
 
 SCHEMA: Final = 1
 
-LATER: Final = {
-    (): frozenset({"account", "contract", "feed", "limit", "market", "playbook", "plugin", "respond"} | {"silence"}),
-    ("chain",): frozenset({"feed"}),
+LATER: Final[Mapping[tuple[str, ...], frozenset[str]]] = {
+    (): frozenset({"account", "limit", "market", "playbook", "plugin", "respond"}),
 }
 """Tables that are reserved and that this version does not know."""
 
@@ -279,6 +281,12 @@ class Chain(Table):
     """Nodes of the consensus layer, where the chain has one."""
     contracts: Annotated[tuple[ContractTable, ...], Field(max_length=64), Listed] = Field((), alias="contract")
     """Contracts that are watched."""
+    reader: ReaderTable = ReaderTable.model_construct()
+    """How many values are read at one block."""
+    indexes: Annotated[tuple[IndexTable, ...], Field(max_length=32), Listed] = Field((), alias="index")
+    """Who holds positions, from event logs."""
+    feeds: Annotated[tuple[FeedTable, ...], Field(max_length=64), Listed] = Field((), alias="feed")
+    """Sources of prices on this chain."""
     detectors: DetectorTables = Field({}, alias="detector")
     """Params of detectors on this chain alone; they go before those of [detector]."""
 
@@ -340,6 +348,8 @@ class Tree(Table):
     """The chains that are watched."""
     providers: Annotated[tuple[Provider, ...], Listed] = Field((), alias="provider")
     """Budgets that the nodes of a provider share."""
+    gateways: Annotated[tuple[GatewayTable, ...], Field(max_length=64), Listed] = Field((), alias="price_gateway")
+    """Sources of prices over HTTP."""
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=64), Listed] = Field((), alias="consumer")
     """Who acknowledges alerts."""
     self_test: SelfTestTable = SelfTestTable.model_construct()
@@ -369,6 +379,12 @@ TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("chain", "node"): Node,
     ("chain", "beacon"): Beacon,
     ("chain", "contract"): ContractTable,
+    ("chain", "reader"): ReaderTable,
+    ("chain", "index"): IndexTable,
+    ("chain", "index", "event"): EventTable,
+    ("chain", "index", "amount"): AmountTable,
+    ("chain", "feed"): FeedTable,
+    ("price_gateway",): GatewayTable,
     ("host",): Host,
     ("self_test",): SelfTestTable,
     ("deadman",): DeadmanTable,

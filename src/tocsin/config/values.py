@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from tocsin.chain.keccak import keccak256
+from tocsin.chain.abi import checksummed
 from tocsin.units import DurationNs, duration_ns, duration_text
 
 NAME_PATTERN = r"^[a-z0-9_-]{1,64}$"
@@ -192,13 +192,6 @@ def address(value: Any) -> str:
     return text.lower()
 
 
-def checksummed(text: str) -> str:
-    """Return an address of 0x and 40 lower-case digits with its checksum (EIP-55)."""
-    digits = text[2:]
-    dice = keccak256(digits.encode()).hex()
-    return "0x" + "".join(one.upper() if int(dice[at], 16) > 7 else one for at, one in enumerate(digits))  # noqa: PLR2004
-
-
 def word(value: Any) -> str:
     """Check a slot of storage: its number, or 0x and 64 hex digits."""
     if type(value) is int and 0 <= value < 1 << 63:
@@ -208,14 +201,14 @@ def word(value: Any) -> str:
     return value.lower()
 
 
-def choice(words: list[str]) -> AfterValidator:
-    """Return a check that a text is one of some words."""
+def choice(words: list[str], what: str = "nothing that can be watched") -> AfterValidator:
+    """Return a check that a text is one of some words; else it is `what`."""
 
     def check(value: str) -> str:
         if value not in words:
             near = get_close_matches(value.lower()[:64], words, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise ValueError(f"is nothing that can be watched; write {', '.join(words)}{hint}")
+            raise ValueError(f"is {what}; write {', '.join(words)}{hint}")
         return value
 
     return AfterValidator(check)

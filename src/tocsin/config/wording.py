@@ -5,6 +5,7 @@ from typing import Any
 
 from tocsin import __version__
 from tocsin.config.locate import Path
+from tocsin.config.many import MANY
 from tocsin.config.problems import suggestion
 from tocsin.config.tree import LATER, TABLES, public_keys
 
@@ -36,7 +37,22 @@ def unknown_key(path: Path) -> str:
     if key in LATER.get(table, ()):
         return f"tocsin {__version__} does not know this table yet; remove it, or run a version that does"
     known = public_keys(TABLES[table]) if table in TABLES else ()
+    if key not in known and (home := _home(str(key))):
+        return home
     return "unknown key" + (suggestion(str(key), known) or _elsewhere(str(key), table))
+
+
+def _home(key: str) -> str:
+    """Say below which table one of which there may be several belongs, if a key is the name of such a one."""
+    found = next((path for path in sorted(MANY, key=len) if path[-1] == key), ())
+    if not found:
+        return ""
+    above = f" below its {_header(found[:-1])}" if found[:-1] else ", which belongs to no other table"
+    return f"does not stand here: write {_header(found)}{above}"
+
+
+def _header(path: tuple[str, ...]) -> str:
+    return f"[[{'.'.join(path)}]]"
 
 
 def _elsewhere(key: str, table: tuple[str, ...]) -> str:
@@ -59,18 +75,14 @@ def describe(error: Mapping[str, Any], path: Path) -> str:
 def describe_value(error: Mapping[str, Any], path: Path) -> str:
     """Word one error about a value, whatever table it is in."""
     kind, context = error["type"], error.get("ctx", {})
-    array = (
-        tables_of(path) in TABLES
-        and path[-1:]
-        and path[-1] in (*("beacon", "chain", "consumer", "contract", "maintenance", "node", "provider", "silence"),)
-    )
+    array = tables_of(path) in MANY and isinstance(path[-1], str)
     match kind:
         case "value_error":
             return str(context["error"])
         case "missing":
-            return f"{MISSING}; write [[{'.'.join(tables_of(path))}]]" if array else f"{MISSING}{_hint(path)}"
+            return f"{MISSING}; write {_header(tables_of(path))}" if array else f"{MISSING}{_hint(path)}"
         case "tuple_type" if array:
-            return f"write [[{'.'.join(tables_of(path))}]], an array of tables"
+            return f"write {_header(tables_of(path))}: its brackets are double, since there may be several"
         case "literal_error" if path == ("schema",):
             return f"tocsin {__version__} reads schema {context['expected']} only"
         case "literal_error":

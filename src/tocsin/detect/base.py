@@ -10,6 +10,7 @@ from tocsin.model.block import Header
 from tocsin.model.settings import NodeSettings
 from tocsin.model.trust import Trust
 from tocsin.model.view import ChainView, Lead, NodeView, SelfView
+from tocsin.units import span_text
 
 _MOVING_SLOTS = 4
 """With 1 % of slots missed a longer gap comes once in months, see `node.stale`."""
@@ -53,6 +54,7 @@ class SelfDetector:
 Detector = ChainDetector | SelfDetector
 
 _GAPS = 3
+_LONG_NS = 120 * 10**9
 
 
 def blocks(count: int) -> str:
@@ -61,8 +63,8 @@ def blocks(count: int) -> str:
 
 
 def seconds(ns: int) -> str:
-    """Say a duration in seconds, to a tenth, from integers."""
-    return f"{ns // 10**9}.{ns % 10**9 // 10**8} s"
+    """Say a duration in seconds, to a tenth, from integers; from two minutes on as people read it."""
+    return f"{ns // 10**9}.{ns % 10**9 // 10**8} s" if ns < _LONG_NS else span_text(ns)
 
 
 def paced(limit: Over | None, first: Over | None, usual_gap: int) -> Over | None:

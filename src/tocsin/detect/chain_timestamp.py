@@ -13,6 +13,7 @@ from tocsin.model.alert import Finding, Limits, Over, Under
 from tocsin.model.block import Rule
 from tocsin.model.trust import Trust
 from tocsin.model.view import ChainView
+from tocsin.units import span_text
 
 ID = "chain.timestamp"
 _WORDS = {Rule.SLOT: "between two slots", Rule.ORDER: "not after its parent's"}
@@ -36,7 +37,7 @@ def chain_timestamp(view: ChainView, params: TimestampParams) -> Iterator[Findin
     if wrong is not None:
         value, what = max(1, abs(wrong.shown - wrong.right)), _WORDS[wrong.rule]
     elif late_s * NS > view.settings.clock_drift_ns:
-        value, what = late_s, f"{late_s} s in the future, or this host's clock is late"
+        value, what = late_s, f"{span_text(late_s * NS)} in the future, or this host's clock is late"
     else:
         return
     pace_ns = view.settings.pace_ns

@@ -1,4 +1,4 @@
-"""A proxy that runs other code than it did: its implementation, or the beacon that names it, is another one.
+"""A proxy that runs other code than it did: its implementation, its beacon, or what that names, is another one.
 
 Whoever may upgrade a proxy may do with it whatever he likes: most thefts by stolen keys went this way.
 """
@@ -13,7 +13,7 @@ from tocsin.model.contract import Watch
 from tocsin.model.view import ChainView
 
 ID = "contract.proxy_upgraded"
-WATCHES = (Watch.IMPLEMENTATION, Watch.BEACON)
+WATCHES = (Watch.IMPLEMENTATION, Watch.BEACON, Watch.BEACON_IMPLEMENTATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

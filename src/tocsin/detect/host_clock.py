@@ -12,10 +12,10 @@ from tocsin.detect.base import SelfDetector
 from tocsin.model.alert import Finding, Grade, Limits, Over, Under
 from tocsin.model.host import ClockRecord
 from tocsin.model.view import SelfView
+from tocsin.units import span_text
 
 ID = "host.clock"
 _MINUTE_NS = 60 * NS
-_DAY_NS = 86_400 * NS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +49,7 @@ def clock_evidence(clock: ClockRecord) -> dict[str, object]:
 def off(offset_ns: int) -> str:
     """Say where our clock is against the right time."""
     span_ns = abs(offset_ns)
-    if span_ns < _MINUTE_NS:
-        span = f"{span_ns // MS} ms"
-    else:
-        span = f"{span_ns // NS} s" if span_ns < 2 * _DAY_NS else f"{span_ns // _DAY_NS} days"
+    span = f"{span_ns // MS} ms" if span_ns < _MINUTE_NS else span_text(span_ns)
     return f"{span} {'behind' if offset_ns > 0 else 'ahead'}"
 
 

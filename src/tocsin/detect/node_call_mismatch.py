@@ -43,6 +43,7 @@ def node_call_mismatch(view: ChainView, params: CallMismatchParams) -> Iterator[
             grade=view.head.grade,
             block=caught.block,
             evidence=caught.evidence,
+            whole=caught.whole,
         )
 
 

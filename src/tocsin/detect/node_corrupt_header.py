@@ -44,6 +44,7 @@ def node_corrupt_header(view: ChainView, params: CorruptHeaderParams) -> Iterato
                 evidence={
                     "header": block_evidence(corrupt),
                     "recomputed_hash": node.seen.corrupt_hash,
+                    **node.seen.corrupt_shown,
                     "last_good": block_evidence(node.seen.head) if node.seen.head is not None else None,
                     "bodies": dict(node.seen.bodies),
                 },

@@ -46,12 +46,13 @@ def node_proof_invalid(view: ChainView, params: ProofInvalidParams) -> Iterator[
             grade=view.head.grade,
             block=caught.block,
             evidence=caught.evidence,
+            whole=caught.whole,
         )
 
 
 def _judges(node: NodeView) -> bool:
     reach = node.seen.capabilities.reach.get(Ability.PROOFS.value)
-    return reach is None or not reach.missing
+    return node.refuted is not None or reach is None or not reach.missing
 
 
 DETECTOR = ChainDetector(id=ID, params=ProofInvalidParams, run=node_proof_invalid, judges=_judges)

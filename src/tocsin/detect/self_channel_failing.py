@@ -7,6 +7,7 @@ from tocsin.clock import NS
 from tocsin.detect.base import SelfDetector
 from tocsin.model.alert import Finding, Grade, Limits, Over
 from tocsin.model.view import ChannelView, SelfView
+from tocsin.units import span_text
 
 ID = "self.channel_failing"
 DAY_S = 86_400
@@ -48,7 +49,7 @@ def _said(channel: ChannelView) -> str:
     if seen.given_up:
         return f"people were not told of {seen.given_up} messages through the channel {seen.name}: {seen.error}"
     return (
-        f"nothing gets through the channel {seen.name} for {seen.failing_ns // NS} s,"
+        f"nothing gets through the channel {seen.name} for {span_text(seen.failing_ns)},"
         f" {seen.waiting} messages wait: {seen.error}"
     )
 

@@ -7,6 +7,7 @@ from tocsin.clock import NS
 from tocsin.detect.base import SelfDetector
 from tocsin.model.alert import Finding, Grade, Limits, Over
 from tocsin.model.view import ConsumerView, SelfView
+from tocsin.units import span_text
 
 ID = "self.consumer_silent"
 
@@ -45,10 +46,9 @@ def self_consumer_silent(view: SelfView, params: ConsumerSilentParams) -> Iterat
 
 def _said(consumer: ConsumerView, *, is_silent: bool) -> str:
     if is_silent:
-        return (
-            f"no ack of {consumer.name} was believed for {consumer.silent_ns // NS} s; it lacks {consumer.lag} messages"
-        )
-    return f"{consumer.name} lacks {consumer.lag} messages and has not moved for {consumer.stuck_ns // NS} s"
+        silent, lag = span_text(consumer.silent_ns), consumer.lag
+        return f"no ack of {consumer.name} was believed for {silent}; it lacks {lag} messages"
+    return f"{consumer.name} lacks {consumer.lag} messages and has not moved for {span_text(consumer.stuck_ns)}"
 
 
 DETECTOR = SelfDetector(id=ID, params=ConsumerSilentParams, run=self_consumer_silent)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tocsin.clock import NS
 from tocsin.detect.base import SelfDetector
 from tocsin.model.alert import Finding, Grade, Limits, Over
 from tocsin.model.selftest import EchoView
 from tocsin.model.view import SelfView
+from tocsin.units import span_text
 
 ID = "self.echo_missing"
 
@@ -36,7 +36,7 @@ def self_echo_missing(view: SelfView, params: EchoMissingParams) -> Iterator[Fin
         unit="periods",
         limits=Limits(warning=params.warning, critical=params.critical),
         sample=view.tick,
-        summary=f"no self-test was heard back for {seen.silent_ns // NS} s: {_why(seen)}",
+        summary=f"no self-test was heard back for {span_text(seen.silent_ns)}: {_why(seen)}",
         grade=Grade.PROVEN,
         evidence={"unanswered": seen.unanswered, "connected": seen.connected},
     )

@@ -1,11 +1,12 @@
 """What is told of beacon nodes: their retained topics, beside those of nodes, and their rows in the status."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from tocsin.chain.nodelife import NodeState
 from tocsin.engine.labels import node_labels
 from tocsin.engine.shown import block, window_row
-from tocsin.engine.state import ChainState, Lasting, Window
+from tocsin.engine.state import ChainState, Document, Lasting, Window
 from tocsin.model.alert import AlertState, Json
 from tocsin.model.beacon import BeaconRecord
 from tocsin.model.settings import BeaconSettings, ChainSettings, Settings
@@ -25,8 +26,10 @@ A beacon node has no probation: it votes on nothing that it could spoil by comin
 Flags = tuple[tuple[str, str], ...]
 
 
-def told(state: ChainState, settings: Settings, chain: ChainSettings) -> Iterator[tuple[BeaconSettings, Lasting, Json]]:
-    """Yield, for each beacon node that was asked, what of its document lasts, and the document."""
+def told(
+    state: ChainState, settings: Settings, chain: ChainSettings
+) -> Iterator[tuple[BeaconSettings, Lasting, Document]]:
+    """Yield, for each beacon node that was asked, what of its document lasts, and what makes that."""
     flags = _flags(state, settings, chain)
     for one in chain.beacons:
         seen = state.beacons.get(one.node.name)
@@ -41,7 +44,7 @@ def told(state: ChainState, settings: Settings, chain: ChainSettings) -> Iterato
             final.root if final is not None else "",
             *(text for flag in firing for text in flag),
         )
-        yield one, lasting, _document(one, seen, firing, window)
+        yield one, lasting, partial(_document, one, seen, firing, window)
 
 
 def rows(state: ChainState, settings: Settings, chain: ChainSettings) -> list[dict[str, object]]:

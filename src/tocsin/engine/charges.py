@@ -3,42 +3,46 @@
 Fresh, and the same question. Where a node is not known to answer at the block that is named by its hash, the second
 time it is named by its number, between two looks at that block. An honest node cannot fail twice: it has the block that
 the tree has, or it says that it has not, and then nothing follows. A block that has left the chain accuses nobody.
+Who does not repeat what it does again and again: `tocsin.engine.relapses`.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-import orjson
-
 from tocsin.chain.header import fields_of
-from tocsin.chain.proof import Proven, Refuted
-from tocsin.chain.tree import relation
-from tocsin.engine import readback, readplan
+from tocsin.engine import judged, readback, readplan, relapses, wanted
+from tocsin.engine.evidence import kept as kept_evidence
+from tocsin.engine.facts import is_on_chain
 from tocsin.engine.pool import in_turn
 from tocsin.engine.sitting import Contracts, Heard, Sitting, Suspicion, key
 from tocsin.engine.state import ChainState
-from tocsin.ids import digest
 from tocsin.model.alert import Json
 from tocsin.model.contract import Accusation, Charge
 from tocsin.model.effect import Fetch
-from tocsin.model.event import Fetched
+from tocsin.model.event import Fetched, ReadDoubted
 from tocsin.model.evolve import evolve
-from tocsin.model.observation import Part, by_hash, number_of
-from tocsin.model.reading import Item, Pin, ProofOf, parse, reading
+from tocsin.model.observation import by_hash
+from tocsin.model.reading import BalanceOf, CodeOf, Item, Pin, ProofOf, SlotOf, merged, parse, reading
 from tocsin.model.settings import ChainSettings
-from tocsin.model.view import Ahead, Level
 
 TRIES: Final = 3
 """How often a node is asked again that answers nothing; then nothing follows."""
 
 PATIENCE_POLLS: Final = 3
-_INLINE: Final = 12_000
-"""Characters of an answer that are evidence as they stand; a longer one by digest, as the journal has it."""
+_EVIDENCE_POLLS: Final = 1
+"""For so long the header, and the proof of what is right, are waited for once a node is caught."""
+_MOST_NAMED: Final = 20
 
 
 def stands(state: ChainState, charge: Charge, node: str) -> bool:
     """Tell whether a node was caught, and that is not forgiven."""
     return key(charge, node) in state.contracts.accused
+
+
+def standing(state: ChainState, node: str, *charges: Charge) -> Accusation | None:
+    """Return what a node was caught with, of some charges: what it has made up for least, and the newest of that."""
+    found = [state.contracts.accused.get(key(charge, node)) for charge in charges]
+    return max((one for one in found if one is not None), key=lambda one: (-one.clean, one.at_ns), default=None)
 
 
 # -- suspecting
@@ -55,25 +59,38 @@ def weighed(
     """Return the chain with suspicions of who gave something wrong, and what is sound counted for who is accused."""
     known = state.contracts
     suspicions, accused = dict(known.suspicions), dict(known.accused)
+    again = relapses.recent(known.relapses, now_ns)
     for name, one in said.items():
         wrong = sorted(name for name, value in one.facts.items() if sure.get(name, ("", ""))[0] not in ("", value))
         if known.proves and one.refuted:
             found = _suspicion(state, chain, Charge.PROOF, name, sitting, min(one.refuted), ("", ""), now_ns)
             _suspect(suspicions, found)
+            again = relapses.noted(again, found, now_ns)
         if wrong:
             found = _suspicion(state, chain, Charge.VALUE, name, sitting, wrong[0], sure[wrong[0]], now_ns)
-            _suspect(suspicions, found)
+            if found is not None and one.facts[wrong[0]] == readback.NO_LOGS:
+                found = evolve(found, since_ns=now_ns)
+            _suspect(suspicions, _with_witnesses(state, found, said, now_ns))
+            if any(one.facts[subject] != readback.NO_LOGS for subject in wrong):
+                again = relapses.noted(again, found, now_ns)
+        for caught in relapses.caught(state, chain, name, one, sitting, again, sure, now_ns):
+            _suspect(suspicions, _with_witnesses(state, caught, said, now_ns))
         equal = sum(sure.get(subject, ("", ""))[0] == value for subject, value in one.facts.items())
         for charge, clean in ((Charge.PROOF, 0 if one.refuted else one.proofs), (Charge.VALUE, 0 if wrong else equal)):
             at = key(charge, name)
             if at in accused and clean:
                 accused[at] = evolve(accused[at], clean=accused[at].clean + clean)
-    return evolve(state, contracts=evolve(known, suspicions=suspicions, accused=accused))
+    return evolve(state, contracts=evolve(known, suspicions=suspicions, accused=accused, relapses=again))
 
 
 def _suspect(suspicions: dict[str, Suspicion], found: Suspicion | None) -> None:
-    if found is not None:
-        suspicions.setdefault(key(found.charge, found.node), found)
+    """Note a suspicion, unless there is one already; one that needs no other answer takes its place."""
+    if found is None:
+        return
+    at = key(found.charge, found.node)
+    before = suspicions.get(at)
+    if before is None or (found.reason and not before.reason):
+        suspicions[at] = found
 
 
 def _suspicion(
@@ -88,10 +105,9 @@ def _suspicion(
 ) -> Suspicion | None:
     """Return what a node is asked once more; `subject` begins with the address of the contract."""
     address = readback.address_of(subject)
-    contract = next((one for one in chain.contracts if one.address == address), None)
-    items = readplan.items_of(contract, proofs=True) if contract is not None else ()
-    item = next((one for one in items if _is_about(one, charge, subject)), None)
-    if contract is None or item is None:
+    # What was asked about an account in two phases is asked again at once: either may have been wrong.
+    item = next(iter(merged([one for one in sitting.items if _is_about(one, charge, subject)])), None)
+    if item is None:
         return None
     known = state.nodes[node].capabilities
     pin = readplan.pin_of(known, state.contracts.ways.get(node, readplan.NOTHING_REFUSED), now_ns)
@@ -99,7 +115,7 @@ def _suspicion(
     return Suspicion(
         charge=charge,
         node=node,
-        contract=contract.name,
+        contract=wanted.name_of(chain, address),
         block=sitting.block,
         root=sitting.root,
         question=reading(sitting.block, pin, (item,)),
@@ -109,8 +125,70 @@ def _suspicion(
     )
 
 
+def doubted(state: ChainState, chain: ChainSettings, event: ReadDoubted) -> ChainState:
+    """Return the chain with a suspicion of a node by what was read beside the polls; what is none changes nothing."""
+    found = parse(event.question)
+    item = found.items[0] if found is not None and len(found.items) == 1 else None
+    is_proof = isinstance(item, ProofOf)
+    if item is None or is_proof is not (event.charge is Charge.PROOF) or bool(event.expected) is is_proof:
+        return state
+    if is_proof and not state.contracts.proves:
+        return state
+    subject = f"0x{item.address.hex()}" if isinstance(item, ProofOf) else readback.subject_of(item)
+    known = state.nodes[event.node].capabilities
+    pin = readplan.pin_of(known, state.contracts.ways.get(event.node, readplan.NOTHING_REFUSED), event.t_ns)
+    pin = pin if readplan.is_sure(known, pin) else Pin.NUMBER
+    suspicions = dict(state.contracts.suspicions)
+    one = Suspicion(
+        charge=event.charge,
+        node=event.node,
+        contract=wanted.name_of(chain, event.contract or readback.address_of(subject)),
+        block=event.block,
+        root=event.root,
+        question=reading(event.block, pin, (item,)),
+        subject=subject,
+        expected=event.expected,
+        by="quorum" if event.expected else "",
+        agreed=tuple(sorted(event.agreed)[:_MOST_NAMED]),
+    )
+    _suspect(suspicions, one)
+    return evolve(state, contracts=evolve(state.contracts, suspicions=suspicions))
+
+
+def _with_witnesses(
+    state: ChainState, one: Suspicion | None, said: Mapping[str, Heard], now_ns: int
+) -> Suspicion | None:
+    """Return a suspicion with who says what is right: who can show it by a proof, or all who say it."""
+    found = parse(one.question) if one is not None else None
+    if one is None or found is None:
+        return one
+    if one.by != "proven":
+        agreed = [name for name, each in said.items() if each.facts.get(one.subject) == one.expected]
+        return evolve(one, agreed=tuple(sorted(agreed)[:_MOST_NAMED]))
+    able = sorted(name for name, each in said.items() if each.proven.get(one.subject) == one.expected)
+    prover = next((name for name in able if name != one.node), next(iter(able), ""))
+    item = _proving(found.items[0])
+    if not prover or item is None:
+        return one
+    way = state.contracts.ways.get(prover, readplan.NOTHING_REFUSED)
+    pin = readplan.pin_of(state.nodes[prover].capabilities, way, now_ns)
+    return evolve(one, prover=prover, proving=reading(one.block, pin, (item,)))
+
+
+def _proving(item: Item) -> ProofOf | None:
+    """Return the proof that shows what a thing that is read really is."""
+    match item:
+        case CodeOf(address=address) | BalanceOf(address=address):
+            return ProofOf(address=address)
+        case SlotOf(address=address, key=slot):
+            return ProofOf(address=address, keys=(slot,))
+    return None
+
+
 def _is_about(item: Item, charge: Charge, subject: str) -> bool:
-    return isinstance(item, ProofOf) if charge is Charge.PROOF else readback.subject_of(item) == subject
+    if charge is Charge.PROOF:
+        return isinstance(item, ProofOf) and f"0x{item.address.hex()}" == subject
+    return readback.subject_of(item) == subject
 
 
 # -- asking again
@@ -124,18 +202,26 @@ def plan(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> 
     fetches: list[Fetch] = []
     for at, one in sorted(suspicions.items()):
         is_waited_for = bool(one.request) and now_ns - one.asked_ns < PATIENCE_POLLS * chain.poll_ns
-        if one.reason or is_waited_for or one.node not in state.nodes:
+        if (one.reason and one.witnessed) or is_waited_for or one.node not in state.nodes:
             continue
+        if one.since_ns and not one.tries and now_ns - one.since_ns < chain.poll_ns:
+            continue  # a node may have a block before its logs
         if one.tries == TRIES:
             del suspicions[at]
             continue
-        request += 1
-        again = evolve(one, request=request, asked_ns=now_ns, tries=one.tries + 1)
-        fetches.append(Fetch(request=request, chain=chain.name, node=one.node, call=one.question))
+        again = one
+        if not one.reason:
+            request += 1
+            again = evolve(one, request=request, asked_ns=now_ns, tries=one.tries + 1)
+            fetches.append(Fetch(request=request, chain=chain.name, node=one.node, call=one.question))
         if not one.header:
             request += 1
             again = evolve(again, witness=_witness(state, chain, one), witnessed=request)
             fetches.append(Fetch(request=request, chain=chain.name, node=again.witness, call=by_hash(one.block.hash)))
+        if one.prover in state.nodes and not one.proof:
+            request += 1
+            again = evolve(again, proved=request)
+            fetches.append(Fetch(request=request, chain=chain.name, node=one.prover, call=one.proving))
         suspicions[at] = again
     return evolve(state, contracts=evolve(state.contracts, suspicions=suspicions)), tuple(fetches)
 
@@ -166,88 +252,47 @@ def take_header(known: Contracts, event: Fetched) -> Contracts:
 def take(known: Contracts, event: Fetched) -> Contracts:
     """Return what is known after a suspected node has answered again."""
     for at, one in known.suspicions.items():
+        if (one.proved, one.prover, one.proving) == (event.request, event.node, event.call):
+            return evolve(known, suspicions={**known.suspicions, at: evolve(one, proof=judged.shown(one, event))})
         if one.request != event.request or one.node != event.node or one.question != event.call or one.reason:
             continue
-        is_sound, reason, evidence = _looked_at(one, event)
+        is_sound, reason, found = judged.looked_at(one, event)
         left = {other: suspicion for other, suspicion in known.suspicions.items() if other != at}
         if not is_sound:
             # Without a reason it said nothing: then it is asked again at the next look.
-            again = evolve(one, reason=reason, evidence=evidence) if reason else evolve(one, asked_ns=0, request=0)
+            told = evolve(one, reason=reason, evidence=found, found_ns=event.t_ns)
+            again = told if reason else evolve(one, asked_ns=0, request=0)
             left = {**known.suspicions, at: again}
         return evolve(known, suspicions=left)
     return known
 
 
-def _looked_at(one: Suspicion, event: Fetched) -> tuple[bool, str, Json]:
-    """Return whether an answer is sound, else what is wrong with it, if anything, and the evidence."""
-    parts = readback.parts_of(event)
-    part = next((part for part in parts if number_of(part.call) is None), None)
-    found = parse(one.question)
-    if part is None or found is None or not readback.is_of(event, one.block):
-        return False, "", {}
-    item = found.items[0]
-    if isinstance(item, ProofOf):
-        match readback.proof_of(item, part, one.root, found.pin):
-            case Proven():
-                return True, "", {}
-            case Refuted(reason=reason):
-                return False, reason, _evidence(one, item, parts, part)
-        return False, "", {}
-    value = readback.value_of(item, part)
-    if value is None or value == one.expected:
-        return value is not None, "", {}
-    right = f"{one.expected} is proven" if one.by == "proven" else f"a quorum says {one.expected}"
-    reason = f"it says {value}, and {right}"[:300]
-    return False, reason, {**_evidence(one, item, parts, part), "said": value}
-
-
-def _evidence(one: Suspicion, item: Item, parts: tuple[Part, ...], part: Part) -> Json:
-    evidence: dict[str, object] = {
-        "contract": one.contract,
-        "block": {"number": one.block.number, "hash": one.block.hash},
-        "state_root": one.root or None,
-        "question": one.question,
-        "answer": _answer(part),
-        "headers": [_answer(header) for header in parts if number_of(header.call) is not None],
-    }
-    if isinstance(item, ProofOf):
-        keys = [f"0x{slot.hex()}" for slot in item.keys]
-        return {**evidence, "claim": {"address": f"0x{item.address.hex()}", "slots": keys}}
-    return {**evidence, "subject": one.subject, "expected": one.expected, "expected_by": one.by}
-
-
-def _answer(part: Part) -> object:
-    """Return an answer as evidence: whole, or by its digest where it is long."""
-    if part.result is None:
-        return None if part.error is None else {"error": part.error.message, "code": part.error.code}
-    if len(part.result) > _INLINE:
-        return {"digest": digest(part.result), "size": len(part.result)}
-    return orjson.loads(part.result)
-
-
 # -- holding it against them
 
 
-def concluded(state: ChainState, now_ns: int) -> ChainState:
+def concluded(state: ChainState, now_ns: int, poll_ns: int) -> ChainState:
     """Return the chain with those accused who gave wrong again what they gave wrong, of a block that is still there."""
     known = state.contracts
-    done = {at: one for at, one in known.suspicions.items() if one.reason}
+    done = {at: one for at, one in known.suspicions.items() if one.reason and _is_whole(one, now_ns, poll_ns)}
     if not done:
         return state
     accused = dict(known.accused)
     for at, one in sorted(done.items()):
-        if not _is_on_chain(state, one):
+        if not is_on_chain(state, one.block):
             continue
+        shown, whole = kept_evidence(_told(state, one))
         accused[at] = Accusation(
-            contract=one.contract, block=one.block, reason=one.reason, evidence=_told(state, one), at_ns=now_ns
+            contract=one.contract, block=one.block, reason=one.reason, evidence=shown, at_ns=now_ns, whole=whole
         )
     left = {at: one for at, one in known.suspicions.items() if at not in done}
-    return evolve(state, contracts=evolve(known, suspicions=left, accused=accused))
+    again = relapses.without(known.relapses, {at for at, one in done.items() if one.request})
+    return evolve(state, contracts=evolve(known, suspicions=left, accused=accused, relapses=again))
 
 
-def _is_on_chain(state: ChainState, one: Suspicion) -> bool:
-    head = state.head.block
-    return head is not None and isinstance(relation(state.tree, head, one.block), Level | Ahead)
+def _is_whole(one: Suspicion, now_ns: int, poll_ns: int) -> bool:
+    """Tell whether the evidence lacks nothing, or what it lacks was waited for long enough."""
+    is_lacking = not one.header or (one.prover and not one.proof)
+    return not is_lacking or now_ns - one.found_ns >= _EVIDENCE_POLLS * poll_ns
 
 
 def _told(state: ChainState, one: Suspicion) -> Json:
@@ -255,11 +300,12 @@ def _told(state: ChainState, one: Suspicion) -> Json:
 
     Where nobody gave it in time, with what is kept of it.
     """
+    told = {**one.evidence, "proof": one.proof} if one.proof else one.evidence
     if one.header:
-        return {**one.evidence, "header": one.header}
+        return {**told, "header": one.header}
     header = state.tree.headers.get(one.block.hash)
-    if header is None:
-        return one.evidence
+    if header is None:  # a finalized one from before the start: those who call it final have shown its root
+        return {**told, "header": {"number": one.block.number, "hash": one.block.hash, "state_root": one.root}}
     shown = {
         "number": header.number,
         "hash": header.hash,
@@ -268,11 +314,12 @@ def _told(state: ChainState, one: Suspicion) -> Json:
         "state_root": header.state_root,
         "verification": header.verification.value,
     }
-    return {**one.evidence, "header": shown}
+    return {**told, "header": shown}
 
 
 def forgiven(state: ChainState, charge: Charge, node: str) -> ChainState:
     """Return the chain after a person has seen what a node was accused of."""
     at = key(charge, node)
     left = {other: one for other, one in state.contracts.accused.items() if other != at}
-    return evolve(state, contracts=evolve(state.contracts, accused=left))
+    again = relapses.without(state.contracts.relapses, {at})
+    return evolve(state, contracts=evolve(state.contracts, accused=left, relapses=again))

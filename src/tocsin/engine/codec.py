@@ -23,7 +23,16 @@ FORMAT = 1
 MOST_RESULTS = 100_000
 """In the inbox of a snapshot: what came in within one tick, some calls of each node."""
 
+_PIECES = 3
+"""Levels of a state that are written piece by piece: its fields, its chains, and the fields of each chain. Written in
+one go, fifteen megabytes would hold up every other thread for 60 ms."""
+
 _CODEC = Codec(*(detector.params for detector in REGISTRY.values()))
+
+
+def prepare() -> None:
+    """Make all encoders now. Without that they are made when they are first needed, which is for one thread alone."""
+    _CODEC.prepare(Event, EngineState)
 
 
 def encode_event(event: Event) -> tuple[bytes, Blobs]:
@@ -41,7 +50,7 @@ def decode_event(record: bytes, blobs: Mapping[str, bytes]) -> Event:
 def encode_state(state: EngineState) -> bytes:
     """Return a snapshot: format, version of the code, digest and state."""
     blobs: Blobs = {}
-    body = _CODEC.encode(EngineState, state, blobs)
+    body = _CODEC.encode(EngineState, state, blobs, pieces=_PIECES)
     results = {name: _text(blob) for name, blob in blobs.items()}
     head = {"format": FORMAT, "code": __version__, "digest": digest(body), "results": results}
     return orjson.dumps(head, option=orjson.OPT_SORT_KEYS) + b"\n" + body

@@ -91,7 +91,10 @@ def _acknowledged(state: EngineState, event: Commanded) -> Outcome:
     return state, (*effects, *told)
 
 
-_CHARGES = {node_proof_invalid.ID: Charge.PROOF, node_call_mismatch.ID: Charge.VALUE}
+_CHARGES = {
+    node_proof_invalid.ID: (Charge.PROOF, Charge.RECEIPTS),
+    node_call_mismatch.ID: (Charge.VALUE, Charge.LOGS),
+}
 
 
 def _judged(
@@ -102,7 +105,9 @@ def _judged(
         return finality.released(chain), ()
     if alert.detector in pinning.DETECTORS:
         return pinning.accepted(chain, key, alert, event, _moment(state, event))
-    charge = _CHARGES.get(alert.detector)
+    accusations = _CHARGES.get(alert.detector, ())
     settings = next((each for each in state.settings.chains if each.name == name), None) if state.settings else None
     node = next((each.name for each in settings.nodes if ("node", each.id) in alert.labels), "") if settings else ""
-    return (charges.forgiven(chain, charge, node) if charge is not None and node else chain), ()
+    for charge in accusations if node else ():
+        chain = charges.forgiven(chain, charge, node)
+    return chain, ()

@@ -9,19 +9,31 @@ from tocsin.chain.nodelife import NodeLife, redial
 from tocsin.detect import REGISTRY
 from tocsin.detect.provider_unreachable import providers
 from tocsin.engine import (
-    contracts,
+    blockstate,
     delivery,
     documents,
+    feeds,
+    gateways,
     host,
+    indexes,
     maintenance,
     peers,
+    pinning,
     retired,
     selftest,
     selfwatch,
     silencing,
     trust,
 )
-from tocsin.engine.labels import chain_labels, contract_labels, node_labels, provider_labels
+from tocsin.engine.labels import (
+    chain_labels,
+    contract_labels,
+    feed_labels,
+    gateway_labels,
+    index_labels,
+    node_labels,
+    provider_labels,
+)
 from tocsin.engine.lives import closed
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.stream import numbered
@@ -50,6 +62,7 @@ def configured(state: EngineState, settings: Settings, t_ns: int) -> tuple[Engin
         config_problems=(),
         host=host.kept(state.host, settings),
         peers=peers.kept(state.peers, settings),
+        gateways=gateways.kept(state.gateways, settings, state.settings),
     )
     after, adopted = _adopted(after, settings, moment)
     watched = {chain.name: _subjects(settings, chain.name) for chain in settings.chains}
@@ -112,7 +125,9 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
     for each in settings.chains if state.orphans else ():
         chains[each.name], quiet = maintenance.quieted(chains[each.name], settings, each, moment)
         said += quiet
-    return evolve(state, chains=chains, alerts=own, orphans=()), said
+    for each in settings.chains if state.pins else ():
+        chains[each.name] = pinning.adopted(chains[each.name], each, state.pins)
+    return evolve(state, chains=chains, alerts=own, orphans=(), pins=()), said
 
 
 def _own_subjects(settings: Settings) -> list[Labels]:
@@ -168,7 +183,10 @@ def _with_nodes(state: ChainState, chain: ChainSettings, t_ns: int, moved: Seque
         maintenance={name: window for name, window in state.maintenance.items() if name in everyone},
         doubts={name: doubt for name, doubt in state.doubts.items() if name in names and name not in moved},
         trust=trust.configured(state.trust, chain),
-        contracts=contracts.kept(state.contracts, chain, moved),
+        contracts=blockstate.kept(state.contracts, chain, moved),
+        indexes=indexes.kept(state.indexes, chain),
+        amounts=indexes.kept_amounts(state.amounts, chain),
+        feeds=feeds.kept(state.feeds, chain),
         beacons={one.node.name: state.beacons.get(one.node.name, BeaconRecord()) for one in chain.beacons},
         lives={
             name: life
@@ -196,7 +214,9 @@ def _same_subjects(before: Settings | None, settings: Settings, name: str) -> li
     """Return the labels of all that is watched of a chain, but for contracts that are others now."""
     chain = next(each for each in settings.chains if each.name == name)
     was = next((each for each in before.chains if each.name == name), None) if before is not None else None
-    others = {contract_labels(settings, chain, one) for one in contracts.changed(was, chain)}
+    others = {contract_labels(settings, chain, one) for one in blockstate.changed(was, chain)}
+    others |= {feed_labels(settings, chain, one) for one in feeds.changed(was, chain)}
+    others |= {index_labels(settings, chain, one) for one in indexes.changed(was, chain)}
     return [labels for labels in _subjects(settings, name) if labels not in others]
 
 
@@ -207,4 +227,7 @@ def _subjects(settings: Settings, name: str) -> list[Labels]:
         *(node_labels(settings, chain, node) for node in chain.everyone),
         *(provider_labels(settings, chain, provider) for provider in providers(chain.nodes)),
         *(contract_labels(settings, chain, one.name) for one in chain.contracts),
+        *(feed_labels(settings, chain, one.name) for one in chain.feeds),
+        *(gateway_labels(settings, chain, one.name) for one in chain.gateways if one.judged),
+        *(index_labels(settings, chain, one.name) for one in chain.indexes),
     ]

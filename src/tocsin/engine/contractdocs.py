@@ -1,23 +1,23 @@
 """What is told of watched contracts: their retained topics, and their rows in the status."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from tocsin.engine.shown import block, seconds
-from tocsin.engine.state import ChainState, Lasting
-from tocsin.model.alert import Json
-from tocsin.model.contract import ContractSettings, Watched
+from tocsin.engine.state import ChainState, Document, Lasting
+from tocsin.model.contract import Bounds, ContractSettings, Watched
 from tocsin.model.settings import ChainSettings
 
 _NOT_READ: Final = "it was not read yet"
 
 
-def told(state: ChainState, chain: ChainSettings) -> Iterator[tuple[ContractSettings, Lasting, Json]]:
-    """Yield, for each contract that was read, what of its document lasts, and the document."""
+def told(state: ChainState, chain: ChainSettings) -> Iterator[tuple[ContractSettings, Lasting, Document]]:
+    """Yield, for each contract that was read, what of its document lasts, and what makes that."""
     for one in chain.contracts:
         seen = state.contracts.watched.get(one.name)
         if seen is not None and seen.samples:
-            yield one, _lasting(seen), _document(one, seen, chain)
+            yield one, _lasting(seen), partial(_document, one, seen, chain)
 
 
 def rows(state: ChainState, chain: ChainSettings, t_ns: int) -> list[dict[str, object]]:
@@ -44,12 +44,13 @@ def _document(one: ContractSettings, seen: Watched, chain: ChainSettings) -> dic
         "address": one.address,
         "block": block(seen.block),
         "audited": block(seen.audited),
-        "values": {watch.value: _value(seen, watch.value) for watch in one.watches},
+        "values": {name: _value(one, seen, name) for name in one.parts},
         "problem": seen.problem or None,
     }
 
 
-def _value(seen: Watched, name: str) -> dict[str, object]:
+def _value(one: ContractSettings, seen: Watched, name: str) -> dict[str, object]:
+    bounds = one.bounds(name)
     known, pin = seen.latest.get(name), seen.baseline.get(name)
     return {
         "value": None if known is None else known.value,
@@ -61,4 +62,9 @@ def _value(seen: Watched, name: str) -> dict[str, object]:
         "baseline_block": None if pin is None else block(pin.block),
         "accepted_by": (pin.by or None) if pin is not None else None,
         "accepted_why": (pin.why or None) if pin is not None else None,
+        **({} if bounds is None else _limits(bounds)),
     }
+
+
+def _limits(bounds: Bounds) -> dict[str, object]:
+    return {"least": bounds.least or None, "most": bounds.most or None, "decimals": bounds.decimals}

@@ -3,13 +3,14 @@
 `age_s`, lag and latency are as of publishing: a subscriber who needs them by the second reads the heartbeat.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from tocsin.chain.nodelife import NodeLife
-from tocsin.engine import beacondocs, contractdocs, traitdocs
+from tocsin.engine import beacondocs, contractdocs, feeddocs, indexdocs, traitdocs
 from tocsin.engine.pool import groups_of
 from tocsin.engine.shown import block, seconds
-from tocsin.engine.state import ChainState, EngineState, Lasting
+from tocsin.engine.state import ChainState, Document, EngineState, Lasting
 from tocsin.model.alert import Json
 from tocsin.model.block import BlockRef
 from tocsin.model.effect import StateChanged
@@ -17,6 +18,16 @@ from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings
 from tocsin.model.view import Agreement, NodeRecord
 from tocsin.wire import topics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What a topic says: what of it lasts, and the whole, which is made where something of that is new."""
+
+    topic: str
+    kind: str
+    lasting: Lasting
+    document: Document
 
 
 def changed(state: EngineState, wall_ns: int, t_ns: int, chain: str) -> tuple[EngineState, tuple[StateChanged, ...]]:
@@ -40,17 +51,30 @@ def changed(state: EngineState, wall_ns: int, t_ns: int, chain: str) -> tuple[En
             fresh[topic] = lasting
             document = _node(node.id, life, record, lag_blocks(now.head, record), settings)
             out.append(StateChanged(topic=topic, kind="node", wall_ns=wall_ns, document=document))
-    for one, lasting, document in beacondocs.told(now, state.settings, settings) if state.settings else ():
-        topic = topics.node(chain, one.node.name)
-        if state.published.get(topic) != lasting:
-            fresh[topic] = lasting
-            out.append(StateChanged(topic=topic, kind="node", wall_ns=wall_ns, document=document))
-    for contract, lasting, document in contractdocs.told(now, settings):
-        topic = topics.contract(chain, contract.name)
-        if state.published.get(topic) != lasting:
-            fresh[topic] = lasting
-            out.append(StateChanged(topic=topic, kind="contract", wall_ns=wall_ns, document=document))
+    for told in _others(state, settings, wall_ns, t_ns):
+        if state.published.get(told.topic) != told.lasting:
+            fresh[told.topic] = told.lasting
+            out.append(StateChanged(topic=told.topic, kind=told.kind, wall_ns=wall_ns, document=told.document()))
     return (evolve(state, published={**state.published, **fresh}), tuple(out)) if out else (state, ())
+
+
+def _others(state: EngineState, chain: ChainSettings, wall_ns: int, t_ns: int) -> Iterator[_Told]:
+    """Yield what is told of beacon nodes, contracts, log indexes and prices; they are looked at many times a second."""
+    now, settings = state.chains[chain.name], state.settings
+    if settings is None:
+        return
+    for one, lasting, document in beacondocs.told(now, settings, chain):
+        yield _Told(topic=topics.node(chain.name, one.node.name), kind="node", lasting=lasting, document=document)
+    for contract, lasting, document in contractdocs.told(now, chain):
+        yield _Told(
+            topic=topics.contract(chain.name, contract.name), kind="contract", lasting=lasting, document=document
+        )
+    for index, lasting, document in indexdocs.told(now, chain):
+        yield _Told(topic=topics.index(chain.name, index.name), kind="index", lasting=lasting, document=document)
+    for feed, lasting, document in feeddocs.told(state, chain, t_ns, wall_ns) if chain.feeds else ():
+        yield _Told(topic=topics.feed(chain.name, feed.name), kind="feed", lasting=lasting, document=document)
+    for gateway, lasting, document in feeddocs.gateways_told(state, settings, chain, t_ns, wall_ns):
+        yield _Told(topic=topics.gateway(gateway.name), kind="gateway", lasting=lasting, document=document)
 
 
 def _lasting_head(chain: ChainState) -> Lasting:
@@ -82,6 +106,9 @@ def cleared(state: EngineState, wall_ns: int) -> tuple[EngineState, tuple[StateC
     wanted = {topics.chain_head(chain.name) for chain in chains}
     wanted |= {topics.node(chain.name, node.name) for chain in chains for node in chain.everyone}
     wanted |= {topics.contract(chain.name, one.name) for chain in chains for one in chain.contracts}
+    wanted |= {topics.index(chain.name, one.name) for chain in chains for one in chain.indexes}
+    wanted |= {topics.feed(chain.name, one.name) for chain in chains for one in chain.feeds}
+    wanted |= {topics.gateway(one.name) for chain in chains for one in chain.gateways}
     gone = sorted(state.published.keys() - wanted)
     published = {topic: document for topic, document in state.published.items() if topic in wanted}
     effects = tuple(StateChanged(topic=topic, kind="cleared", wall_ns=wall_ns, document=None) for topic in gone)

@@ -40,7 +40,7 @@ def weighed(before: NodeRecord, after: NodeRecord, *, believed: bool) -> NodeRec
         is_over = after.mismatch is not None or after.is_confirmed
         if not is_over or after.answers == before.answers:
             return after
-        return evolve(after, mismatch=None, is_confirmed=False)
+        return evolve(after, mismatch=None, corrupt_shown={}, is_confirmed=False)
     if believed:
         return after if after.mismatch is None else evolve(after, mismatch=None)
     head = evolve(after.corrupt, verification=Verification.CANNOT_VERIFY)

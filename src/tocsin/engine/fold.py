@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from tocsin.chain.header import Absent, Malformed, decode_header, real_hash
-from tocsin.engine import vitals
+from tocsin.engine import evidence, vitals
 from tocsin.engine.quantity import json_of, network_of, quantity_of
 from tocsin.ids import digest
 from tocsin.model.block import Header, Verification
@@ -159,7 +159,9 @@ def _p95(latencies: tuple[int, ...]) -> int:
 
 def _head(record: NodeRecord, header: Header, raw: bytes, t_ns: int, chain: ChainSettings) -> dict[str, object]:
     if header.verification is Verification.MISMATCH:
-        return {"corrupt": header, "corrupt_hash": real_hash(raw)}
+        recomputed = real_hash(raw)
+        shown = evidence.of_header(header, raw, recomputed)
+        return {"corrupt": header, "corrupt_hash": recomputed, "corrupt_shown": shown}
     if record.head is not None and header.hash == record.head.hash and record.corrupt is None:
         return {}
     advanced = record.head is None or header.number > record.head.number
@@ -168,6 +170,7 @@ def _head(record: NodeRecord, header: Header, raw: bytes, t_ns: int, chain: Chai
         "head_since_ns": t_ns if advanced else record.head_since_ns,
         "corrupt": None,
         "corrupt_hash": None,
+        "corrupt_shown": {},
     }
     if header.verification is Verification.CANNOT_VERIFY:
         changes["unproven"] = (*record.unproven[1 - _UNPROVEN :], header)
@@ -194,6 +197,8 @@ def _extras(parts: dict[str, Part], chain: ChainSettings) -> dict[str, object]:
             header = header_of(part.result, chain.hashes_as_ethereum)
         if isinstance(header, Header) and header.verification is not Verification.MISMATCH:
             changes[field] = header.hash if call == GENESIS else header.ref
+            if call == FINALIZED:
+                changes["finalized_root"] = header.state_root if header.verification is Verification.MATCH else ""
     part = parts.get(NETWORK)
     network_id = network_of(json_of(part.result)) if part is not None else None
     if network_id is not None:

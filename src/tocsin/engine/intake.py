@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tocsin.engine import backfill, beacons, capabilities, charges, common, contracts, doubt, finality, tags
+from tocsin.engine import backfill, beacons, blockstate, capabilities, charges, common, doubt, finality, tags
 from tocsin.engine.fold import fetched, fold
 from tocsin.engine.state import ChainState
 from tocsin.model.block import Header
@@ -75,7 +75,7 @@ class _Intake:
             if self._contracts.suspicions:
                 self._contracts = charges.take_header(self._contracts, event)
         elif event.call.startswith(READ):
-            self._contracts = contracts.take(self._contracts, event)
+            self._contracts = blockstate.take(self._contracts, event)
             return
         else:
             self._surveys, self._nodes[event.node] = capabilities.take(self._surveys, record, event)

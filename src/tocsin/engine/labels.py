@@ -6,7 +6,10 @@ from tocsin.alerting.matching import DETECTOR, SEVERITY, Names
 from tocsin.detect.provider_unreachable import PROVIDER, labels_of
 from tocsin.model.alert import Labels
 from tocsin.model.contract import CONTRACT
+from tocsin.model.feed import FEED, GATEWAY
 from tocsin.model.host import DISK, ENDPOINT, RESOURCE, UNIT
+from tocsin.model.index import INDEX
+from tocsin.model.newest import newest
 from tocsin.model.peer import PEER
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
 
@@ -34,6 +37,9 @@ KEYS = (
     ENDPOINT,
     SUSPECT,
     CONTRACT,
+    FEED,
+    GATEWAY,
+    INDEX,
 )
 """What matches can go by: every label that an alert of ours can have, detector and severity."""
 
@@ -58,6 +64,22 @@ def contract_labels(settings: Settings, chain: ChainSettings, name: str) -> Labe
     return tuple(sorted((*chain_labels(settings, chain), (CONTRACT, name))))
 
 
+def feed_labels(settings: Settings, chain: ChainSettings, name: str) -> Labels:
+    """Return the labels of a feed."""
+    return tuple(sorted((*chain_labels(settings, chain), (FEED, name))))
+
+
+def gateway_labels(settings: Settings, chain: ChainSettings, name: str) -> Labels:
+    """Return the labels of a price gateway, of which alerts belong to a chain."""
+    return tuple(sorted((*chain_labels(settings, chain), (GATEWAY, name))))
+
+
+def index_labels(settings: Settings, chain: ChainSettings, name: str) -> Labels:
+    """Return the labels of a log index."""
+    return tuple(sorted((*chain_labels(settings, chain), (INDEX, name))))
+
+
+@newest
 def names_of(settings: Settings) -> Names:
     """Return what people call chains and nodes, and what else they know nodes by."""
     return Names(

@@ -9,7 +9,7 @@ from tocsin.alerting.saying import say
 from tocsin.alerting.tracked import Moment, Tracked
 from tocsin.engine import silencing
 from tocsin.engine.labels import names_of
-from tocsin.engine.opened import open_alerts
+from tocsin.engine.opened import open_alert, open_alerts
 from tocsin.engine.state import EngineState
 from tocsin.model.alert import Alert
 from tocsin.model.effect import AlertChanged, Effect, Notify
@@ -64,9 +64,9 @@ def _mail(state: EngineState, settings: Settings, event: Event, alerts: Sequence
 
 def _unheard(state: EngineState, event: Unheard, moment: Moment) -> Iterator[Alert]:
     """Yield the alert that reached nobody, if it has not ended meanwhile."""
-    for key, tracked in open_alerts(state):
-        if (key, tracked.activation) == (event.fingerprint, event.activation):
-            yield _said(key, tracked, moment, event.why)
+    tracked = open_alert(state, event.fingerprint)
+    if tracked is not None and tracked.activation == event.activation:
+        yield _said(event.fingerprint, tracked, moment, event.why)
 
 
 def _opened(state: EngineState, moment: Moment, told: set[str]) -> Iterator[Alert]:

@@ -12,14 +12,23 @@ from tocsin.alerting.tracked import Moment
 from tocsin.alerting.withdrawal import withdraw
 from tocsin.chain.count import QUORUM_GROUPS
 from tocsin.chain.tree import apart, relation
-from tocsin.detect import contract_code_changed, contract_owner_changed, contract_paused, contract_proxy_upgraded
+from tocsin.detect import (
+    contract_code_changed,
+    contract_owner_changed,
+    contract_paused,
+    contract_proxy_upgraded,
+    contract_role_granted,
+    contract_safe_changed,
+)
+from tocsin.engine.silencing import LONGEST_WHY
 from tocsin.engine.state import ChainState
 from tocsin.ids import fingerprint
 from tocsin.model.alert import Alert, Grade
 from tocsin.model.block import BlockRef
-from tocsin.model.contract import CONTRACT, Pinned, Watch, Watched
-from tocsin.model.event import Commanded
+from tocsin.model.contract import CONTRACT, LEVELS, NONCE, UNREADABLE, Pinned, Watch, Watched, is_other, watch_of
+from tocsin.model.event import Commanded, LostPins
 from tocsin.model.evolve import evolve
+from tocsin.model.settings import ChainSettings
 from tocsin.model.view import Ahead, Forked, Level
 
 DETECTORS: Final = {
@@ -27,12 +36,12 @@ DETECTORS: Final = {
     contract_owner_changed.ID: contract_owner_changed.WATCHES,
     contract_paused.ID: contract_paused.WATCHES,
     contract_proxy_upgraded.ID: contract_proxy_upgraded.WATCHES,
+    contract_role_granted.ID: contract_role_granted.WATCHES,
+    contract_safe_changed.ID: contract_safe_changed.WATCHES,
 }
-"""Which watched values each detector compares with what is pinned."""
+"""Which watches each detector compares with what is pinned. What is held against limits is pinned to nothing."""
 
 _SURE: Final = (Grade.PROVEN, Grade.QUORUM)
-_REST: Final = "false"
-_LONGEST_WHY: Final = 300
 
 
 def pinned(seen: Watched, state: ChainState) -> Watched:
@@ -42,11 +51,19 @@ def pinned(seen: Watched, state: ChainState) -> Watched:
         is_alone = known.grade is Grade.UNCORROBORATED and state.head.groups < QUORUM_GROUPS
         if known.block != seen.block or not (known.grade in _SURE or is_alone):
             continue
-        # Who was paused at first sight, and is not any more, is told of when it is paused again.
-        is_over = name == Watch.PAUSED.value and known.value == _REST
-        if name not in baseline or (is_over and baseline[name].value != _REST):
+        if name in baseline and not _has_passed(name, baseline[name].value, known.value):
+            continue
+        if watch_of(name) not in LEVELS and known.value != UNREADABLE:
             baseline[name] = Pinned(value=known.value, grade=known.grade, block=known.block)
     return seen if baseline == seen.baseline else evolve(seen, baseline=baseline)
+
+
+def _has_passed(name: str, pinned: str, now: str) -> bool:
+    """Tell whether a value is another one in the course of things, so that it is pinned anew.
+
+    Who was paused at first sight, and is not any more, is told of when it is paused again; and a Safe's nonce rises.
+    """
+    return name in (Watch.PAUSED.value, NONCE) and pinned != now and not is_other(name, pinned, now)
 
 
 def _standing(one: Pinned, state: ChainState) -> Pinned | None:
@@ -54,7 +71,7 @@ def _standing(one: Pinned, state: ChainState) -> Pinned | None:
     if one.is_final or one.by:
         return one
     head, final = state.head.block, state.finalized.block
-    if head is not None and _is_replaced(state, head, one.block):
+    if head is not None and is_replaced(state, head, one.block):
         return None
     if final is not None and final.number >= one.block.number:
         is_on = isinstance(relation(state.tree, final, one.block), Level | Ahead)
@@ -63,9 +80,29 @@ def _standing(one: Pinned, state: ChainState) -> Pinned | None:
     return one
 
 
-def _is_replaced(state: ChainState, head: BlockRef, block: BlockRef) -> bool:
+def is_replaced(state: ChainState, head: BlockRef, block: BlockRef) -> bool:
     """Tell whether another block is known to be in the place of one, however far below they part."""
     return isinstance(relation(state.tree, head, block), Forked) or apart(state.tree, head, block) > 0
+
+
+def adopted(state: ChainState, chain: ChainSettings, lost: Iterable[LostPins]) -> ChainState:
+    """Return the chain with its contracts pinned to what they were in a state that was lost.
+
+    What has become another value meanwhile is told then, as it would have been. Only of contracts of which nothing is
+    known, and of what is still watched: where it lies, and what it is, the configuration says now.
+    """
+    watched = dict(state.contracts.watched)
+    contracts = {(one.name, one.address): one for one in chain.contracts}
+    for pins in lost:
+        one = contracts.get((pins.contract, pins.address))
+        if pins.chain != chain.id or one is None or one.name in watched:
+            continue
+        baseline = {
+            name: at for name, at in pins.baseline.items() if name in one.parts and watch_of(name) not in LEVELS
+        }
+        if baseline:
+            watched[one.name] = Watched(identity=one.identity, baseline=baseline, parts=one.parts)
+    return evolve(state, contracts=evolve(state.contracts, watched=watched))
 
 
 def told(state: ChainState, alerts: Iterable[Alert]) -> ChainState:
@@ -95,12 +132,13 @@ def accepted(
     if seen is None:
         return state, ()
     baseline, left = dict(seen.baseline), dict(seen.told)
-    why = dict(event.args).get("why", "")[:_LONGEST_WHY]
-    for watch in DETECTORS.get(alert.detector, ()):
-        value, known, old = left.pop(watch.value, None), seen.latest.get(watch.value), baseline.get(watch.value)
-        if value is None or known is None or old is None or known.value == old.value:
+    why = dict(event.args).get("why", "")[:LONGEST_WHY]
+    watches = DETECTORS.get(alert.detector, ())
+    for one in [one for one in left if watch_of(one) in watches]:
+        value, known, old = left.pop(one), seen.latest.get(one), baseline.get(one)
+        if known is None or old is None or known.value == old.value:
             continue  # what is as it was again needs nobody's consent
-        baseline[watch.value] = Pinned(value=value, grade=known.grade, block=known.block, by=event.by, why=why)
+        baseline[one] = Pinned(value=value, grade=known.grade, block=known.block, by=event.by, why=why)
     watched = {**state.contracts.watched, name: evolve(seen, baseline=baseline, told=left)}
     state = evolve(state, contracts=evolve(state.contracts, watched=watched))
     alerts, said = withdraw(

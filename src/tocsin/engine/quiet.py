@@ -87,8 +87,9 @@ def marks(state: EngineState, alerts: Sequence[Open]) -> Marks:
     """Return what silences there are and what they do to open alerts, which come in the order of their weight."""
     wall_ns = state.wall_ns
     silences = silencing.listed(state, wall_ns)
+    later = [{**row(one, wall_ns), "covers": None, "spares": None} for one in silencing.coming(state, wall_ns)]
     if not silences:
-        return Marks(silenced_by={key: () for key, _ in alerts})
+        return Marks(rows=later, silenced_by={key: () for key, _ in alerts})
     seen = alerts[: _MOST_PAIRS // len(silences)]
     subjects = list(_subjects(state, seen))
     silenced_by: dict[str, list[str]] = {key: [] for key, _ in seen}
@@ -100,7 +101,7 @@ def marks(state: EngineState, alerts: Sequence[Open]) -> Marks:
         is_whole = len(seen) == len(alerts)
         covers, spares = (len(meant.covered), len(meant.spared)) if is_whole else (None, None)
         rows.append({**shown, "covers": covers, "spares": spares})
-    return Marks(rows=rows, silenced_by=silenced_by)
+    return Marks(rows=[*rows, *later], silenced_by=silenced_by)
 
 
 def counts(state: EngineState) -> dict[str, int]:

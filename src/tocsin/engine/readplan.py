@@ -1,29 +1,30 @@
-"""Which nodes are asked about the watched contracts, at which block, and how each of them can be asked.
+"""Which nodes are asked for the state of which block, and how each of them can be asked.
 
-Two lanes. At the parent of the agreed head, whenever that moves, all contracts are read: of each node in one batch, at
-that block's hash, or between two looks at it where a node takes no hashes. At each newly finalized block nodes are held
-against each other once more. What a node can do is known from its survey, and from what it refused lately.
+Two lanes. At the parent of the agreed head, whenever that moves, all that is wanted is read: of each node in one batch,
+at that block's hash, or between two looks at it where a node takes no hashes. At each newly finalized block nodes are
+held against each other once more. What only then turns out to be wanted is read in a second phase, at the same block.
+What a node can do is known from its survey, and from what it refused lately.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from tocsin.chain.count import QUORUM_GROUPS
 from tocsin.chain.nodelife import NodeState
 from tocsin.clock import NS
-from tocsin.engine import common
+from tocsin.engine import common, wanted
 from tocsin.engine.readback import cannot, parts_of
 from tocsin.engine.sitting import Sitting, Way
 from tocsin.engine.state import ChainState
 from tocsin.engine.voting import is_sound
+from tocsin.engine.watching import NOTHING
 from tocsin.model.alert import Grade
-from tocsin.model.block import Header, Verification
-from tocsin.model.contract import FUNCTIONS, ContractSettings, Watch
+from tocsin.model.block import BlockRef, Header, Verification
 from tocsin.model.effect import Fetch
 from tocsin.model.event import Fetched
 from tocsin.model.evolve import evolve
 from tocsin.model.question import Ability
-from tocsin.model.reading import CallOf, CodeOf, Item, Pin, ProofOf, SlotOf, parse, reading
+from tocsin.model.reading import Item, Pin, ProofOf, SlotOf, parse, reading
 from tocsin.model.settings import ChainSettings
 from tocsin.model.traits import Capabilities
 from tocsin.model.view import Agreement, NodeRecord
@@ -34,31 +35,61 @@ FINAL: Final = "final"
 AGAIN_NS: Final = 600 * NS
 """What a node could not answer is tried again after this time."""
 
+MANY_SLOTS: Final = 8
+"""Of one account: beyond this each slot is not asked for by itself where it is proven."""
+
+Placed = tuple[BlockRef, str]
+"""A block to read at, and its state root (0x), empty where its header is not verified and nothing can be proven."""
+
 NOTHING_REFUSED: Final = Way()
+_NO_BLOCK: Final = BlockRef(number=0, hash=f"0x{bytes(32).hex()}")
 _PINS: Final = ((Pin.OBJECT, Ability.PIN_OBJECT), (Pin.HASH, Ability.PIN_HASH))
 
 
 def plan(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> tuple[ChainState, tuple[Fetch, ...]]:
-    """Return what nodes are asked about contracts now, and the state that waits for it."""
+    """Return what nodes are asked about the state of blocks now, and the state that waits for it."""
     asked: list[Fetch] = []
-    for lane, header in _due(state, chain):
+    for lane, sitting in (*_second(state), *_first(state, chain, now_ns)):
+        items = _items(sitting.more)
         fetches = tuple(
             Fetch(request=request + len(asked) + at, chain=chain.name, node=name, call=call)
-            for at, (name, call) in enumerate(_questions(state, chain, header, now_ns), 1)
+            for at, (name, call) in enumerate(_questions(state, chain, sitting, items, now_ns), 1)
         )
-        if not fetches:
+        if not fetches and sitting.phase == 1:
             continue
         asked += fetches
-        sitting = Sitting(
-            block=header.ref,
-            root=_root(header),
+        begun = evolve(
+            sitting,
+            more="",
+            had=(*sitting.had, sitting.more),
             began_ns=now_ns,
             asked={str(fetch.request): fetch.node for fetch in fetches},
         )
         known = state.contracts
-        sittings, begun = {**known.sittings, lane: sitting}, {**known.begun, lane: header.hash}
-        state = evolve(state, contracts=evolve(known, sittings=sittings, begun=begun))
+        sittings, ends = {**known.sittings, lane: begun}, {**known.begun, lane: sitting.block.hash}
+        state = evolve(state, contracts=evolve(known, sittings=sittings, begun=ends))
     return state, tuple(asked)
+
+
+def written(items: Sequence[Item]) -> str:
+    """Return some things to read as text, without how any node is told of the block."""
+    return reading(_NO_BLOCK, Pin.OBJECT, items)
+
+
+def _items(text: str) -> tuple[Item, ...]:
+    found = parse(text)
+    return found.items if found is not None else ()
+
+
+def _first(state: ChainState, chain: ChainSettings, now_ns: int) -> Iterator[tuple[str, Sitting]]:
+    for lane, (block, root) in _due(state, chain):
+        recall = wanted.recalled(state, chain, block) if lane == HEAD else NOTHING
+        if items := wanted.items(chain, state.contracts.values, state.feeds, recall):
+            yield lane, Sitting(block=block, root=root, began_ns=now_ns, more=written(items))
+
+
+def _second(state: ChainState) -> Iterator[tuple[str, Sitting]]:
+    return ((lane, sitting) for lane, sitting in sorted(state.contracts.sittings.items()) if sitting.more)
 
 
 def is_agreed(agreed: Agreement) -> bool:
@@ -68,34 +99,72 @@ def is_agreed(agreed: Agreement) -> bool:
     return agreed.grade is not Grade.UNCORROBORATED or agreed.groups < QUORUM_GROUPS
 
 
-def _due(state: ChainState, chain: ChainSettings) -> Iterator[tuple[str, Header]]:
+def _due(state: ChainState, chain: ChainSettings) -> Iterator[tuple[str, Placed]]:
     """Yield the lanes on which there is a new block to read at, and nothing under way."""
     known = state.contracts
-    for lane, agreed in ((HEAD, state.head), (FINAL, state.finalized)):
-        if lane in known.sittings or agreed.block is None or not is_agreed(agreed):
-            continue
-        header = state.tree.headers.get(agreed.block.hash)
-        if lane == HEAD and header is not None:
-            # The state of the newest block is the one that a client may still be changing.
-            header = state.tree.headers.get(header.parent_hash) or (header if common.is_fast(chain) else None)
-        if header is not None and header.hash != known.begun.get(lane):
-            yield lane, header
+    for lane in (HEAD, FINAL):
+        found = None if lane in known.sittings else place(state, chain, lane)
+        # The header of a development chain's first block need not bind its state: anvil's (1.7) is of an empty one.
+        if found is not None and found[0].number and found[0].hash != known.begun.get(lane):
+            yield lane, found
 
 
-def _root(header: Header) -> str:
+def place(state: ChainState, chain: ChainSettings, lane: str) -> Placed | None:
+    """Return the block to read at on a lane, and its state root; None while none is agreed on."""
+    agreed = state.head if lane == HEAD else state.finalized
+    if agreed.block is None or not is_agreed(agreed):
+        return None
+    header = state.tree.headers.get(agreed.block.hash)
+    if lane == FINAL and header is None:
+        return _shown(state, agreed.block)
+    if lane == HEAD and header is not None:
+        # The state of the newest block is the one that a client may still be changing.
+        header = state.tree.headers.get(header.parent_hash) or (header if common.is_fast(chain) else None)
+    return None if header is None else (header.ref, root_of(header))
+
+
+def _shown(state: ChainState, block: BlockRef) -> Placed | None:
+    """Return a finalized block that is older than all that is kept, as those show it who call it final."""
+    # A header that hashes to its hash says one thing, whoever shows it; of all others nothing is kept.
+    roots = {record.finalized_root for record in state.nodes.values() if record.finalized == block}
+    return (block, max(roots)) if roots else None
+
+
+def root_of(header: Header) -> str:
+    """Return the state root of a block, empty where its header is not verified and nothing can be proven."""
     return header.state_root if header.verification is Verification.MATCH else ""
 
 
-def _questions(state: ChainState, chain: ChainSettings, header: Header, now_ns: int) -> Iterator[tuple[str, str]]:
+def _questions(
+    state: ChainState, chain: ChainSettings, sitting: Sitting, items: Sequence[Item], now_ns: int
+) -> Iterator[tuple[str, str]]:
     """Yield each node that may have the state of a block, and what it is asked."""
+    plain = tuple(item for item in items if not isinstance(item, ProofOf))
     for node in chain.nodes:
-        record, way = state.nodes[node.name], state.contracts.ways.get(node.name, NOTHING_REFUSED)
-        if not _may_answer(state, chain, node.name, record, header.number, now_ns):
-            continue
-        depth = record.head.number - header.number if record.head is not None else 0
-        proofs = bool(_root(header)) and way.no_proofs_ns <= now_ns and has(record.capabilities, Ability.PROOFS, depth)
-        items = [item for one in chain.contracts for item in items_of(one, proofs=proofs)]
-        yield node.name, reading(header.ref, pin_of(record.capabilities, way, now_ns), items)
+        way = means(state, chain, node.name, sitting.block, sitting.root, now_ns)
+        if way is not None and (asked := without_doubles(items) if way[1] else plain):
+            yield node.name, reading(sitting.block, way[0], asked)
+
+
+def means(
+    state: ChainState, chain: ChainSettings, node: str, block: BlockRef, root: str, now_ns: int
+) -> tuple[Pin, bool] | None:
+    """Return how a node is told of a block, and whether it is asked for proofs; None where it is not to be asked."""
+    record, way = state.nodes[node], state.contracts.ways.get(node, NOTHING_REFUSED)
+    if not _may_answer(state, chain, node, record, block.number, now_ns):
+        return None
+    depth = record.head.number - block.number if record.head is not None else 0
+    proofs = bool(root) and way.no_proofs_ns <= now_ns and has(record.capabilities, Ability.PROOFS, depth)
+    return pin_of(record.capabilities, way, now_ns), proofs
+
+
+def without_doubles(items: Sequence[Item]) -> tuple[Item, ...]:
+    """Return what a node that gives proofs is asked: of an account with many slots the proof alone.
+
+    Where there are few, each slot is asked for without proof as well: that is what others are given by this node.
+    """
+    many = {item.address for item in items if isinstance(item, ProofOf) and len(item.keys) > MANY_SLOTS}
+    return tuple(item for item in items if not (isinstance(item, SlotOf) and item.address in many))
 
 
 def _may_answer(
@@ -142,20 +211,6 @@ def pin_of(known: Capabilities, way: Way, now_ns: int) -> Pin:
 def is_sure(known: Capabilities, pin: Pin) -> bool:
     """Tell whether a node was found to answer at just the block that is named so."""
     return any(known.pins.get(ability.value, False) for name, ability in _PINS if name is pin)
-
-
-def items_of(one: ContractSettings, *, proofs: bool) -> tuple[Item, ...]:
-    """Return what is read of a contract; each thing without proof as well, since that is what others are given."""
-    address = bytes.fromhex(one.address[2:])
-    slots = [bytes.fromhex(at.slot[2:]) for watch in one.watches if (at := one.layout(watch)) is not None]
-    keys = tuple(dict.fromkeys(slots))
-    calls = [bytes.fromhex(FUNCTIONS[watch][2:]) for watch in one.watches if watch in FUNCTIONS]
-    return (
-        *((ProofOf(address=address, keys=keys),) if proofs else ()),
-        *((CodeOf(address=address),) if Watch.CODE in one.watches else ()),
-        *(SlotOf(address=address, key=key) for key in keys),
-        *(CallOf(to=address, data=data) for data in calls),
-    )
 
 
 def noted(ways: Mapping[str, Way], event: Fetched) -> Mapping[str, Way]:

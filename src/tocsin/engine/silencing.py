@@ -144,3 +144,15 @@ def listed(state: EngineState, wall_ns: int) -> tuple[Silence, ...]:
         return ()
     weekly = at(_occurrences(state.calendar, settings), wall_ns)
     return tuple([one for one in (*state.silences, *settings.silences, *weekly) if one.until_wall_ns > wall_ns])
+
+
+def coming(state: EngineState, wall_ns: int) -> tuple[Silence, ...]:
+    """Return of each weekly window that is not on now when it comes next."""
+    settings = state.settings
+    if settings is None:
+        return ()
+    found: dict[str, Silence] = {}
+    for one in _occurrences(state.calendar, settings):
+        if one.until_wall_ns > wall_ns and (one.id not in found or one.from_wall_ns < found[one.id].from_wall_ns):
+            found[one.id] = one
+    return tuple([one for one in found.values() if one.from_wall_ns > wall_ns])

@@ -11,6 +11,8 @@ from typing import Final
 from tocsin.model.alert import Json
 from tocsin.model.block import BlockRef
 from tocsin.model.contract import Accusation, Charge, Watched
+from tocsin.model.observation import Part
+from tocsin.model.reading import Item, merged, parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +27,23 @@ class Heard:
     """Address to why its proof of that contract proves nothing."""
     proofs: int = 0
     """How many of its proofs were sound."""
+    shown: tuple[Part, ...] = ()
+    """Of a node that gave wrong things lately, the answers that may be wrong again, as they came."""
+
+    def joined(self, other: "Heard") -> "Heard":
+        """Return both, of one node at one block."""
+        return Heard(
+            facts={**self.facts, **other.facts},
+            proven={**self.proven, **other.proven},
+            refuted={**self.refuted, **other.refuted},
+            proofs=self.proofs + other.proofs,
+            shown=(*self.shown, *other.shown),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sitting:
-    """Nodes asked about all contracts at one block."""
+    """Nodes asked about all that is wanted of one block."""
 
     block: BlockRef
     root: str
@@ -39,6 +53,16 @@ class Sitting:
     """Request to node, while the answer is awaited."""
     heard: Mapping[str, Heard] = field(default_factory=dict)
     """By node."""
+    had: tuple[str, ...] = ()
+    """What was asked, in each phase: a reading, however nodes are told of the block."""
+    more: str = ""
+    """The same of what is to be asked in the next phase."""
+    phase: int = 1
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """What was asked so far."""
+        return merged(item for one in self.had if (found := parse(one)) is not None for item in found.items)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +82,26 @@ class Suspicion:
     """Of a value: what would have been right."""
     by: str = ""
     """Of a value: how that is known."""
+    since_ns: int = 0
+    """When it said that there were no logs, which it is asked a poll later; else 0."""
     request: int = 0
     asked_ns: int = 0
     tries: int = 0
     reason: str = ""
     """What was wrong again; empty until the answer has come."""
+    found_ns: int = 0
+    """When it came: what is still lacking of the evidence is waited for a little."""
     witness: str = ""
     """Who is asked for the header, and by which request: evidence has to be good for those who do not know it."""
     witnessed: int = 0
     header: Json = field(default_factory=dict)
+    agreed: tuple[str, ...] = ()
+    """Of a value that a quorum says: the nodes that say it."""
+    prover: str = ""
+    """Of a value that is proven: who is asked for the proof of it once more, how, and by which request."""
+    proving: str = ""
+    proved: int = 0
+    proof: Json = field(default_factory=dict)
     evidence: Json = field(default_factory=dict)
 
 
@@ -93,8 +128,16 @@ class Contracts:
     """By charge and node."""
     accused: Mapping[str, Accusation] = field(default_factory=dict)
     """By charge and node."""
+    relapses: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By charge and node, at which blocks it gave something wrong lately: hash to engine ns, the newest few."""
     ways: Mapping[str, Way] = field(default_factory=dict)
     """By node."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Subject to what was known of it at the block that was read last: what is wanted next depends on it."""
+    looked: tuple[BlockRef, ...] = ()
+    """The newest blocks whose logs were looked at without a break, the newest first."""
+    unseen: tuple[int, int] | None = None
+    """The first and last height of blocks whose logs are to be looked at once they are final: they passed unseen."""
     proves: bool = False
     """Whether any proof was ever sound: a chain whose states are no such tries accuses nobody."""
 

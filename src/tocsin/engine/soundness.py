@@ -9,14 +9,18 @@ from collections.abc import Mapping
 
 from tocsin.alerting.matching import MatchError, parse
 from tocsin.detect import REGISTRY
+from tocsin.engine import feedsound
 from tocsin.engine.doubt import TRIES
 from tocsin.engine.state import ChainState, EngineState, Survey
-from tocsin.model.contract import ContractSettings
+from tocsin.model.contract import Bounds, ContractSettings
 from tocsin.model.question import OFFERED, Ability
 from tocsin.model.settings import ChainSettings
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _WORD = re.compile(r"0x[0-9a-f]{64}")
+_SELECTOR = re.compile(r"0x[0-9a-f]{8}")
+_AMOUNT = re.compile(r"[0-9]{0,78}")
+_DECIMALS = 77
 _BYTES = 32
 _TAGS = frozenset({"provider", "operator", "client", "region", "host"})
 _SUBJECTS = frozenset({"", OFFERED, *Ability})
@@ -42,7 +46,9 @@ def flaw(state: EngineState) -> str | None:
         return "another watchdog speaks before it has spoken"
     if not all(_is_watchable(one) for chain in chains for one in chain.contracts):
         return "what is no contract is watched"
-    return next((found for chain in chains if (found := _flaw_of(state.chains[chain.name], chain))), None)
+    return feedsound.flaw(state, chains) or next(
+        (found for chain in chains if (found := _flaw_of(state.chains[chain.name], chain))), None
+    )
 
 
 def _is_gibberish(match: str) -> bool:
@@ -82,7 +88,22 @@ def _is_trial(survey: Survey) -> bool:
 
 def _is_watchable(one: ContractSettings) -> bool:
     places = all(_WORD.fullmatch(at.slot) and 0 <= at.offset < _BYTES for at in one.layouts.values())
-    return places and _ADDRESS.fullmatch(one.address) is not None
+    amounts = (*one.balances, *one.allowances)
+    slots = [role.id for role in one.roles] + [amount.slot for amount in amounts if amount.slot]
+    others = [member for role in one.roles for member in role.members]
+    others += [name for amount in amounts for name in (amount.token, amount.spender) if name]
+    bounds = [*(amount.bounds for amount in amounts), *([one.supply] if one.supply is not None else [])]
+    return (
+        places
+        and all(_ADDRESS.fullmatch(address) for address in (one.address, *others))
+        and all(_WORD.fullmatch(slot) for slot in slots)
+        and all(_SELECTOR.fullmatch(function) for function in one.functions.values())
+        and all(_is_bounded(each) for each in bounds)
+    )
+
+
+def _is_bounded(bounds: Bounds) -> bool:
+    return all(_AMOUNT.fullmatch(text) for text in (bounds.least, bounds.most)) and 0 <= bounds.decimals <= _DECIMALS
 
 
 def _differ(found: Mapping[str, object], wanted: list[str]) -> bool:

@@ -4,7 +4,7 @@ Mappings are plain dicts that nobody writes to after they are built. No decision
 was restored from a snapshot decides like the one that wrote it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tocsin.alerting.routing import Routing
@@ -13,12 +13,14 @@ from tocsin.chain.gaps import Gaps
 from tocsin.chain.nodelife import NodeLife
 from tocsin.chain.tree import HeaderTree
 from tocsin.engine.sitting import NO_CONTRACTS, Contracts
-from tocsin.model.alert import Grade
+from tocsin.model.alert import Grade, Json
 from tocsin.model.beacon import BeaconRecord
 from tocsin.model.block import BlockRef, Breach
 from tocsin.model.effect import Pace
-from tocsin.model.event import BeaconPolled, DeliverySampled, Fetched, Orphan, Polled
+from tocsin.model.event import BeaconPolled, DeliverySampled, Fetched, LostPins, Orphan, Polled
+from tocsin.model.feed import FeedRecord, GatewayRecord
 from tocsin.model.host import HostRecord
+from tocsin.model.index import AmountSample, IndexSeen
 from tocsin.model.peer import PeersRecord
 from tocsin.model.selftest import SelfTest
 from tocsin.model.settings import Settings
@@ -32,6 +34,9 @@ NOTHING_AGREED = Agreement(grade=Grade.BLIND, block=None, since_ns=None, votes=0
 
 Lasting = tuple[str, ...]
 """What of a published document is worth publishing it again; lag, age and latency are not."""
+
+Document = Callable[[], Json]
+"""Makes a document: most are looked at far more often than they say something new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +233,12 @@ class ChainState:
     """Changes of node states that no rule allows, until they are acknowledged."""
     contracts: Contracts = NO_CONTRACTS
     """The contracts that are watched, and what nodes gave wrong of them."""
+    indexes: Mapping[str, IndexSeen] = field(default_factory=dict)
+    """How far each log index is, by name."""
+    amounts: Mapping[str, AmountSample] = field(default_factory=dict)
+    """What those hold whom each log index names, by its name."""
+    feeds: Mapping[str, FeedRecord] = field(default_factory=dict)
+    """Sources of prices on this chain, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,12 +273,16 @@ class EngineState:
     published: Mapping[str, Lasting] = field(default_factory=dict)
     orphans: tuple[Orphan, ...] = ()
     """Alerts of a lost state, until a configuration tells where they belong."""
+    pins: tuple[LostPins, ...] = ()
+    """What contracts were pinned to in a lost state, until then."""
     retired: Mapping[str, Retired] = field(default_factory=dict)
     """By fingerprint; for a day, and bounded."""
     host: HostRecord = field(default_factory=HostRecord)
     self_ticked_ns: int | None = None
     """When the watchdog itself was looked at last, in this life."""
     peers: PeersRecord = field(default_factory=PeersRecord)
+    gateways: Mapping[str, GatewayRecord] = field(default_factory=dict)
+    """Sources of prices over HTTP, by name."""
     delivery: DeliverySampled | None = None
     """How the alert stream left when that was looked at last."""
     silences: tuple[Silence, ...] = ()

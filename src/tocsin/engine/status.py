@@ -6,7 +6,18 @@ Pure: what the core knows. What only the runtime knows (broker, store, configura
 from collections.abc import Iterable, Sequence
 
 from tocsin.alerting.tracked import Tracked
-from tocsin.engine import beacondocs, contractdocs, hostdocs, peers, quiet, selftest, standing, traitdocs
+from tocsin.engine import (
+    beacondocs,
+    contractdocs,
+    feeddocs,
+    hostdocs,
+    indexdocs,
+    peers,
+    quiet,
+    selftest,
+    standing,
+    traitdocs,
+)
 from tocsin.engine.documents import lag_blocks
 from tocsin.engine.opened import Open, open_alerts
 from tocsin.engine.pool import groups_of
@@ -37,14 +48,20 @@ def status(state: EngineState, t_ns: int) -> dict[str, object]:
         "seq": state.seq,
         "level": level,
         "chains": chains,
-        "alerts": [_alert(key, tracked, marks.silenced_by.get(key)) for key, tracked in shown],
+        "alerts": [_alert(key, tracked, marks.silenced_by.get(key), t_ns) for key, tracked in shown],
         "alerts_total": len(open_),
         "silences": list(marks.rows),
         "host": hostdocs.host(state),
+        "gateways": feeddocs.gateway_rows(state, settings, t_ns, _wall_ns(state, t_ns)) if settings is not None else [],
         "peers": peers.rows(state, t_ns),
         "self_test": selftest.row(state, t_ns),
         "loop_lag_ms": state.loop_lag_ns // 10**6,
     }
+
+
+def _wall_ns(state: EngineState, t_ns: int) -> int:
+    """Return the wall time of an engine time, as far as the last tick tells."""
+    return state.wall_ns if state.wall_ahead_ns is None else t_ns + state.wall_ahead_ns
 
 
 def worst(levels: Iterable[str]) -> str:
@@ -83,6 +100,8 @@ def _chain(state: EngineState, settings: ChainSettings, t_ns: int) -> dict[str, 
         "closed": standing.closed(chain, t_ns),
         "detectors": standing.trials(chain),
         "contracts": contractdocs.rows(chain, settings, t_ns),
+        "indexes": indexdocs.rows(chain, settings, t_ns),
+        "feeds": feeddocs.rows(state, settings, t_ns, _wall_ns(state, t_ns)),
         "beacons": beacondocs.rows(chain, state.settings, settings) if state.settings is not None else [],
     }
 
@@ -121,7 +140,7 @@ def _rank(tracked: Tracked) -> int:
     return tracked.severity.rank if tracked.severity is not None else -1
 
 
-def _alert(key: str, tracked: Tracked, silenced_by: Sequence[str] | None) -> dict[str, object]:
+def _alert(key: str, tracked: Tracked, silenced_by: Sequence[str] | None, t_ns: int) -> dict[str, object]:
     finding, severity = tracked.finding, quiet.severity_of(tracked)
     return {
         "fingerprint": key,
@@ -134,5 +153,13 @@ def _alert(key: str, tracked: Tracked, silenced_by: Sequence[str] | None) -> dic
         "acked_by": tracked.acked_by,
         "silenced_by": None if silenced_by is None else list(silenced_by),
         "flapping": tracked.flap is not None,
+        "well_s": _well_s(tracked, t_ns),
         "inhibited_by": tracked.muted_by,
     }
+
+
+def _well_s(tracked: Tracked, t_ns: int) -> float | None:
+    """Return for how long an alert that fires on has been clear; None while its condition holds, or is unknown."""
+    if tracked.falling is None or tracked.state is not AlertState.FIRING:
+        return None
+    return seconds(t_ns - tracked.falling.since_ns)

@@ -13,11 +13,14 @@ from tocsin.chain.nodelife import redial
 from tocsin.clock import NS
 from tocsin.detect import SELF_DETECTORS
 from tocsin.engine import (
-    contracts,
+    blockstate,
+    charges,
     delivery,
     documents,
     finality,
+    gateways,
     host,
+    indexes,
     notices,
     pace,
     peers,
@@ -36,6 +39,7 @@ from tocsin.engine.tick import tick
 from tocsin.model.alert import Finding, Grade, Labels, Subject
 from tocsin.model.effect import Effect, StateChanged
 from tocsin.model.event import (
+    AmountsRead,
     BeaconPolled,
     Booted,
     CalendarRevised,
@@ -46,10 +50,14 @@ from tocsin.model.event import (
     Echoed,
     Event,
     Fetched,
+    GatewayPolled,
     HostSampled,
+    IndexSampled,
+    LogsRefuted,
     PeerHeard,
     PeersListened,
     Polled,
+    ReadDoubted,
     Ticked,
     Unheard,
     Woken,
@@ -85,21 +93,23 @@ class Step:
     effects: tuple[Effect, ...] = ()
 
 
-Decisive = (
-    Booted
-    | ConfigRevised
-    | ConfigRejected
+Noted = (
+    ConfigRejected
     | CalendarRevised
     | HostSampled
     | PeerHeard
     | PeersListened
     | DeliverySampled
+    | IndexSampled
+    | AmountsRead
+    | LogsRefuted
+    | ReadDoubted
     | Echoed
     | Woken
-    | Ticked
-    | Commanded
-    | Unheard
 )
+"""Events that nothing follows from before the next look."""
+
+Decisive = Noted | Booted | ConfigRevised | Ticked | Commanded | Unheard
 """Events that are taken as they come. What nodes answer waits for a tick."""
 
 
@@ -107,6 +117,9 @@ def step(state: EngineState, event: Event) -> Step:
     """Return the state after the event, what the detectors said, and what is to leave."""
     if isinstance(event, Polled | BeaconPolled | Fetched):
         return Step(state=_received(state, event))
+    if isinstance(event, GatewayPolled):
+        known = gateways.taken(state.gateways, event)
+        return Step(state=evolve(state, t_ns=max(state.t_ns, event.t_ns), gateways=known))
     decided = _decided(state, event)
     after, told = notices.notified(state, event, decided.state, decided.effects)
     if after is decided.state:
@@ -134,10 +147,6 @@ def _decided(state: EngineState, event: Decisive) -> Step:
             return Step(state=_noted(state, event))
 
 
-Noted = ConfigRejected | CalendarRevised | HostSampled | PeerHeard | PeersListened | DeliverySampled | Echoed | Woken
-"""Events that nothing follows from before the next look."""
-
-
 def _noted(state: EngineState, event: Noted) -> EngineState:
     match event:
         case ConfigRejected():
@@ -150,10 +159,22 @@ def _noted(state: EngineState, event: Noted) -> EngineState:
             return evolve(state, peers=peers.taken(state, event))
         case DeliverySampled():
             return evolve(state, delivery=event)
+        case IndexSampled() | AmountsRead():
+            return indexes.sampled(state, event) if isinstance(event, IndexSampled) else indexes.valued(state, event)
+        case LogsRefuted() | ReadDoubted():
+            return indexes.refuted(state, event) if isinstance(event, LogsRefuted) else _doubted(state, event)
         case Echoed():
             return selftest.echoed(state, event)
         case Woken():
             return _heard(state, event)
+
+
+def _doubted(state: EngineState, event: ReadDoubted) -> EngineState:
+    chain = state.chains.get(event.chain)
+    settings = next((one for one in state.settings.chains if one.name == event.chain), None) if state.settings else None
+    if chain is None or settings is None or event.node not in chain.nodes:
+        return state
+    return evolve(state, chains={**state.chains, event.chain: charges.doubted(chain, settings, event)})
 
 
 def _told(state: EngineState, effects: tuple[Effect, ...]) -> Step:
@@ -225,7 +246,7 @@ def _anew(chain: ChainState, t_ns: int) -> ChainState:
         settled=None,
         ages_ns=(),
         finality=finality.anew(chain.finality),
-        contracts=contracts.anew(chain.contracts),
+        contracts=blockstate.anew(chain.contracts),
     )
 
 
@@ -239,7 +260,7 @@ def _tick_chain(state: EngineState, event: Ticked) -> Step:
     gap_ns = _unwatched_ns(chain, wanted, event.t_ns)
     chain = _resumed(chain, event.t_ns, gap_ns) if gap_ns else chain
     silences = silencing.in_force(state, event.wall_ns)
-    looked = tick(chain, news, settings, wanted, event, state.request, silences)
+    looked = tick(chain, news, settings, wanted, event, state.request, silences, state.gateways)
     after = pace.follow(chain, looked.chain, wanted, event.wall_ns - event.t_ns) if looked.judged else looked.chain
     after = host.aged(chain, after, event.wall_ns)
     paced = (after.pace,) if after.pace is not None and after.pace is not chain.pace else ()
@@ -353,4 +374,5 @@ def _booted(state: EngineState, event: Booted) -> EngineState:
         inbox=(),
         seq=seq,
         orphans=tuple(orphans.values()),
+        pins=(*state.pins, *event.pins),
     )

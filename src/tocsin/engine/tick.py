@@ -23,23 +23,28 @@ from tocsin.detect.provider_unreachable import PROVIDER
 from tocsin.engine import (
     backfill,
     beacons,
+    blockstate,
     capabilities,
+    charges,
     common,
-    contracts,
     doubt,
+    feeds,
     fees,
     finality,
+    gateways,
+    indexes,
     intake,
     leads,
     maintenance,
     pinning,
     truth,
+    wanted,
+    watching,
 )
 from tocsin.engine.keeping import kept_firing
 from tocsin.engine.labels import chain_labels, node_labels
 from tocsin.engine.lives import live
 from tocsin.engine.pool import groups_of
-from tocsin.engine.sitting import key
 from tocsin.engine.state import ChainState
 from tocsin.engine.trust import judge
 from tocsin.engine.truth import unplaced
@@ -50,6 +55,7 @@ from tocsin.model.contract import Charge
 from tocsin.model.effect import Fetch
 from tocsin.model.event import BeaconPolled, Fetched, Polled, Ticked
 from tocsin.model.evolve import evolve
+from tocsin.model.feed import GatewayRecord
 from tocsin.model.settings import ChainSettings, Settings
 from tocsin.model.view import (
     Agreement,
@@ -67,6 +73,8 @@ WARM_UP_POLLS = 3
 
 _DEFAULTS = {detector.id: detector.params() for detector in CHAIN_DETECTORS}
 """For settings that name no Params, as tests make them; frozen, so that one of each is enough."""
+
+NO_GATEWAYS: Mapping[str, GatewayRecord] = {}
 
 _PRUNE_BATCH = 64
 """Pruning looks at every header: done once per so many new ones."""
@@ -95,8 +103,12 @@ def tick(
     event: Ticked,
     request: int,
     silences: Silences,
+    prices: Mapping[str, GatewayRecord] = NO_GATEWAYS,
 ) -> Looked:
-    """Return the chain after one tick over the news since the last. `request` is the number last used for a fetch."""
+    """Return the chain after one tick over the news since the last. `request` is the number last used for a fetch.
+
+    `prices` is what gateways have shown.
+    """
     has_news = bool(news)
     state = maintenance.ended(state, maintenance.expired(state.maintenance, event.t_ns))
     folded = doubt.heard(_fold(state, news, chain), news)
@@ -107,8 +119,12 @@ def tick(
     agreed = folded if is_settled else _timed(folded, truth.agreed(folded, settings, chain, event), chain)
     placed, relations = _place(agreed, chain, event.t_ns)
     placed = _followed(placed, relations, chain, event) if has_news else placed
-    placed = contracts.settled(placed, chain, event.t_ns) if chain.contracts else placed
-    view = _view(placed, relations, settings, chain, event)
+    placed = (
+        blockstate.settled(placed, chain, event.t_ns)
+        if wanted.is_anything(chain) or placed.contracts.suspicions
+        else placed
+    )
+    view = _view(placed, relations, settings, chain, event, prices)
     findings = tuple(_run(view, chain))
     subjects = _subjects(view, unplaced(placed, chain, event.t_ns))
     for one in placed.alerts.tracked.values():
@@ -146,7 +162,7 @@ def _asked(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -
     asked += compared
     state, traced = finality.plan(state, chain, now_ns, last())
     asked += traced
-    state, read = contracts.plan(state, chain, now_ns, last())
+    state, read = blockstate.plan(state, chain, now_ns, last())
     asked += read
     if now_ns >= state.survey_due_ns:
         surveys, due_ns, trials = capabilities.plan(state, chain, now_ns, last())
@@ -254,28 +270,31 @@ def _node_views(
 ) -> tuple[NodeView, ...]:
     waiting = unplaced(state, chain, now_ns) if state.unlinked else ()
     broken = _broken(state) if state.breaches else {}
+    # Nearly always nobody is accused and no chain is fast: this runs for each node at each tick.
+    is_anyone_accused, fast = bool(state.contracts.accused), common.is_fast(chain)
     views = []
     for node in chain.nodes:
         name = node.name
         if name in state.maintenance:
             continue
         record, placed = state.nodes[name], relations[name]
-        severed, beside = _severance(state, chain, name, placed)
+        severed, beside = _severance(state, chain, name, placed) if isinstance(placed, Unlinked) else (False, False)
+        votes = may_vote(state, name)
         views.append(
             NodeView(
                 settings=node,
                 labels=node_labels(settings, chain, node),
                 seen=record,
                 relation=placed,
-                voting=is_sound(record, chain, state.started_ns) and may_vote(state, name),
-                muted="" if may_vote(state, name) else state.lives[name].state.value,
+                voting=votes and is_sound(record, chain, state.started_ns),
+                muted="" if votes else state.lives[name].state.value,
                 severed=severed,
-                apart=beside or _has_gone_back(state, chain, record, name),
+                apart=beside or (fast and _has_gone_back(state, chain, record, name)),
                 withheld=name in state.unlinked and name not in waiting,
                 ruled_out=state.ruled_out.get(name, ""),
-                breaches=broken.get(record.head.hash, ()) if record.head is not None else (),
-                refuted=state.contracts.accused.get(key(Charge.PROOF, name)),
-                mismatched=state.contracts.accused.get(key(Charge.VALUE, name)),
+                breaches=broken.get(record.head.hash, ()) if broken and record.head is not None else (),
+                refuted=charges.standing(state, name, Charge.PROOF, Charge.RECEIPTS) if is_anyone_accused else None,
+                mismatched=charges.standing(state, name, Charge.VALUE, Charge.LOGS) if is_anyone_accused else None,
             )
         )
     return tuple(views)
@@ -283,12 +302,17 @@ def _node_views(
 
 def _has_gone_back(state: ChainState, chain: ChainSettings, record: NodeRecord, name: str) -> bool:
     """Tell whether a node of a fast chain is below the block by which it was placed: the next round places it anew."""
-    at = common.point(state, chain, name) if common.is_fast(chain) else None
+    at = common.point(state, chain, name)
     return at is not None and record.head is not None and record.head.number < at.number
 
 
 def _view(
-    state: ChainState, relations: Mapping[str, Relation], settings: Settings, chain: ChainSettings, event: Ticked
+    state: ChainState,
+    relations: Mapping[str, Relation],
+    settings: Settings,
+    chain: ChainSettings,
+    event: Ticked,
+    prices: Mapping[str, GatewayRecord],
 ) -> ChainView:
     nodes = _node_views(state, relations, settings, chain, event.t_ns)
     block = state.head.block
@@ -319,7 +343,11 @@ def _view(
         beacons=layer,
         checkpoint=beacons.checkpoint(layer, chain),
         slots=beacons.slot_clock(layer, chain),
-        contracts=contracts.views(state, settings, chain, event.t_ns) if chain.contracts else (),
+        contracts=watching.views(state, settings, chain, event.t_ns) if chain.contracts else (),
+        feeds=feeds.views(state, settings, chain, event.t_ns) if chain.feeds else (),
+        gateways=gateways.views(settings, chain, prices, event.wall_ns) if chain.gateways else (),
+        quotes=feeds.quotes(state, chain, prices, event.t_ns, event.wall_ns) if chain.feeds else (),
+        indexes=indexes.views(state, settings, chain) if chain.indexes else (),
     )
 
 
@@ -336,13 +364,11 @@ def _is_answering(record: NodeRecord, since_ns: int) -> bool:
     return not record.missed and has_answered(record, since_ns)
 
 
-def _severance(state: ChainState, chain: ChainSettings, name: str, placed: Relation) -> tuple[bool, bool]:
+def _severance(state: ChainState, chain: ChainSettings, name: str, placed: Unlinked) -> tuple[bool, bool]:
     """Tell whether a head is on a branch of its own for longer than a back-fill looks back, and whether it is on one.
 
     It is on one where both chains are known at one height; else only a head near the agreed one is severed.
     """
-    if not isinstance(placed, Unlinked):
-        return False, False
     head, block = common.point(state, chain, name), state.head.block
     if head is None or block is None:
         return False, False
@@ -375,7 +401,13 @@ def _subjects(view: ChainView, unplaced: Collection[str]) -> dict[Labels, Subjec
         sample = beacon.seen.polls if beacon.answering else None
         subjects[beacon.labels] = Subject(sample=sample, lost=beacon.seen.missed >= SILENT_POLLS)
     for one in view.contracts:
-        subjects[one.labels] = contracts.subject(one, view.settings, view.now_ns)
+        subjects[one.labels] = watching.subject(one, view.settings, view.now_ns)
+    for feed in view.feeds:
+        subjects[feed.labels] = feeds.observed(feed, view.settings, view.now_ns)
+    for gateway in view.gateways:
+        subjects[gateway.labels] = gateways.observed(gateway)
+    for index in view.indexes:
+        subjects[index.labels] = Subject(sample=view.tick)
     subjects[view.labels] = Subject(sample=view.tick)
     return subjects
 

@@ -35,6 +35,7 @@ from tocsin.store.chainfile import MAX_PREFACE, PREFACE
 from tocsin.wire.envelope import EVIDENCE_LIMIT, Origin, alert_messages, evidence_bytes, rfc3339
 
 VERSION: Final = 1
+NOTHING_KEPT: Final[Mapping[str, bytes]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +68,13 @@ class _Seen:
     events: int = 0
 
 
-def document(incident: Incident, around: Around, recording: Path | None) -> dict[str, object]:
-    """Return what the bundle says of an incident. Raises StoreError when the recording cannot be read."""
+def document(
+    incident: Incident, around: Around, recording: Path | None, kept: Mapping[str, bytes] = NOTHING_KEPT
+) -> dict[str, object]:
+    """Return what the bundle says of an incident; `kept` is evidence by digest, which the recording may not have.
+
+    Raises StoreError when the recording cannot be read.
+    """
     own = [data_of(told) for told in incident.own]
     wanted = frozenset(_digests([data["evidence"] for data in own]))
     seen = _replayed(recording, incident, wanted) if recording is not None else _Seen()
@@ -86,7 +92,7 @@ def document(incident: Incident, around: Around, recording: Path | None) -> dict
         "left_out": incident.left_out,
         "events": [orjson.loads(told.payload) for told in incident.own],
         "others": [orjson.loads(told.payload) for told in incident.others],
-        "evidence": seen.evidence,
+        "evidence": {**{name: orjson.loads(whole) for name, whole in kept.items()}, **seen.evidence},
         "answers": seen.answers,
         "configuration": _configuration(seen.settings, around),
         "recording": _recording(incident, around, recording, seen),
@@ -269,6 +275,11 @@ def read(path: Path) -> dict[str, Any]:
             line = file.readline(MAX_PREFACE)
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    return parsed(line, str(path))
+
+
+def parsed(line: bytes, path: str) -> dict[str, Any]:
+    """Return what the first line of a bundle says. Raises StoreError, SchemaTooNew, CorruptRecord."""
     if not line.startswith(PREFACE):
         raise StoreError(f"{path}: is no bundle of an incident; tocsin incident export writes one")
     try:

@@ -110,6 +110,13 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:77] + "...")  # noqa: PLR2004
 
 
+def cut(incident: Incident) -> list[str]:
+    """Return the digests of evidence that was too long for the incident's own events."""
+    found = [data_of(told).get("evidence") for told in incident.own]
+    digests = [one.get("digest") for one in found if isinstance(one, Mapping) and one.get("truncated") is True]
+    return list(dict.fromkeys(name for name in digests if isinstance(name, str) and _FINGERPRINT.fullmatch(name)))
+
+
 def span(incident: Incident, margin_ns: int, now_wall_ns: int) -> tuple[int, int]:
     """Return from when to when the journal is wanted; one that is open goes on to this moment."""
     ended = now_wall_ns + NS if incident.ended_wall_ns is None else incident.ended_wall_ns

@@ -138,6 +138,8 @@ class Finding:
     grade: Grade
     block: BlockRef | None = None
     evidence: Json = field(default_factory=dict)
+    whole: bytes = b""
+    """All of it in canonical JSON where that is too long to travel; `evidence` is what travels of it then."""
     unmuted: bool = False
     """Whether no other alert says this in its place, whatever the table of inhibitions says of its detector."""
     fading: bool = False
@@ -176,3 +178,5 @@ class Alert:
     """Whether people are not to be told. The end of an alert is, where nobody was told of it."""
     flapping: bool = False
     """Whether it comes and goes, and is kept firing meanwhile."""
+    whole: bytes = b""
+    """As in a finding."""

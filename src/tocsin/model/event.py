@@ -3,10 +3,14 @@
 `t_ns` is engine time (see `tocsin.clock`); `wall_ns` is present only where a decision or a stamp needs it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tocsin.model.block import BlockRef
+from tocsin.model.contract import Charge, Pinned
 from tocsin.model.host import CertificateSample, ClockSample, DiskSample, UnitSample
+from tocsin.model.index import AmountSample, IndexSample
 from tocsin.model.observation import BudgetUse, Fault, Part
 from tocsin.model.settings import Settings
 from tocsin.model.silence import Span
@@ -28,11 +32,25 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LostPins:
+    """What a contract is pinned to, as it was last published, where the state remembers nothing of it.
+
+    `chain` is the chain's id (EIP-155); `baseline` is by the names of values.
+    """
+
+    chain: int
+    contract: str
+    address: str
+    baseline: Mapping[str, Pinned]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Booted:
     """The daemon came up: a new life, named by `boot`.
 
     `seq` is the highest number that the event stream has used so far, `notice` that of messages to people; `orphans`
-    are alerts of a life whose state was lost. They matter only where the state directory was damaged, or the disk full.
+    are alerts of a life whose state was lost, `pins` what contracts were held against in it. They matter only where the
+    state directory was damaged, or the disk full.
     """
 
     t_ns: int
@@ -41,6 +59,7 @@ class Booted:
     version: str
     seq: int = 0
     orphans: tuple[Orphan, ...] = ()
+    pins: tuple[LostPins, ...] = ()
     stream: str = ""
     """The id of the event stream, whose numbers `seq` are."""
     notice: int = 0
@@ -94,6 +113,25 @@ class Fetched:
     fault: Fault | None = None
     run: tuple[Part, ...] = ()
     """Where a run of headers was asked for: what came, the highest block first; `part` is None then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayPolled:
+    """One poll of a price gateway ended: with a price, or with a fault.
+
+    `price` is a decimal number as of `tocsin.model.price`, `price_ns` (wall) when it was so by the gateway's own word.
+    """
+
+    t_ns: int
+    wall_ns: int
+    started_ns: int
+    gateway: str
+    poll: int
+    price: str = ""
+    price_ns: int | None = None
+    fault: Fault | None = None
+    stalled: bool = False
+    """Whether our own event loop stood still for so long meanwhile that the poll proves nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +255,83 @@ class DeliverySampled:
     channels: tuple[ChannelSample, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundLogs:
+    """How many answers of a node were held against what is proven, and right, since that was told last."""
+
+    node: str
+    logs: int
+    receipts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSampled:
+    """How far a log index is: told when it stops or goes on, and every ten seconds while it moves."""
+
+    t_ns: int
+    chain: str
+    index: str
+    sample: IndexSample
+    sound: tuple[SoundLogs, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmountsRead:
+    """What those hold whom a log index names, as one reading found it, or why there was none."""
+
+    t_ns: int
+    chain: str
+    index: str
+    sample: AmountSample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogsRefuted:
+    """A node twice told logs, or receipts, of a block that are not what is proven of it.
+
+    `told`, `header` and `receipts` are as they came: what is proven follows from them alone.
+    """
+
+    t_ns: int
+    chain: str
+    index: str
+    node: str
+    charge: Charge
+    """LOGS or RECEIPTS."""
+    block: BlockRef
+    question: str
+    """The call that `told` answers."""
+    told: bytes
+    header: bytes
+    receipts: bytes = b""
+    """The right ones; empty where the header's bloom is enough, or where they are what was told wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadDoubted:
+    """Of what was read beside the polls a node gave something else than others, twice, or a proof that proves nothing.
+
+    That is what it seems; the engine asks the node once more, and judges what it says then.
+    """
+
+    t_ns: int
+    chain: str
+    node: str
+    charge: Charge
+    """VALUE or PROOF."""
+    block: BlockRef
+    root: str
+    """The state root of the block, empty where that is not known."""
+    question: str
+    """The call that reads the one thing, at whatever block; see `tocsin.model.reading`."""
+    expected: str = ""
+    """Of a value: what a quorum says."""
+    agreed: tuple[str, ...] = ()
+    """Of a value: who says so."""
+    contract: str = ""
+    """Of a call that was made among others: whose it is; they are made by another contract, which `question` names."""
+
+
 class Why(StrEnum):
     """Why nobody heard an alert over the broker."""
 
@@ -286,11 +401,16 @@ Event = (
     | Polled
     | BeaconPolled
     | Fetched
+    | GatewayPolled
     | Woken
     | HostSampled
     | PeerHeard
     | PeersListened
     | DeliverySampled
+    | IndexSampled
+    | AmountsRead
+    | LogsRefuted
+    | ReadDoubted
     | Unheard
     | Echoed
     | Ticked

@@ -34,7 +34,7 @@ def _copier(kind: type[Any]) -> Callable[[Any, dict[str, object]], Any]:
     return copied
 
 
-def evolve(value: T, **changes: object) -> T:
+def evolve(value: T, /, **changes: object) -> T:
     """Return a copy of a frozen dataclass with slots and without `__post_init__`, with some fields changed.
 
     Raises TypeError for a field that does not exist.

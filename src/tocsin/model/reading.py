@@ -8,16 +8,21 @@ the header of that number is asked for before and after, and what was read count
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
+from tocsin.model import logquery
 from tocsin.model.block import BlockRef
+from tocsin.model.logquery import LogQuery
 from tocsin.model.observation import by_number, singles
 
 READ: Final = "read:"
 _WORD: Final = 64
+_SHORT: Final = 1024
+"""Characters of a call of one thing; of longer ones, which are asked once of each node, few are kept."""
 _HEX: Final = re.compile(r"[0-9a-f]*")
 _PLACE: Final = re.compile(r"(object|hash|number):(0|[1-9][0-9]{0,18}):(0x[0-9a-f]{64}):(.+)")
 
@@ -70,7 +75,25 @@ class ReceiptsOf:
     """All receipts of the block (`eth_getBlockReceipts`)."""
 
 
-Item = ProofOf | SlotOf | CodeOf | CallOf | ReceiptsOf
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceOf:
+    """What an account has of the native coin, without proof (`eth_getBalance`)."""
+
+    address: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogsOf:
+    """Logs of contracts (`eth_getLogs`): of the blocks that the question names, whichever block the others are read at.
+
+    Of one block by its hash, or by its height where the node is told of blocks by numbers: it is of the chain below the
+    header that is asked for before and after. A stretch of heights is only the same for all once it is final.
+    """
+
+    query: LogQuery
+
+
+Item = ProofOf | SlotOf | CodeOf | CallOf | ReceiptsOf | BalanceOf | LogsOf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +113,13 @@ def reading(block: BlockRef, pin: Pin, items: Sequence[Item]) -> str:
 
 def parse(call: str) -> Reading | None:
     """Return what a call of `reading` reads, None for every other call."""
-    found = _PLACE.fullmatch(call.removeprefix(READ)) if call.startswith(READ) else None
+    if not call.startswith(READ):
+        return None
+    return _cached(call) if len(call) <= _SHORT else _cached_long(call)
+
+
+def _parsed(call: str) -> Reading | None:
+    found = _PLACE.fullmatch(call.removeprefix(READ))
     if found is None:
         return None
     pin, number, block_hash, told = found.groups()
@@ -101,11 +130,35 @@ def parse(call: str) -> Reading | None:
     return Reading(block=block, pin=Pin(pin), items=tuple([item for item in items if item is not None]))
 
 
+_cached = lru_cache(maxsize=1024)(_parsed)
+"""One request is looked at where it is written, where its answer is read and where that is judged, of every node."""
+
+_cached_long = lru_cache(maxsize=4)(_parsed)
+
+
+def merged(items: Iterable[Item]) -> tuple[Item, ...]:
+    """Return each thing once, and all slots of an account that are to be proven in one proof: proofs come first."""
+    keys: dict[bytes, dict[bytes, None]] = {}
+    others: dict[Item, None] = {}
+    for item in items:
+        if isinstance(item, ProofOf):
+            keys.setdefault(item.address, {}).update(dict.fromkeys(item.keys))
+        else:
+            others[item] = None
+    proofs = (ProofOf(address=address, keys=tuple(slots)) for address, slots in keys.items())
+    return (*proofs, *others)
+
+
 def requests(call: str) -> tuple[str, ...]:
     """Return the calls of one request each that any call stands for, in their order."""
+    return _requests(call) if call.startswith(READ) else singles(call)
+
+
+@lru_cache(maxsize=8)
+def _requests(call: str) -> tuple[str, ...]:
     found = parse(call)
     if found is None:
-        return singles(call)
+        return (call,)
     each = tuple([reading(found.block, found.pin, (item,)) for item in found.items])
     if found.pin is not Pin.NUMBER:
         return each
@@ -125,10 +178,17 @@ def _written(item: Item) -> str:
             return f"call,{to.hex()},{data.hex()},{code.hex()}"
         case ReceiptsOf():
             return "receipts"
+        case BalanceOf(address=address):
+            return f"balance,{address.hex()}"
+        case LogsOf(query=query):
+            return logquery.logs(query)
 
 
 def _read(text: str) -> Item | None:
     """Return the thing that a text of `_written` names; None for any other text."""
+    query = logquery.parse(text)
+    if query is not None:
+        return LogsOf(query=query)
     kind, *fields = text.split(",")
     if any(len(field) % 2 or not _HEX.fullmatch(field) for field in fields):
         return None
@@ -145,4 +205,6 @@ def _read(text: str) -> Item | None:
             return CallOf(to=data[0], data=data[1], code=data[2])
         case "receipts", []:
             return ReceiptsOf()
+        case "balance", [40]:
+            return BalanceOf(address=data[0])
     return None

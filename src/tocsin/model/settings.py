@@ -5,10 +5,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from tocsin.model.alert import Severity
 from tocsin.model.block import BlockRef
 from tocsin.model.contract import ContractSettings
+from tocsin.model.feed import FeedSettings, GatewaySettings
+from tocsin.model.index import IndexSettings
 from tocsin.model.silence import Silence, WeeklyWindow
 from tocsin.model.trust import Trust
 
@@ -58,6 +61,21 @@ class HostSettings:
     period_ns: int = 30 * 10**9
 
 
+READ_AUDIT_ONE_IN: Final = 20
+"""Of three groups one that lies in one value of each reading is found after 60 of them; what it costs is a twentieth
+more calls, and one request more a reading."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderSettings:
+    """How values are read of which there are too many to ask every node for each (`tocsin.state.reader`)."""
+
+    audit_one_in: int = READ_AUDIT_ONE_IN
+    """Of the values of each reading one in so many is asked of a second group as well; 0 for none."""
+    multicall: str = ""
+    """The address (0x, lower case) of a deployed Multicall3, for nodes that take no code with a question."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainSettings:
     """One chain: identity, clock, nodes, and the Params of each detector, resolved for this chain."""
@@ -101,6 +119,13 @@ class ChainSettings:
     """Nodes of the consensus layer."""
     contracts: tuple[ContractSettings, ...] = ()
     """Contracts that are watched."""
+    reader: ReaderSettings = ReaderSettings()
+    indexes: tuple[IndexSettings, ...] = ()
+    """Log indexes that are kept."""
+    feeds: tuple[FeedSettings, ...] = ()
+    """Sources of prices on this chain."""
+    gateways: tuple[GatewaySettings, ...] = ()
+    """Sources over HTTP of prices that those have."""
     keep_firing: Mapping[str, int] = field(default_factory=dict)
     """Detector id to how long, in nanoseconds, its alerts have to stay clear before they resolve."""
 

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tocsin.model.alert import Grade, Labels
+from tocsin.model.alert import Grade, Json, Labels
 from tocsin.model.beacon import BeaconView, SlotClock
 from tocsin.model.block import BlockRef, Breach, Header
 from tocsin.model.contract import Accusation, ContractView
 from tocsin.model.event import ChannelSample, DeliverySampled
+from tocsin.model.feed import FeedView, GatewayView, Quote
 from tocsin.model.host import HeadAges, HostView
+from tocsin.model.index import IndexView
 from tocsin.model.observation import BudgetUse, Fault
 from tocsin.model.peer import PeerView
 from tocsin.model.selftest import EchoView
@@ -98,12 +100,16 @@ class NodeRecord:
     """The newest header, while its fields do not hash to its hash."""
     corrupt_hash: str | None = None
     """What the fields of `corrupt` (or `mismatch`) really hash to."""
+    corrupt_shown: Json = field(default_factory=dict)
+    """That header as evidence, which anybody can check."""
     mismatch: Header | None = None
     """As `corrupt`, where such a header is not held against nodes of this chain, and counts as unverified."""
     is_confirmed: bool = False
     """Whether the node, asked once more, has confirmed that it gives such headers."""
     safe: BlockRef | None = None
     finalized: BlockRef | None = None
+    finalized_root: str = ""
+    """The state root of that block, empty where its header proves nothing."""
     syncing: bool | None = None
     forked_since_ns: int | None = None
     outrun_since_ns: int | None = None
@@ -255,6 +261,14 @@ class ChainView:
     """When slots begin, where beacon nodes agree on that."""
     contracts: tuple[ContractView, ...] = ()
     """The contracts that are watched."""
+    feeds: tuple[FeedView, ...] = ()
+    """Sources of prices on this chain."""
+    gateways: tuple[GatewayView, ...] = ()
+    """Sources of prices over HTTP of which alerts belong to this chain."""
+    quotes: tuple[Quote, ...] = ()
+    """What all sources say of the prices that feeds of this chain have."""
+    indexes: tuple[IndexView, ...] = ()
+    """Log indexes that were looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,8 +57,9 @@ class Book(Protocol):
         highest: int,
         missing: Iterable[int],
         wanted: Iterable[tuple[int, int]] | None = None,
+        connected_wall_ns: int = 0,
     ) -> Acknowledged | None:
-        """Take an ack that was believed."""
+        """Take an ack that was believed; rows that left before the connection of now may be lost at once."""
         ...
 
 
@@ -84,6 +85,7 @@ class Acks:
         self._answers: deque[tuple[Message, bytes | None]] = deque(maxlen=_ANSWERS)
         self._gone: dict[str, tuple[object, float]] = {}
         self._work = asyncio.Event()
+        self._connected_wall_ns = 0
         self.counts: Counter[str] = Counter()
         """Acks since the start: believed ones, and others by the reason why not."""
         self.heard_ns: dict[str, int] = {}
@@ -141,6 +143,8 @@ class Acks:
             raise AckRefused(Refusal.OTHER_STREAM, "it speaks of another state directory")
         if ack.max > standing.last_seq:
             raise AckRefused(Refusal.FUTURE, "max was never sent")
+        if not ack.stream and ack.max and standing.stream:
+            raise AckRefused(Refusal.NO_STREAM, "it does not say of which stream it has so much")
         return ack
 
     def _standing(self, consumer: str) -> Standing:
@@ -154,7 +158,7 @@ class Acks:
 
     async def listen(self, connection: Connection) -> None:
         """Subscribe, and let the store take what is believed, until cancelled. Raises BrokerError, StoreError."""
-        self.since_ns = None
+        self.since_ns, self._connected_wall_ns = None, self._clock.wall_ns()
         try:
             while True:
                 if self._keys and self.since_ns is None:
@@ -188,7 +192,12 @@ class Acks:
         for consumer, one in waiting.items():
             ack = one.ack
             done = await self._book.acknowledge(
-                consumer, at=ack.at, highest=ack.max, missing=ack.missing, wanted=ack.wanted
+                consumer,
+                at=ack.at,
+                highest=ack.max,
+                missing=ack.missing,
+                wanted=ack.wanted,
+                connected_wall_ns=self._connected_wall_ns,
             )
             if done is not None:
                 self._answer(consumer, one.received, None)

@@ -120,8 +120,9 @@ class Hearing:
             elif (found := _key(pending)) is not None:
                 self._waiting[seq] = found, now
         for key, since in self._waiting.values():
-            if now - since >= LATE_S:
+            if now - since >= LATE_S and key not in self._settled:
                 self._miss(key, Why.LATE)
+                await asyncio.sleep(0)  # each is decided on at once, and of thousands the loop must not stand still
 
     def _miss(self, key: Key, why: Why) -> None:
         if key in self._settled:

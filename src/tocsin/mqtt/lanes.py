@@ -52,14 +52,18 @@ class Holds:
         """Let everything be tried at once: a new connection may be to a broker of a better mind."""
         self._until.clear()
 
+    def __bool__(self) -> bool:
+        """Whether anything has to wait, as far as is remembered."""
+        return bool(self._until)
+
     def holds(self, topic: str, chain: str, now: float) -> bool:
         """Whether a message has to wait."""
         return max(self._until.get(("topic", topic), now), self._until.get(("chain", chain), now)) > now
 
-    def next_try_s(self, now: float) -> float | None:
-        """Seconds until something held may be tried again; None when nothing is held."""
-        waiting = [until - now for until in self._until.values() if until > now]
-        return min(waiting) if waiting else None
+    def next_try_s(self, looked: float, now: float) -> float | None:
+        """Seconds from now until something may be tried that was held at the last look; None when nothing was."""
+        waiting = [until for until in self._until.values() if until > looked]
+        return max(0.0, min(waiting) - now) if waiting else None
 
     @property
     def refused(self) -> tuple[str, ...]:

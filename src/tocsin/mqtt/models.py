@@ -11,11 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tocsin.chain.nodelife import NodeState
 from tocsin.model.alert import REASONS, AlertState, Grade, Severity
+from tocsin.mqtt.models_base import Address, Block, Counter, Hash, Height, Name
+from tocsin.mqtt.models_feed import DescribedFeed, DescribedGateway, Feed, Gateway
 from tocsin.mqtt.models_homeassistant import HomeAssistantDiscovery
 from tocsin.mqtt.presence import State
 from tocsin.wire.acks import MOST_MISSING, MOST_WANTED, Refusal
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 Time = Annotated[
     str,
     Field(
@@ -24,9 +25,6 @@ Time = Annotated[
         json_schema_extra={"format": "date-time"},
     ),
 ]
-Hash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
-Address = Annotated[str, Field(pattern=r"^0x[0-9a-f]{40}$")]
-Height = Annotated[int, Field(ge=0, lt=2**53)]
 StreamId = Annotated[
     str,
     Field(
@@ -34,7 +32,6 @@ StreamId = Annotated[
         description="Which stream `seq` counts: made with the state directory. Another one has other messages.",
     ),
 ]
-Counter = Annotated[int, Field(ge=0)]
 Exact = Annotated[
     int | Annotated[str, Field(pattern=r"^-?\d+$")],
     Field(description="An integer; from 2^53 on a decimal string, so that no reader loses digits."),
@@ -52,13 +49,6 @@ def _reason(word: str) -> str:
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Block(_Strict):
-    """A block by height and hash."""
-
-    number: Height
-    hash: Hash
 
 
 class Alert(_Strict):
@@ -80,7 +70,7 @@ class Alert(_Strict):
     block: Block | None
     evidence: Annotated[
         dict[str, object],
-        Field(description="At most 16 kB. What is longer has `truncated`, and the `digest` and `size` of the whole."),
+        Field(description="At most 16 kB. Of a longer one: `truncated`, `digest` and `size`; the watchdog keeps it."),
     ]
     vantage: Annotated[str, Field(description="`<site>/<watchdog>`: from where it was seen.")]
     runbook: str
@@ -174,6 +164,13 @@ class DescribedContract(_Strict):
     address: Address
 
 
+class DescribedIndex(_Strict):
+    """A log index that is kept."""
+
+    name: Name
+    start: Annotated[Height, Field(alias="from", description="The block from which on it looks.")]
+
+
 class DescribedChain(_Strict):
     """A chain that is watched."""
 
@@ -182,6 +179,8 @@ class DescribedChain(_Strict):
     nodes: list[DescribedNode]
     beacons: list[DescribedBeacon] = []
     contracts: list[DescribedContract] = []
+    indexes: list[DescribedIndex] = []
+    feeds: list[DescribedFeed] = []
 
 
 class Description(_Strict):
@@ -192,6 +191,7 @@ class Description(_Strict):
     public_keys: list[str]
     detectors: list[str]
     chains: list[DescribedChain]
+    gateways: list[DescribedGateway] = []
 
 
 class BeatOfChain(_Strict):
@@ -222,6 +222,10 @@ class Heartbeat(_Strict):
     last_seq: Annotated[
         Counter, Field(description="The last `seq` that was handed over to be sent: who has less soon after lost it.")
     ]
+    since_seq: Annotated[
+        Counter | None,
+        Field(description="The last `seq` that was given before this life: ids of higher ones name this life."),
+    ] = None
     heads: dict[Name, BeatOfChain]
     alerts: OpenAlerts
     loop_lag_ms: Counter
@@ -317,7 +321,13 @@ class Node(_Strict):
 class WatchedValue(_Strict):
     """What one watched value is known to be, and what it is held against; null what is not known (yet)."""
 
-    value: Annotated[str | None, Field(description="A hash of code, an address, or true or false.")]
+    value: Annotated[
+        str | None,
+        Field(
+            description="A hash, an address, true or false, a number in decimal (an amount in its smallest unit), or a"
+            " list of addresses (of role/address where roles have no name), sorted, with commas; none if it is empty."
+        ),
+    ]
     grade: Grade | None
     block: Annotated[Block | None, Field(description="As of which it was known, when this was said.")]
     votes: Annotated[Counter | None, Field(description="Groups that say so; 0 where it is proven.")]
@@ -328,6 +338,11 @@ class WatchedValue(_Strict):
         str | None, Field(description="Who has accepted it; null where it was pinned at first sight.")
     ]
     accepted_why: str | None
+    least: Annotated[str | None, Field(description="Of an amount: less is an alert; in its smallest unit.")] = None
+    most: Annotated[str | None, Field(description="Of an amount: more is an alert; in its smallest unit.")] = None
+    decimals: Annotated[
+        int | None, Field(ge=0, le=77, description="Of an amount: how many of its digits lie behind the point.")
+    ] = None
 
 
 class Contract(_Strict):
@@ -341,7 +356,56 @@ class Contract(_Strict):
     problem: Annotated[str | None, Field(description="Why a value is not known, or not for sure.")]
 
 
-Data = TypeVar("Data", bound=_Strict)
+class IndexedBlock(_Strict):
+    """The last block of an index."""
+
+    number: Height
+    hash: Annotated[Hash | None, Field(description="Null within a back-fill, whose ranges end at heights.")]
+
+
+Rate = Annotated[float | None, Field(ge=0, description="Of the last steps; null where there is nothing to catch up.")]
+
+
+class IndexAmounts(_Strict):
+    """What those hold whom an index names: asked of a contract for each of them, at one finalized block."""
+
+    contract: Address
+    call: str
+    decimals: Annotated[int, Field(ge=0, le=77, description="Digits of total behind the point.")]
+    block: Annotated[Block | None, Field(description="At which it was read; null while nothing was.")]
+    accounts: Annotated[Counter | None, Field(description="How many were asked for.")]
+    holding: Annotated[Counter | None, Field(description="How many of them hold anything.")]
+    unknown: Annotated[Counter | None, Field(description="Of how many that is not known.")]
+    total: Annotated[str | None, Field(pattern="^[0-9]+$", description="What the others hold, in the smallest unit.")]
+    grade: Annotated[Grade | None, Field(description="The worst that any amount is known with.")]
+    audited: Annotated[Counter | None, Field(description="Amounts that a second group was asked for as well.")]
+    disputed: Annotated[Counter | None, Field(description="Amounts that groups say differently of.")]
+    problem: Annotated[str | None, Field(description="Why nothing was read now, or not all.")]
+
+
+class Index(_Strict):
+    """How far a log index is. Said again when it grows (every ten seconds at most), stops or goes on."""
+
+    chain: str
+    start: Annotated[Height, Field(alias="from", description="The block from which on it looks.")]
+    through: Annotated[IndexedBlock | None, Field(description="Its last block; null before the first.")]
+    finalized: Annotated[Height | None, Field(description="To which it is brought; null while none is known.")]
+    tail: Annotated[Block | None, Field(description="The newest block followed above it, when this was said.")]
+    done: Annotated[float | None, Field(ge=0, le=1, description="Which share of its blocks it has.")]
+    logs: Annotated[Counter, Field(description="Of how many it was made.")]
+    accounts: Annotated[Counter, Field(description="How many it knows, counted once for each event.")]
+    unreadable: Annotated[Counter, Field(description="Logs that name no account where one should stand.")]
+    grade: Annotated[Grade | None, Field(description="The worst that any stretch of it is known with.")]
+    blocks_per_s: Rate
+    logs_per_s: Rate
+    eta_s: Annotated[Counter | None, Field(description="Seconds until it is at the finalized block, at this rate.")]
+    audited: Annotated[Counter, Field(description="Blocks held against their receipts since the start.")]
+    stuck: Annotated[str | None, Field(description="Why it does not get on.")]
+    problem: Annotated[str | None, Field(description="What is odd about it, while it gets on.")]
+    amounts: Annotated[IndexAmounts | None, Field(description="Null where they are not asked for.")] = None
+
+
+Data = TypeVar("Data", bound=BaseModel)
 
 
 class Event(_Strict, Generic[Data]):
@@ -414,6 +478,24 @@ class ContractEvent(Event[Contract]):
     type: Literal["dev.tocsin.contract.v1"]
 
 
+class IndexEvent(Event[Index]):
+    """A log index has got on, or waits."""
+
+    type: Literal["dev.tocsin.index.v1"]
+
+
+class FeedEvent(Event[Feed]):
+    """What a source of prices says, or the market beside it, changed."""
+
+    type: Literal["dev.tocsin.feed.v1"]
+
+
+class GatewayEvent(Event[Gateway]):
+    """A price gateway stands otherwise, or its price moved."""
+
+    type: Literal["dev.tocsin.gateway.v1"]
+
+
 EVENTS: dict[str, type[BaseModel]] = {
     "alert": AlertEvent,
     "dropped": DroppedEvent,
@@ -424,6 +506,9 @@ EVENTS: dict[str, type[BaseModel]] = {
     "head": HeadEvent,
     "node": NodeEvent,
     "contract": ContractEvent,
+    "index": IndexEvent,
+    "feed": FeedEvent,
+    "gateway": GatewayEvent,
 }
 """The model of each kind: of `dev.tocsin.<kind>.v1`."""
 

@@ -4,7 +4,7 @@ Both are committed to disk before they get here; nothing leaves the stream until
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from tocsin.store import Dropped, Pending, Retained
@@ -32,8 +32,13 @@ class Outbox(Protocol):
         """Return every retained topic that the daemon published, cleared ones with payload None."""
         ...
 
-    async def retained_unpublished(self) -> Sequence[Retained]:
-        """Return the retained topics whose newest revision the broker has not taken yet."""
+    async def retained_unpublished(
+        self, limit: int | None = None, *, exclude: Collection[str] = ()
+    ) -> Sequence[Retained]:
+        """Return the retained topics whose newest revision the broker has not taken yet, in order of change.
+
+        At most `limit`, and none of the topics to `exclude`.
+        """
         ...
 
     async def mark_retained(self, topic: str, revision: int) -> None:

@@ -43,7 +43,7 @@ class Timers:
 
     heartbeat_s: int = 10
     backoff_first_s: float = 0.5
-    backoff_most_s: float = 5.0
+    backoff_most_s: float = 2.0
     """A broker that is back is found within this: with 30 s, what waited for it waited half a minute longer."""
     steady_s: float = 30.0
     """A connection that held this long was a good one: the next failure starts from the first back-off again."""
@@ -114,6 +114,7 @@ class Publisher:
             own=frozenset(root + topic for topic in (topics.STATUS, topics.DESCRIPTION)),
             tally=self._tally,
             hearing=self._hearing,
+            echo=self._echo,
         )
 
     def set_state(self, state: State) -> None:

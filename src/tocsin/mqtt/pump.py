@@ -6,10 +6,12 @@ A round is short, so that a critical row that comes in a storm waits for one rou
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from tocsin.clock import Clock
 from tocsin.errors import PublishRefused
+from tocsin.mqtt.echo import Echo
 from tocsin.mqtt.health import Tally
 from tocsin.mqtt.hearing import Hearing
 from tocsin.mqtt.lanes import Chain, Holds, chain_of, lanes
@@ -38,6 +40,7 @@ class Pump:
         own: frozenset[str],
         tally: Tally,
         hearing: Hearing | None = None,
+        echo: Echo | None = None,
     ) -> None:
         self._life = life
         self.holds = Holds(pause_s)
@@ -50,9 +53,12 @@ class Pump:
         self._clock = clock
         self._tally = tally
         self._hearing = hearing
+        self._echo = echo
         self._repeat = True
         self._again: frozenset[str] = frozenset()
+        """Retained topics to say though the broker has them, or had refused them."""
         self._retained: dict[str, Retained] = {}
+        """Those whose turn comes next, as they were when they were read: seconds ago at most."""
         self._configured: frozenset[str] | None = None
 
     def start(self) -> None:
@@ -80,9 +86,10 @@ class Pump:
         """Send for as long as the connection holds. Raises BrokerError."""
         while True:
             self._outbox.outbox_changed.clear()
+            looked = _now()  # what a round held may be free by its end, and nothing else would tell of that
             if not await self._round(connection):
                 self.idle.set()
-                await self._until_something_is_due()
+                await self._until_something_is_due(looked)
                 self.idle.clear()
 
     async def _round(self, connection: Connection) -> bool:
@@ -134,15 +141,25 @@ class Pump:
     async def _next_retained(self) -> list[Retained]:
         if self.yielding:
             return []
-        repeat, again = self._repeat, self._again
-        self._repeat, self._again = False, frozenset()
-        due = await (self._outbox.retained_all() if repeat or again else self._outbox.retained_unpublished())
-        if again and not repeat:
-            due = [one for one in due if one.topic in again or one.published < one.revision]
-        self._retained |= {one.topic: one for one in due if one.topic not in self.own}
-        now = _now()
-        ready = [one for one in self._retained.values() if not self.holds.holds(one.topic, one.topic, now)]
-        return ready[:ROUND]
+        held = self._held(_now())
+        repeat, again = self._repeat, self._again - held
+        self._repeat, self._again = False, self._again & held
+        if repeat or again:
+            due: Sequence[Retained] = await self._outbox.retained_all()
+            if not repeat:
+                due = [one for one in due if one.topic in again or one.published < one.revision]
+        else:
+            due = await self._outbox.retained_unpublished(ROUND, exclude=held | self.own)
+        for one in due:
+            if one.topic in held:
+                self._again |= {one.topic}
+            elif one.topic not in self.own:
+                self._retained[one.topic] = one
+        return list(islice(self._retained.values(), ROUND))
+
+    def _held(self, now: float) -> frozenset[str]:
+        """Return the retained topics that the broker refused: what waits behind them is not to wait."""
+        return frozenset(topic for topic in self._again if self.holds.holds(topic, topic, now))
 
     async def _send_chains(self, connection: Connection, chains: Sequence[Chain]) -> None:
         sent: list[int] = []
@@ -156,7 +173,7 @@ class Pump:
     async def _send_chain(self, connection: Connection, chain: Chain, sent: list[int]) -> None:
         for pending in chain:
             try:
-                code = await _publish_row(connection, pending)
+                code = await self._publish_row(connection, pending)
             except PublishRefused as refusal:
                 if self._hearing is not None:
                     self._hearing.refused(pending)
@@ -167,6 +184,19 @@ class Pump:
                 self._hearing.taken(pending, code)
             self.holds.release(pending.row.topic, chain_of(pending))
             sent.append(pending.row.seq)
+
+    async def _publish_row(self, connection: Connection, pending: Pending) -> int:
+        row = pending.row
+        payload = row.payload if pending.durable else not_durable(row.payload)
+        return await connection.publish(
+            row.topic,
+            payload,
+            qos=row.qos,
+            retain=row.retain,
+            expiry_s=row.expiry_s,
+            content_type=row.content_type,
+            correlation=self._echo.marked(row.topic, row.seq, payload) if self._echo is not None else None,
+        )
 
     async def _send_due(self, connection: Connection, tried: list[Retained]) -> None:
         """Send the retained topics whose turn it is, and say which."""
@@ -187,6 +217,8 @@ class Pump:
             )
         except PublishRefused as refusal:
             self._refuse(one.topic, refusal)
+            self._retained.pop(one.topic, None)  # when its turn comes again, it goes as it is by then
+            self._again |= {one.topic}
             return
         if self._hearing is not None:
             self._hearing.retained(one.topic, payload, code)
@@ -209,22 +241,10 @@ class Pump:
         self._tally.refused += 1
         self.holds.refuse(chain, refusal, _now())
 
-    async def _until_something_is_due(self) -> None:
+    async def _until_something_is_due(self, looked: float) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.holds.next_try_s(_now())):
+            async with asyncio.timeout(self.holds.next_try_s(looked, _now())):
                 await self._outbox.outbox_changed.wait()
-
-
-async def _publish_row(connection: Connection, pending: Pending) -> int:
-    row = pending.row
-    return await connection.publish(
-        row.topic,
-        row.payload if pending.durable else not_durable(row.payload),
-        qos=row.qos,
-        retain=row.retain,
-        expiry_s=row.expiry_s,
-        content_type=row.content_type,
-    )
 
 
 def _now() -> float:

@@ -21,7 +21,8 @@ _PARAMETERS: Final = {
     "watchdog": "The name of the watchdog.",
     "chain": "The configured name of a chain.",
     "node": "The configured name of a node.",
-    "name": "The configured name of a contract.",
+    "name": "The configured name of a contract, a feed or a price gateway.",
+    "index": "The configured name of a log index.",
     "fingerprint": "The identity of an alert: detector and labels.",
     "severity": "info, warning or critical.",
     "detector": "The id of a detector, such as node.lag.",
@@ -167,8 +168,8 @@ With `[homeassistant]` configured, Home Assistant is told what there is to see o
   same message may come twice: its `id` is then the same.
 - **`stream`**, an id in alerts, `dropped` events, `heartbeat` and answers to acks, says which numbers `seq` are: it is
   made with the state directory. Another id is another count, from 1, of other messages: the daemon has lost its state.
-  Hold to the id of the `heartbeat`; believe a new one when two heartbeats in a row name it and none the old one, since
-  a second daemon of the same name would have another id too.
+  Hold to the id of the `heartbeat`; believe a new one when two heartbeats in a row name it and none the old one for
+  15 s, since a second daemon of the same name would have another id too.
 - **Acks** of registered consumers make what they lack come again: [acks](acks.md).
 - **Silence proves nothing.** Follow `heartbeat`: none for three periods means that nobody watches. `status` says `lost`
   when the broker misses the daemon. A late will of an earlier life is told by its `boot_id`, and is corrected at once.

@@ -22,7 +22,7 @@ class BrokerSettings:
     cert: Path | None = None
     key: Path | None = None
     keepalive_s: int = 10
-    will_delay_s: int = 10
+    will_delay_s: int = 8
     """How long the broker waits before it calls us lost: longer than one reconnect, and short enough for our peers to
     know of our death within 30 s (see `tocsin.lab.detection.watchers`)."""
     session_s: int | None = None

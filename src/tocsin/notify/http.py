@@ -16,6 +16,7 @@ from tocsin.notify.outcome import Later, Outcome, Refused, Sent
 from tocsin.rpc.channel import bare_url
 from tocsin.rpc.faults import UnusableTlsFile, fault_of
 from tocsin.rpc.pacing import retry_after_ns
+from tocsin.rpc.provisional import FinalResponse
 from tocsin.rpc.resolver import Resolver
 from tocsin.secret import SecretUrl
 from tocsin.wire.quirks import clean
@@ -64,6 +65,7 @@ async def _exchange(
             connector_owner=True,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            response_class=FinalResponse,
             trust_env=False,
         ) as client,
         client.post(url, data=body, headers={**own, **headers}, allow_redirects=False) as response,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tocsin.clock import NS
+from tocsin.model.logquery import LOGS
+from tocsin.model.reading import READ
 from tocsin.wire.jsonrpc import method_of
 
 _HOUR_NS = 3600 * NS
@@ -14,11 +16,20 @@ Prices = tuple[tuple[str, int], ...]
 """JSON-RPC method and what a call of it costs, in the provider's units, sorted. Every other method costs one unit."""
 
 
-@lru_cache(maxsize=4096)
 def price_of(calls: tuple[str, ...], prices: Prices) -> int:
     """Return what some calls cost in units; a batch costs what its calls cost, as providers count."""
+    if not prices:
+        return len(calls)
+    # What is read at a block is asked once, and long: kept here it would fill the memory.
+    return _priced(calls, prices) if any(call.startswith((READ, LOGS)) for call in calls) else _cached(calls, prices)
+
+
+def _priced(calls: tuple[str, ...], prices: Prices) -> int:
     by_method: Mapping[str, int] = dict(prices)
     return sum(by_method.get(method_of(call), 1) for call in calls)
+
+
+_cached = lru_cache(maxsize=1024)(_priced)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from yarl import URL
 from tocsin import __version__
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.faults import BodyTooLarge
+from tocsin.rpc.provisional import FinalResponse
 from tocsin.rpc.resolver import Resolver, literal_address
 from tocsin.rpc.tls import context_of
 from tocsin.secret import SecretUrl
@@ -148,6 +149,7 @@ class HttpChannel:
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # one deadline, and it is the session's
+            response_class=FinalResponse,
             auto_decompress=True,
             raise_for_status=False,
             trust_env=False,

@@ -22,6 +22,7 @@ from tocsin.model.observation import Fault, FaultKind, RpcErrorKind
 from tocsin.rpc.channel import bare_url, proxy_of
 from tocsin.rpc.endpoint import Endpoint
 from tocsin.rpc.faults import fault_of
+from tocsin.rpc.provisional import FinalResponse
 from tocsin.rpc.resolver import Resolver
 from tocsin.rpc.tls import context_of
 from tocsin.wire.quirks import classify, clean
@@ -146,7 +147,11 @@ class Heads:
         )
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=None)
         async with aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout, trust_env=False
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=timeout,
+            response_class=FinalResponse,
+            trust_env=False,
         ) as client:
             try:
                 async with asyncio.timeout(_CONNECT_S):

@@ -52,6 +52,8 @@ class Need(IntEnum):
     """A closer look, and whatever is asked besides the polls."""
     ROUTINE = 2
     """A poll of a node that is well."""
+    SPARE = 3
+    """What can wait for as long as it takes: the building of an index."""
 
 
 class Budget:

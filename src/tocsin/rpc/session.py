@@ -39,6 +39,8 @@ from tocsin.rpc.pacing import Budget, Need, Pacing, retry_after_ns
 from tocsin.rpc.resolver import Resolver
 from tocsin.wire import jsonrpc, quirks
 
+_OFF_LOOP = 256 * 1024
+"""Bytes of an answer from which on a thread parses it: of the logs of some thousand blocks that takes 30 ms."""
 _PLANS_KEPT = 2
 """Bodies kept to be compared with the next ones: a node is polled with two sets of calls in turn."""
 
@@ -113,23 +115,29 @@ class Session:
         self._last: dict[tuple[str, ...], tuple[bytes, tuple[Part, ...]]] = {}
         self._defects = Defects(endpoint)
 
-    async def ask(self, calls: tuple[str, ...], *, timeout_ns: int | None = None) -> Answer:
-        """Ask some calls within a time. Never raises, but for cancellation."""
+    async def ask(self, calls: tuple[str, ...], *, timeout_ns: int | None = None, body: bytes | None = None) -> Answer:
+        """Ask some calls within a time. Never raises, but for cancellation.
+
+        `body` is the request of one call where it is written already (`tocsin.wire.prepared`).
+        """
         started = self._clock.t_ns()
+        timeout_ns = self.endpoint.timeout_ns if timeout_ns is None else timeout_ns
         try:
-            outcome = await self._asked(calls, started, self.endpoint.timeout_ns if timeout_ns is None else timeout_ns)
+            outcome = await self._asked(calls, started, timeout_ns, body)
         except Exception as error:  # noqa: BLE001 - whatever it is: a node that is asked no longer must not look well
             outcome = self._defects.fault(error)
         return Answer.of(outcome, started, self._clock.t_ns())
 
-    async def fetch(self, effect: Fetch) -> Fetched:
+    async def fetch(self, effect: Fetch, need: Need | None = None) -> Fetched:
         """Ask one call outside the polls, or a run of headers in one request, if the budget allows.
 
-        At least one connection is always left to these.
+        At least one connection is always left to the polls. `need` is how much the call matters, by default what its
+        kind does.
         """
         async with self._fetches:
             calls = requests(effect.call)
-            need = Need.ROUTINE if is_trial(effect.call) else Need.CLOSER
+            if need is None:
+                need = Need.ROUTINE if is_trial(effect.call) else Need.CLOSER
             answer = await self.ask(calls) if self.affords(calls, need) else self._unaffordable()
         return Fetched(
             t_ns=answer.ended_ns,
@@ -141,6 +149,11 @@ class Session:
             fault=answer.fault,
             run=answer.parts if len(answer.parts) > 1 else (),
         )
+
+    async def read(self, call: str, body: bytes) -> Answer:
+        """Ask one thing whose request is written already, as `fetch` does; `call` says in short what it is."""
+        async with self._fetches:
+            return await self.ask((call,), body=body) if self.affords((call,), Need.CLOSER) else self._unaffordable()
 
     @property
     def is_bounded(self) -> bool:
@@ -174,24 +187,26 @@ class Session:
         """Close every connection; asks under way end in a fault."""
         await self._channel.close()
 
-    async def _asked(self, calls: tuple[str, ...], now_ns: int, timeout_ns: int) -> tuple[Part, ...] | Fault:
+    async def _asked(
+        self, calls: tuple[str, ...], now_ns: int, timeout_ns: int, body: bytes | None
+    ) -> tuple[Part, ...] | Fault:
         units = price_of(calls, self.endpoint.prices)
         fault = self._pacing.check(len(calls), now_ns, units)
         if fault is not None:
             return fault
         self._meter.spend(len(calls), units, now_ns)
-        outcome = await self._within(calls, timeout_ns)
+        outcome = await self._within(calls, timeout_ns, body)
         if isinstance(outcome, Fault):
             return self._paced(outcome)
         self._pace_by_parts(outcome)
         return outcome
 
-    async def _within(self, calls: tuple[str, ...], timeout_ns: int) -> tuple[Part, ...] | Fault:
+    async def _within(self, calls: tuple[str, ...], timeout_ns: int, body: bytes | None) -> tuple[Part, ...] | Fault:
         progress = Progress()
         size = min(self.batch_limit.size, len(calls))
         try:
             async with asyncio.timeout(timeout_ns / NS):
-                outcome = await self._send(calls, size, progress)
+                outcome = await self._send(calls, size, progress, body)
                 if isinstance(outcome, _Refused):
                     return await self._fit(calls, outcome, progress)
         except TimeoutError:
@@ -229,10 +244,12 @@ class Session:
                 return outcome
             refused = outcome
 
-    def _send(self, calls: tuple[str, ...], size: int, progress: Progress) -> Awaitable[_Outcome]:
+    def _send(
+        self, calls: tuple[str, ...], size: int, progress: Progress, body: bytes | None = None
+    ) -> Awaitable[_Outcome]:
         """Send calls in batches of a size; one batch, the rule, costs no further coroutine."""
         if size >= len(calls):
-            return self._exchange(calls, progress)
+            return self._exchange(calls, progress, body)
         chunks = [calls[start : start + size] for start in range(0, len(calls), size)]
         return self._in_chunks(chunks, progress)
 
@@ -241,8 +258,8 @@ class Session:
             tasks = [group.create_task(self._exchange(chunk, progress)) for chunk in chunks]
         return _joined([task.result() for task in tasks])
 
-    async def _exchange(self, calls: tuple[str, ...], progress: Progress) -> _Outcome:
-        body = jsonrpc.encode(calls, batch=len(calls) > 1)
+    async def _exchange(self, calls: tuple[str, ...], progress: Progress, body: bytes | None = None) -> _Outcome:
+        body = jsonrpc.encode(calls, batch=len(calls) > 1) if body is None else body
         try:
             reply = await self._channel.post(body, progress)
         except Exception as error:  # noqa: BLE001 - all that sockets, TLS and HTTP can raise is a fault of this ask
@@ -251,12 +268,13 @@ class Session:
         last = self._last.get(calls)
         if last is not None and last[0] == reply.body and reply.status == 200:  # noqa: PLR2004 - HTTP OK
             return last[1]
-        return self._read(calls, reply)
-
-    def _read(self, calls: tuple[str, ...], reply: Reply) -> _Outcome:
         if reply.status // 100 == 3:  # noqa: PLR2004 - a redirect, whatever its body says
             return quirks.fault_of_status(reply.status, b"")
-        outcome = jsonrpc.read(reply.body, calls, reply.status)
+        if len(reply.body) > _OFF_LOOP:
+            return self._judged(calls, reply, await asyncio.to_thread(jsonrpc.read, reply.body, calls, reply.status))
+        return self._judged(calls, reply, jsonrpc.read(reply.body, calls, reply.status))
+
+    def _judged(self, calls: tuple[str, ...], reply: Reply, outcome: tuple[Part, ...] | RpcError | Fault) -> _Outcome:
         hold = retry_after_ns(reply.retry_after, self._clock.wall_ns())
         if isinstance(outcome, RpcError):
             fault = quirks.fault_of_error(outcome, status=_notable(reply.status), retry_after_ns=hold)

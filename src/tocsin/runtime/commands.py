@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tocsin.alerting.matching import LONGEST
 from tocsin.clock import NS, EngineClock
-from tocsin.engine import quiet, silencing
+from tocsin.engine import accepting, quiet, silencing
 from tocsin.engine.silencing import LONGEST_WHY
 from tocsin.errors import ControlError, UsageError
 from tocsin.model.event import Commanded
@@ -58,19 +58,30 @@ class Commands:
         self._core = core
         self._clock = clock
 
-    async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
-        """Let the core note that a person has seen an alert; False when no open alert has this fingerprint."""
-        before = self._core.state.seq
+    async def acknowledge(self, fingerprint: str, why: str, by: str) -> Mapping[str, object] | None:
+        """Let the core note that a person has seen an alert; None when no open alert has this fingerprint.
+
+        Returns what of a contract that has `accepted`; of an alert that is over, what was `accepted_before`.
+        """
+        before = self._core.state
         self._core.take(self._command("ack", by, fingerprint=fingerprint, why=why))
-        has_said = self._core.state.seq > before
+        after = self._core.state
         await self._core.drained()
-        return has_said
+        if after.seq > before.seq:
+            return {"accepted": accepting.accepted(before, after)}
+        earlier = accepting.earlier(after, fingerprint)
+        return {"accepted": [], "accepted_before": earlier} if earlier else None
 
     async def maintain(self, chain: str, node: str, for_ns: int, why: str, by: str) -> bool:
-        """Take a node out of judgement for a time, or with 0 back into it; False when it is not configured."""
+        """Take a node out of judgement for a time, or with 0 back into it; False when it is not configured.
+
+        Raises ControlError where there is nothing to end.
+        """
         watched = self._core.state.chains.get(chain)
         if watched is None or (node not in watched.nodes and node not in watched.beacons):
             return False
+        if not for_ns and node not in watched.maintenance:
+            raise ControlError(f"{chain}/{node} is not in maintenance; tocsin maintenance list shows what is")
         self._core.take(self._command("maintenance", by, chain=chain, node=node, for_ns=str(for_ns), why=why))
         await self._core.drained()
         return True

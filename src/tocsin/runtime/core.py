@@ -8,22 +8,30 @@ next one too, and nothing would ever be judged again. A new life begins without 
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import islice, takewhile
 from typing import Final
 
-from tocsin.engine.codec import encode_event, encode_state
+from tocsin.engine.codec import encode_event, encode_state, prepare
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import Step, step
 from tocsin.errors import TocsinError
+from tocsin.ids import digest
+from tocsin.model.alert import Alert
 from tocsin.model.effect import AlertChanged, Effect, Notify, Request, StateChanged
-from tocsin.model.event import BeaconPolled, Event, Fetched, PeerHeard, Polled, Ticked, Woken
+from tocsin.model.event import BeaconPolled, Event, Fetched, GatewayPolled, PeerHeard, Polled, Ticked, Woken
 from tocsin.model.settings import RUNBOOK, Settings
-from tocsin.store import Group, NoticeRow, OutboxRow, Record, RetainedRow, Snapshot, Store
+from tocsin.store import Committed, Group, NoticeRow, OutboxRow, Record, RetainedRow, Snapshot, Store
 from tocsin.wire import notices, topics
-from tocsin.wire.envelope import Message, Origin, render
+from tocsin.wire.envelope import EVIDENCE_LIMIT, Message, Origin, evidence_bytes, render
+
+log = logging.getLogger(__name__)
+
+_CUT: Final = b'"truncated":true'
+"""Stands in alerts whose evidence was cut, and nearly nowhere else."""
 
 _IDLE_S: Final = 1.0
 """The committing task shows that it lives at least this often."""
@@ -46,6 +54,8 @@ class _Open:
     retained: dict[str, RetainedRow] = field(default_factory=dict)
     notices: list[NoticeRow] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    evidence: dict[str, bytes] = field(default_factory=dict)
+    """By digest: what is too long to travel in its alert."""
     wall_ns: int = 0
 
 
@@ -56,6 +66,11 @@ class _Closed:
     group: Group
     effects: list[Effect]
     payloads: list[bytes]
+    evidence: dict[str, bytes]
+    snapshot_of: EngineState | None
+    """The state that is still to be kept along with the group; never changed, so that it can wait."""
+    event_no: int
+    """Of the last event in it."""
     committed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -76,6 +91,7 @@ class Core:
         on_request: Callable[[Request], None],
         on_alert: Callable[[bytes], None],
     ) -> None:
+        prepare()  # encoders are used by two threads, and are made by one
         self.state = state
         self._store = store
         self._event_no = event_no
@@ -107,7 +123,7 @@ class Core:
         self._effect_no += len(done.effects)
         for effect in done.effects:
             self._note(effect)
-        if not isinstance(event, Polled | BeaconPolled | Fetched | Woken | PeerHeard):
+        if not isinstance(event, Polled | BeaconPolled | GatewayPolled | Fetched | Woken | PeerHeard):
             self.flush()
 
     def _decided(self, event: Event) -> Step:
@@ -137,6 +153,8 @@ class Core:
         if message.seq is None or not isinstance(effect, AlertChanged):
             self._open.retained[message.topic] = RetainedRow(topic=message.topic, payload=message.payload or None)
             return
+        if _CUT in message.payload:
+            self._open.evidence |= long_evidence(effect.alert)
         self._open.outbox.append(
             OutboxRow(
                 seq=message.seq,
@@ -164,22 +182,27 @@ class Core:
             outbox=tuple(self._open.outbox),
             retained=tuple(self._open.retained.values()),
             notices=tuple(self._open.notices),
-            snapshot=self._snapshot(),
         )
         payloads = [row.payload for row in self._open.outbox if not row.topic.endswith(topics.SELF_TEST)]
-        self._closed.append(_Closed(group=group, effects=self._open.effects, payloads=payloads))
+        self._closed.append(
+            _Closed(
+                group=group,
+                effects=self._open.effects,
+                payloads=payloads,
+                evidence=self._open.evidence,
+                snapshot_of=self._snapshot_of(),
+                event_no=self._event_no,
+            )
+        )
         self._open = _Open()
         self._work.set()
 
-    def _snapshot(self) -> Snapshot | None:
+    def _snapshot_of(self) -> EngineState | None:
         # One is enough: a backlog of which every group carries the whole state would never be worked off.
         if self._snapshot_waits or not self._store.snapshot_wanted:
             return None
-        settings = self.state.settings
-        config_hash = settings.config_hash if settings is not None else ""
-        snapshot = Snapshot(event_no=self._event_no, data=encode_state(self.state), config_hash=config_hash)
         self._snapshot_waits = True
-        return snapshot
+        return self.state
 
     async def run(self, beat: Callable[[], None]) -> None:
         """Commit for ever. Belongs to one task; `beat` is told after each commit: a backlog is no standstill.
@@ -200,15 +223,46 @@ class Core:
 
     async def _commit_all(self, beat: Callable[[], None]) -> None:
         while self._closed:
-            waiting = list(islice(self._closed, _MOST_AT_ONCE))
-            commits = [self._store.commit(closed.group) for closed in waiting]
-            for closed, result in zip(waiting, await asyncio.gather(*commits, return_exceptions=True), strict=True):
+            waiting = await self._next()
+            for closed, result in zip(waiting, await self._committed(waiting), strict=True):
                 if isinstance(result, BaseException):
                     raise result
                 self._closed.popleft()
                 self.commits += result.durable and self._store.durable
                 self._let_go(closed)
                 beat()
+                if closed.payloads:  # each is logged, and of many groups together the loop must not stand still
+                    await asyncio.sleep(0)
+
+    async def _next(self) -> list[_Closed]:
+        """Return the groups that are to be committed together: up to one whose snapshot is still to be made."""
+        first = self._closed[0]
+        if first.snapshot_of is not None:
+            first.group = replace(first.group, snapshot=await _snapshot(first.snapshot_of, first.event_no))
+            first.snapshot_of = None
+        return list(takewhile(lambda closed: closed.snapshot_of is None, islice(self._closed, _MOST_AT_ONCE)))
+
+    async def _committed(self, waiting: list[_Closed]) -> list[Committed | BaseException]:
+        """Commit groups, and write the evidence that their alerts refer to beside that: no alert waits for it.
+
+        Who dies between the two decides the same events again at the next start, and writes it then (`recover`). Of
+        events that are in a snapshot that would not be so: their evidence is written before.
+        """
+        if any(closed.group.snapshot is not None for closed in waiting):
+            await self._keep_evidence(waiting)
+            return await self._written(waiting)
+        results, _ = await asyncio.gather(self._written(waiting), self._keep_evidence(waiting))
+        return results
+
+    async def _written(self, waiting: list[_Closed]) -> list[Committed | BaseException]:
+        return await asyncio.gather(*(self._store.commit(closed.group) for closed in waiting), return_exceptions=True)
+
+    async def _keep_evidence(self, waiting: list[_Closed]) -> None:
+        """Write evidence; who cannot must send alerts that refer to it all the same."""
+        found = {name: data for closed in waiting for name, data in closed.evidence.items()}
+        trouble = await self._store.keep_evidence(found) if found else ""
+        if trouble:
+            log.warning("evidence is not kept: %s", trouble)
 
     def _let_go(self, closed: _Closed) -> None:
         if closed.group.snapshot is not None:
@@ -225,6 +279,19 @@ class Core:
         self.flush()
         if self._closed:
             await self._closed[-1].committed.wait()
+
+
+def long_evidence(alert: Alert) -> dict[str, bytes]:
+    """Return, by its digest, the evidence of an alert that is too long to travel in it; empty where it is not."""
+    whole = evidence_bytes(alert)
+    return {digest(whole): whole} if len(whole) > EVIDENCE_LIMIT else {}
+
+
+async def _snapshot(state: EngineState, event_no: int) -> Snapshot:
+    """Return a state as it is kept. In a thread: with thousands of nodes and alerts it takes a second."""
+    config_hash = state.settings.config_hash if state.settings is not None else ""
+    data = await asyncio.to_thread(encode_state, state)
+    return Snapshot(event_no=event_no, data=data, config_hash=config_hash)
 
 
 def notice_row(effect: Notify, origin: Origin, boot: str, settings: Settings) -> NoticeRow:

@@ -9,6 +9,8 @@ import logging
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +28,8 @@ from tocsin.mqtt.health import Link
 from tocsin.mqtt.presence import State
 from tocsin.rpc.lag import LoopLag
 from tocsin.rpc.resolver import Resolver
-from tocsin.runtime import report
+from tocsin.runtime import garbage, report
+from tocsin.runtime.amounts import AmountWatch
 from tocsin.runtime.beacons import BeaconWatch
 from tocsin.runtime.brokerlog import BrokerLog
 from tocsin.runtime.calendar import Calendar
@@ -36,11 +39,15 @@ from tocsin.runtime.control import ControlServer
 from tocsin.runtime.core import Core
 from tocsin.runtime.deadman import Deadman
 from tocsin.runtime.delivery import DeliveryWatch
+from tocsin.runtime.gateways import GatewayWatch
 from tocsin.runtime.host import HostWatch
 from tocsin.runtime.incidents import Incidents, about
+from tocsin.runtime.indexes import Indexes
 from tocsin.runtime.logs import log_alert
-from tocsin.runtime.orphans import orphans
+from tocsin.runtime.orphans import orphans, pins
 from tocsin.runtime.people import People
+from tocsin.runtime.readers import Readers
+from tocsin.runtime.reads import Reads
 from tocsin.runtime.recovery import Past
 from tocsin.runtime.signals import Signals
 from tocsin.runtime.statusfile import StatusFile
@@ -60,6 +67,8 @@ _READY_S: Final = 15.0
 """After this the daemon calls itself started, degraded if need be: a service manager that waits helps nobody."""
 
 _KEEP_S: Final = 1.0
+_KEEP_SHARE: Final = 9.0
+_KEEP_LONGEST_S: Final = 4.0
 _TASK_BUDGET_NS: Final = 15 * NS
 
 
@@ -109,7 +118,29 @@ class Daemon:
             lag=self.lag,
             emit=self.core.take,
         )
-        self.watch, self.beacons = Watch(means), BeaconWatch(means)
+        self.watch, self.beacons, self.gateways = Watch(means), BeaconWatch(means), GatewayWatch(means)
+        self.readers = Readers(
+            watch=self.watch,
+            mono=self._mono,
+            now_ns=self.clock.t_ns,
+            state=lambda: self.core.state,
+            emit=self.core.take,
+        )
+        self.amounts = AmountWatch(
+            supervisor=self.supervisor,
+            readers=self.readers,
+            now_ns=self.clock.t_ns,
+            state=lambda: self.core.state,
+            emit=self.core.take,
+        )
+        self.indexes = Indexes(
+            supervisor=self.supervisor,
+            watch=self.watch,
+            mono=self._mono,
+            now_ns=self.clock.t_ns,
+            state=lambda: self.core.state,
+            emit=self.core.take,
+        )
         self.host = HostWatch(
             clock=self.clock, mono=self._mono, resolver=self.resolver, emit=self.core.take, environ=environ
         )
@@ -122,6 +153,7 @@ class Daemon:
                 mono=self._mono,
                 boot=self._boot,
                 started_wall_ns=self._started_wall_ns,
+                since_seq=past.seq,
             ),
             loaded,
         )
@@ -145,6 +177,7 @@ class Daemon:
         runtime_dir = Path(loaded.tree.watchdog.runtime_dir)
         self._status_file = StatusFile(runtime_dir)
         self.incidents = Incidents(store, Path(loaded.tree.watchdog.state_dir))
+        self.reads = Reads(state=lambda: self.core.state, sessions=self.watch.sessions, now_ns=self.clock.t_ns)
         verbs = Verbs(self)
         self.control = ControlServer(runtime_dir, verbs.handlers, verbs.streams)
         self._reloading = asyncio.Lock()
@@ -169,6 +202,8 @@ class Daemon:
             await self.people.apply(self.loaded)
             await self.watch.apply(self.loaded.tree)
             await self.beacons.apply(self.loaded.tree)
+            await self.gateways.apply(self.loaded)
+            await self._keep_reading()
             self.host.apply(self.loaded.settings.host, self.loaded.tree)
             await self.deadman.apply(self.loaded.tree)
             with self._signals():
@@ -189,6 +224,7 @@ class Daemon:
                 version=__version__,
                 seq=self._past.seq,
                 orphans=known,
+                pins=tuple(pins(self._past.contracts)),
                 notice=self.store.health().notices.last,
                 stream=self.store.health().stream,
             )
@@ -238,6 +274,12 @@ class Daemon:
     def _ask(self, request: Request) -> None:
         self.watch.take(request)
 
+    async def _keep_reading(self) -> None:
+        settings, state_dir = self.loaded.settings, Path(self.loaded.tree.watchdog.state_dir)
+        self.readers.apply(settings)
+        await self.indexes.apply(settings, state_dir)
+        await self.amounts.apply(settings, state_dir)
+
     def _spawn(self, name: str, factory: Callable[[], Awaitable[None]], *, fatal: bool = False) -> None:
         self.supervisor.spawn(name, factory, budget_ns=_TASK_BUDGET_NS, fatal=fatal)
 
@@ -266,6 +308,7 @@ class Daemon:
     async def _end(self) -> None:
         await self.watch.close()
         await self.beacons.close()
+        await self.gateways.close()
         await self.deadman.close()
         await self.resolver.close()
         with suppress(OSError):
@@ -276,7 +319,12 @@ class Daemon:
 
     def report(self) -> dict[str, object]:
         """Return the status document of this moment."""
-        return report.document(
+        return self._reporter()()
+
+    def _reporter(self) -> Callable[[], dict[str, object]]:
+        """Return what makes the status document of this moment, in whatever thread: nothing in it changes any more."""
+        return partial(
+            report.document,
             loaded=self.loaded,
             loaded_wall_ns=self._loaded_wall_ns,
             started_wall_ns=self._started_wall_ns,
@@ -287,18 +335,21 @@ class Daemon:
             store=self.store.health(),
             late=self.supervisor.late(self._mono.monotonic_ns()),
             bills=(*self.watch.bills(), *self.beacons.bills()),
-            sockets=self.watch.sockets(),
-            batches=self.watch.batches(),
-            ignored=self.voice.ignored(),
+            sockets=tuple((chain, node, replace(stats)) for chain, node, stats in self.watch.sockets()),
+            batches=tuple(self.watch.batches()),
+            ignored=dict(self.voice.ignored()),
             deadman=self.deadman.row(),
             troubles=self.deadman.trouble(),
         )
 
     async def _keep(self) -> None:
-        """Once a second: the status file, the state on the broker, and the service manager's watchdog."""
+        """Every second, or more seldom: the status file, the state on the broker, the service manager's watchdog."""
         since = self._mono.monotonic_ns()
         while True:
-            document = self.report()
+            # In a thread: with thousands of nodes or alerts it takes 100 ms.
+            began = self._mono.monotonic_ns()
+            document = await asyncio.to_thread(self._reporter())
+            took_s = (self._mono.monotonic_ns() - began) / NS
             self._write_status(document)
             self._broker_log.look(report.broker_trouble(self.voice.health()), report.waiting(self.store.health()))
             self._note_ready(document, since)
@@ -307,7 +358,8 @@ class Daemon:
                 self.notifier.alive()
             self.notifier.status(report.line(document))
             self.supervisor.beat("keep")
-            await asyncio.sleep(_KEEP_S)
+            # Where it takes long, it comes more seldom: a status must not cost what alerts need.
+            await asyncio.sleep(max(_KEEP_S, min(_KEEP_SHARE * took_s, _KEEP_LONGEST_S)))
 
     def _write_status(self, document: Mapping[str, object]) -> None:
         try:
@@ -318,11 +370,15 @@ class Daemon:
     def _note_ready(self, document: Mapping[str, object], since_ns: int) -> None:
         if self._is_ready:
             return
-        known = all(chain.head.block is not None and not chain.awaited for chain in self.core.state.chains.values())
-        if known or self._mono.monotonic_ns() - since_ns > _READY_S * NS:
+        if self._knows_all() or self._mono.monotonic_ns() - since_ns > _READY_S * NS:
             self._is_ready = True
+            garbage.settled()
             self.notifier.ready(report.line(dict(document)))
             log.info("ready: %s", report.line(dict(document)))
+
+    def _knows_all(self) -> bool:
+        """Tell whether all nodes were asked, and every chain has an agreed head."""
+        return all(chain.head.block is not None and not chain.awaited for chain in self.core.state.chains.values())
 
     def _state(self, document: Mapping[str, object]) -> State:
         if "goodbye" in self.supervisor.names:
@@ -378,6 +434,8 @@ class Daemon:
         await self.people.apply(fresh)
         await self.watch.apply(fresh.tree)
         await self.beacons.apply(fresh.tree)
+        await self.gateways.apply(fresh)
+        await self._keep_reading()
         self.host.apply(fresh.settings.host, fresh.tree)
         await self.deadman.apply(fresh.tree)
         await self.voice.announce(fresh)

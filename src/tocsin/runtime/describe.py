@@ -26,9 +26,20 @@ def description(settings: Settings) -> dict[str, object]:
                 "id": chain.id,
                 "nodes": [_node(node) for node in chain.nodes],
                 "contracts": [{"name": one.name, "address": one.address} for one in chain.contracts],
+                "indexes": [{"name": one.name, "from": one.start} for one in chain.indexes],
+                "feeds": [
+                    {"name": one.name, "address": one.address, "kind": one.kind.value, "prices": one.prices or None}
+                    for one in chain.feeds
+                ],
                 "beacons": [{**_node(one.node), "execution": one.execution} for one in chain.beacons],
             }
             for chain in settings.chains
+        ],
+        "gateways": [
+            {"name": one.name, "endpoint": one.endpoint, "prices": one.prices, "provider": one.provider}
+            for chain in settings.chains
+            for one in chain.gateways
+            if one.judged
         ],
     }
 
@@ -46,12 +57,16 @@ def _node(node: NodeSettings) -> dict[str, object]:
     }
 
 
-def heartbeat(state: EngineState, store: Health) -> Mapping[str, object]:
-    """Return the data of a heartbeat: how far the stream is, where each chain stands, how well we are."""
+def heartbeat(state: EngineState, store: Health, since_seq: int) -> Mapping[str, object]:
+    """Return the data of a heartbeat: how far the stream is, where each chain stands, how well we are.
+
+    `since_seq` is the last number that was given before this life.
+    """
     return {
         "event_seq": state.seq,
         "stream": store.stream,
         "last_seq": store.last_seq,
+        "since_seq": since_seq,
         "heads": {
             name: {"head": block(chain.head.block), "grade": chain.head.grade.value}
             for name, chain in sorted(state.chains.items())
@@ -68,4 +83,7 @@ def configured_topics(settings: Settings) -> list[str]:
     found = [topics.chain_head(chain.name) for chain in settings.chains]
     found += [topics.node(chain.name, node.name) for chain in settings.chains for node in chain.everyone]
     found += [topics.contract(chain.name, one.name) for chain in settings.chains for one in chain.contracts]
+    found += [topics.index(chain.name, one.name) for chain in settings.chains for one in chain.indexes]
+    found += [topics.feed(chain.name, one.name) for chain in settings.chains for one in chain.feeds]
+    found += [topics.gateway(one.name) for chain in settings.chains for one in chain.gateways if one.judged]
     return found

@@ -36,7 +36,7 @@ def needed(tree: Tree) -> int:
     each = CONCURRENCY
     nodes = sum(each + (node.ws is not None) for chain in tree.chains for node in chain.nodes)
     beacons = sum(each for chain in tree.chains for _ in chain.beacons)
-    return nodes + beacons + MAX_PEERS + _OWN
+    return nodes + beacons + len(tree.gateways) + MAX_PEERS + _OWN
 
 
 def shortage(tree: Tree, limit: int) -> str:

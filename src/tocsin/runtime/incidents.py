@@ -14,8 +14,8 @@ from typing import Final
 from tocsin.config.load import Loaded
 from tocsin.config.show import as_toml
 from tocsin.errors import StoreError
-from tocsin.lab.incident import Incident, parts, recent, seek, span
-from tocsin.store import Exported, Store
+from tocsin.lab.incident import Incident, cut, parts, recent, seek, span
+from tocsin.store import EvidenceFolder, Exported, Store
 
 CHUNK: Final = 512 * 1024
 """Bytes of the recording that go at once: as text a megabyte at most, which a reader takes as one line."""
@@ -26,6 +26,7 @@ class Incidents:
 
     def __init__(self, store: Store, state_dir: Path) -> None:
         self._store = store
+        self._evidence = EvidenceFolder(state_dir)
         self._part = state_dir / "incident.part"
         self._one = asyncio.Lock()
 
@@ -41,6 +42,9 @@ class Incidents:
         incident = await asyncio.to_thread(seek, self._store.history, wanted)
         for piece in parts(incident):
             yield piece
+        for name, data in (await asyncio.to_thread(self._kept, incident)).items():
+            for at in range(0, len(data), CHUNK):
+                yield {"kind": "evidence", "digest": name, "data": base64.b64encode(data[at : at + CHUNK]).decode()}
         async with self._one:
             try:
                 exported = await self._recorded(incident, margin_ns, now_wall_ns)
@@ -53,11 +57,20 @@ class Incidents:
             finally:
                 self._part.unlink(missing_ok=True)
 
+    def _kept(self, incident: Incident) -> dict[str, bytes]:
+        return kept(incident, self._evidence)
+
     async def _recorded(self, incident: Incident, margin_ns: int, now_wall_ns: int) -> Exported:
         with suppress(FileNotFoundError):
             self._part.unlink()
         since, until = span(incident, margin_ns, now_wall_ns)
         return await self._store.export(self._part, from_wall_ns=since, to_wall_ns=until)
+
+
+def kept(incident: Incident, folder: EvidenceFolder) -> dict[str, bytes]:
+    """Return the evidence that was too long for the incident's events, by digest, as far as it is still there."""
+    found = {name: folder.find(name) for name in cut(incident)}
+    return {name: data for name, data in found.items() if data is not None}
 
 
 def about(loaded: Loaded, now_wall_ns: int) -> dict[str, object]:

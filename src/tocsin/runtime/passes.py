@@ -12,6 +12,7 @@ from tocsin.clock import NS
 from tocsin.engine.cadence import sparsest_ns
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.model.settings import ChainSettings
+from tocsin.units import span_text
 
 PROMPT_NS: Final = 15 * NS
 """Ticks and commits come every second; as long as a critical task may stand still."""
@@ -69,7 +70,7 @@ class Passes:
             if rose_ns is None:
                 yield f"{part.failing} yet"
             elif now_ns - rose_ns > part.limit_ns:
-                yield f"{part.failing} for {(now_ns - rose_ns) // NS} s"
+                yield f"{part.failing} for {span_text(now_ns - rose_ns)}"
 
 
 def _parts(state: EngineState, outside: Outside) -> Iterator[Part]:

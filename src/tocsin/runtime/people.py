@@ -102,6 +102,8 @@ class People:
         self._resolver = resolver
         self._tables: dict[str, NotifyTable] = {}
         self._senders: dict[str, Sender] = {}
+        self._carriers: dict[str, tuple[object, Carrier]] = {}
+        """By channel, with what they were made from: one that may be at work outlives a change of anything else."""
         store.on_notices = self._wake
 
     async def apply(self, loaded: Loaded) -> None:
@@ -113,16 +115,25 @@ class People:
         forgotten = await self._store.keep_channels(wanted)
         if forgotten:
             log.warning("%s messages for channels that are configured no longer are forgotten", forgotten)
+        for name in [name for name in self._carriers if name not in wanted]:
+            del self._carriers[name]
         for name, table in wanted.items():
             if name not in self._tables:
                 self._begin(table)
 
     def _begin(self, table: NotifyTable) -> None:
-        carrier = carrier_of(table, self._resolver, self._clock)
-        sender = Sender(table.name, table.kind, carrier, self._store, self._clock)
+        sender = Sender(table.name, table.kind, self._carrier(table), self._store, self._clock)
         self._tables[table.name], self._senders[table.name] = table, sender
         name = _task(table.name)
         self._supervisor.spawn(name, lambda: sender.run(lambda: self._supervisor.beat(name)))
+
+    def _carrier(self, table: NotifyTable) -> Carrier:
+        way = (table.kind, table.address, table.key, table.timeout_ns, table.ca)
+        made_from, carrier = self._carriers.get(table.name, (None, None))
+        if carrier is None or made_from != way:
+            carrier = carrier_of(table, self._resolver, self._clock)
+            self._carriers[table.name] = way, carrier
+        return carrier
 
     def _wake(self) -> None:
         for sender in self._senders.values():

@@ -1,11 +1,11 @@
 """Where to go on from after a start: the newest snapshot that can be read, and the events behind it.
 
 Replaying the tail decides again what was decided before the stop; its effects are committed already, so none leaves a
-second time.
+second time. What may not be on disk yet is evidence: alerts do not wait for it.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -18,7 +18,9 @@ from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
 from tocsin.errors import CorruptRecord
 from tocsin.model.alert import AlertState
+from tocsin.model.effect import AlertChanged
 from tocsin.model.evolve import evolve
+from tocsin.runtime.core import long_evidence
 from tocsin.runtime.orphans import OPEN
 from tocsin.store import Recovered, Store
 from tocsin.wire import topics
@@ -42,6 +44,8 @@ class Past:
     """The highest number that the event stream has used, whatever the state remembers."""
     orphans: tuple[tuple[str, bytes], ...] = ()
     """Fingerprint and last published message of alerts of which the state remembers less than subscribers do."""
+    contracts: tuple[bytes, ...] = ()
+    """The last published message of each contract of which the state remembers nothing."""
 
 
 Progress = Callable[[str], None]
@@ -58,7 +62,7 @@ async def recover(store: Store, clock: Clock | None = None, tell: Progress = lam
     while True:
         found = await store.recover(before=before)
         try:
-            state = await _replayed(found, clock, tell)
+            state = await _replayed(store, found, clock, tell)
             break
         except CorruptRecord as error:
             if found.snapshot is None and before == 0:
@@ -77,10 +81,11 @@ async def recover(store: Store, clock: Clock | None = None, tell: Progress = lam
         wall_ns=found.last_wall_ns,
         seq=max(state.seq, found.last_seq, published),
         orphans=tuple((one.fingerprint, one.payload) for one in said if one.is_news_to(state)),
+        contracts=tuple([payload async for payload in _contracts(store, state)]),
     )
 
 
-async def _replayed(found: Recovered, clock: Clock, tell: Progress) -> EngineState:
+async def _replayed(store: Store, found: Recovered, clock: Clock, tell: Progress) -> EngineState:
     state = decode_state(found.snapshot) if found.snapshot is not None else EngineState()
     done, told_ns = 0, None
     async for entry in found.tail:
@@ -91,10 +96,14 @@ async def _replayed(found: Recovered, clock: Clock, tell: Progress) -> EngineSta
         done += 1
         event = decode_event(entry.data, entry.bodies)
         try:
-            state = step(state, event).state
+            decided = step(state, event)
         except Exception as error:
             # Whatever decided this before cannot do it again: better to begin anew than to fail at every start.
             raise CorruptRecord(f"event {entry.event_no} cannot be decided again: {error!r}") from error
+        state = decided.state
+        for effect in decided.effects:
+            if isinstance(effect, AlertChanged) and (evidence := long_evidence(effect.alert)):
+                await store.keep_evidence(evidence)
     return state
 
 
@@ -152,6 +161,14 @@ class _Published:
             if tracked is not None and tracked.state is not AlertState.PENDING:
                 return (self.activation, self.count) > (tracked.activation, tracked.count)
         return self.is_open or self.activation > activation
+
+
+async def _contracts(store: Store, state: EngineState) -> AsyncIterator[bytes]:
+    """Yield what was published of contracts of which a state remembers nothing, by topic."""
+    known = {topics.contract(name, one) for name, chain in state.chains.items() for one in chain.contracts.watched}
+    for one in sorted(await store.retained_all(), key=lambda one: one.topic):
+        if one.payload and topics.is_contract(one.topic) and "/".join(one.topic.split("/")[-3:]) not in known:
+            yield one.payload
 
 
 async def _published(store: Store) -> list[_Published]:

@@ -188,7 +188,7 @@ def broker_trouble(broker: BrokerHealth) -> list[str]:
 
 def _store(store: StoreHealth) -> dict[str, object]:
     trouble = _store_trouble(store)
-    return {"state": "degraded" if trouble else "ok", "detail": "; ".join(trouble)}
+    return {"state": "degraded" if trouble else "ok", "detail": "; ".join(trouble), "damaged": store.damaged}
 
 
 def _store_trouble(store: StoreHealth) -> list[str]:

@@ -1,11 +1,12 @@
 """Evaluation ticks: one per chain and tick interval when something came in, else one per poll interval.
 
 Silence is an observation too, so time alone must be able to decide; but no finer than nodes are asked, which keeps an
-idle watchdog idle and its journal small.
+idle watchdog idle and its journal small. Between two chains everybody else has a turn: a trouble that all chains share
+must not hold up what leaves.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from tocsin.clock import MS, NS, EngineClock
@@ -43,7 +44,9 @@ class Ticker:
         """Tick until cancelled."""
         while True:
             now = self._clock.t_ns()
-            self._tick_due(now)
+            for chain in self._due(now):
+                self._tick(chain)
+                await asyncio.sleep(0)
             beat()
             await asyncio.sleep((self._pause_ns() - (self._clock.t_ns() - now)) / NS)
 
@@ -52,17 +55,18 @@ class Ticker:
         ticks = [chain.tick_ns for chain in settings.chains] if settings is not None else []
         return max(_SHORTEST_NS, min([*ticks, QUIET_NS]))
 
-    def _tick_due(self, now: int) -> None:
+    def _due(self, now: int) -> Iterator[str]:
+        """Yield the chains that are to be looked at, and nothing ("") for the watchdog itself."""
         settings = self._state().settings
+        heard = {event.chain for event in self._state().inbox}
         for chain in settings.chains if settings is not None else ():
             waited = now - self._last.get(chain.name, 0)
-            has_news = any(event.chain == chain.name for event in self._state().inbox)
-            if waited >= quiet_ns(chain) or (has_news and waited >= chain.tick_ns - _SHORTEST_NS):
-                self._tick(chain.name, now)
+            if waited >= quiet_ns(chain) or (chain.name in heard and waited >= chain.tick_ns - _SHORTEST_NS):
+                yield chain.name
         if now - self._last.get("", 0) >= QUIET_NS:
-            self._tick("", now)
+            yield ""
 
-    def _tick(self, chain: str, now: int) -> None:
-        self._last[chain] = now
+    def _tick(self, chain: str) -> None:
+        now = self._last[chain] = self._clock.t_ns()
         lag_ns = self._lag.worst_ns() if chain == "" else 0
         self._emit(Ticked(t_ns=now, wall_ns=self._clock.wall_ns(), chain=chain, loop_lag_ns=lag_ns))

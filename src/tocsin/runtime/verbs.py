@@ -12,6 +12,7 @@ from tocsin.engine.silencing import LONGEST_WHY
 from tocsin.errors import ControlError, UsageError
 from tocsin.runtime.commands import Wanted, wanted_of
 from tocsin.runtime.control import Handler, Peer, Reply, Request, Stream
+from tocsin.runtime.reads import Question, question_of
 from tocsin.store import Exported
 
 _MOST_EVENTS: Final = 10_000
@@ -24,8 +25,8 @@ _LONGEST_S: Final = LONGEST_NS // NS
 class Commanding(Protocol):
     """What people command. All is on disk when a call returns; no by TocsinError."""
 
-    async def acknowledge(self, fingerprint: str, why: str, by: str) -> bool:
-        """Acknowledge an open alert; False when there is none with this fingerprint."""
+    async def acknowledge(self, fingerprint: str, why: str, by: str) -> Mapping[str, object] | None:
+        """Acknowledge an open alert; return what that accepted, None when there is none with this fingerprint."""
         ...
 
     async def maintain(self, chain: str, node: str, for_ns: int, why: str, by: str) -> bool:
@@ -41,12 +42,25 @@ class Commanding(Protocol):
         ...
 
 
+class Reading(Protocol):
+    """What people read of contracts."""
+
+    async def read(self, question: Question) -> dict[str, object]:
+        """Return what nodes say at the agreed block, counted. No by TocsinError."""
+        ...
+
+
 class Asked(Protocol):
     """What the verbs need of the daemon."""
 
     @property
     def commands(self) -> Commanding:
         """What people tell it to do about alerts and nodes."""
+        ...
+
+    @property
+    def reads(self) -> Reading:
+        """What answers questions about state."""
         ...
 
     def report(self) -> Mapping[str, object]:
@@ -102,6 +116,7 @@ class Verbs:
             "unsilence": self.unsilence,
             "incidents": self.incidents,
             "notify": self.notify,
+            "read": self.read,
         }
         self.streams: Mapping[str, Stream] = {"events": self.events, "incident": self.incident}
 
@@ -110,13 +125,14 @@ class Verbs:
         return self._daemon.report()
 
     async def ack(self, request: Request, peer: Peer) -> Reply:
-        """Acknowledge one alert by its whole fingerprint."""
+        """Acknowledge one alert by its whole fingerprint; return what of a contract that has accepted."""
         fingerprint, why = request.get("fingerprint"), request.get("why", "")
         if not isinstance(fingerprint, str) or not isinstance(why, str) or len(why) > LONGEST_WHY:
             raise UsageError(f"ack takes a fingerprint and a why of at most {LONGEST_WHY} characters")
-        if not await self._daemon.commands.acknowledge(fingerprint, why, peer.name):
-            raise ControlError(f"no alert has the fingerprint {fingerprint[:64]}; tocsin status lists them")
-        return {"fingerprint": fingerprint, "by": peer.name}
+        found = await self._daemon.commands.acknowledge(fingerprint, why, peer.name)
+        if found is None:
+            raise ControlError(f"no open alert has the fingerprint {fingerprint[:64]}; tocsin status lists them")
+        return {"fingerprint": fingerprint, "by": peer.name, **found}
 
     async def reload(self, _: Request, peer: Peer) -> Reply:
         """Take the configuration on disk."""
@@ -160,6 +176,10 @@ class Verbs:
         if not isinstance(channel, str):
             raise UsageError("notify takes the name of a channel, or none for all")
         return {"channels": await self._daemon.try_channels(channel)}
+
+    async def read(self, request: Request, _: Peer) -> Reply:
+        """Read a call and slots of an `address` at the agreed `block`; return what the groups say."""
+        return await self._daemon.reads.read(question_of(request))
 
     async def record(self, request: Request, _: Peer) -> Reply:
         """Write the journal of the last `seconds` into a new file at `path`, which must be absolute."""

@@ -51,6 +51,8 @@ class Parts:
     mono: SystemClock
     boot: str
     started_wall_ns: int
+    since_seq: int
+    """The last number of the stream that was given before this life."""
 
 
 class Voice:
@@ -156,7 +158,7 @@ class Voice:
             outbox=parts.store,
             clock=parts.mono,
             broker=where.url if where is not None else "",
-            beat=lambda: heartbeat(parts.core.state, parts.store.health()),
+            beat=lambda: heartbeat(parts.core.state, parts.store.health(), parts.since_seq),
             ears=self._ears,
             acks=self._acks,
             echo=self._echo(origin) if where is not None else None,

@@ -4,7 +4,7 @@ Every prober and subscription is a task of the supervisor.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -36,6 +36,23 @@ class _Watched(Watched):
     waiting: int = 0
 
 
+class _OfChain(Mapping[str, Session]):
+    """The sessions of one chain's nodes by name, as they are at each look."""
+
+    def __init__(self, chain: str, watched: Mapping[tuple[str, str], _Watched]) -> None:
+        self._chain = chain
+        self._watched = watched
+
+    def __getitem__(self, node: str) -> Session:
+        return self._watched[self._chain, node].session
+
+    def __iter__(self) -> Iterator[str]:
+        return (node for chain, node in self._watched if chain == self._chain)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class Watch(Sessions[Node, _Watched]):
     """Owns the sessions. `apply` brings the nodes of a configuration into force."""
 
@@ -64,6 +81,10 @@ class Watch(Sessions[Node, _Watched]):
         for (chain, node), watched in sorted(self._watched.items(), key=lambda item: item[0]):
             if watched.heads is not None:
                 yield chain, node, watched.heads.stats
+
+    def sessions(self, chain: str) -> Mapping[str, Session]:
+        """Return the sessions of a chain's nodes by name, whichever there are when it is looked into."""
+        return _OfChain(chain, self._watched)
 
     def take(self, request: Request) -> None:
         """Take what the engine asks: another pace at once, a question to a node for `run_fetches`."""

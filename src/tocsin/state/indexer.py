@@ -9,31 +9,43 @@ no part of the journalled state: what it builds is a function of the finalized c
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, ParamSpec, Self, TypeVar
 
 from tocsin.chain.groups import Groups
+from tocsin.chain.loganswer import BlockLogs
 from tocsin.chain.logindex import Tally, tally
 from tocsin.chain.logproof import can_hold
 from tocsin.chain.logspan import Span
 from tocsin.chain.logtail import TailBlock, final, is_on, kept, total, worst
-from tocsin.clock import Clock
+from tocsin.clock import NS, Clock
 from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef
+from tocsin.model.event import SoundLogs
+from tocsin.model.index import AUDIT_ONE_IN
 from tocsin.model.logquery import LogsAt, LogsIn
+from tocsin.state.aside import aside
 from tocsin.state.indexfile import IndexFile
 from tocsin.state.inquiry import Betrayed, Deviation, Inquiry, Settled, Smaller, Waiting, lot
 from tocsin.state.pace import Pace, Progress
 from tocsin.state.panel import Panel
+from tocsin.state.patrol import Patrol
+from tocsin.state.sites import without_code
 from tocsin.state.source import Source
 from tocsin.state.witness import Shown, Witness
 
 _LONGEST_TAIL: Final = 16_384
 """Blocks above the finalized one that are followed: more than an hour of a chain with four a second."""
+_PATROLLED: Final = 16
+"""So many of the newest blocks are asked of every node: after a pause the older ones are followed only."""
 _COMMIT_EVERY: Final = 32
 """So many blocks of the tail are committed at once, while it catches up."""
+
+_MANY_LOGS: Final = 256
+"""Fewer are counted faster than a thread is called."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,7 +67,10 @@ class Terms:
     leave out logs together, in a share s of the blocks, is found after some `audit_one_in / s` blocks. 0 audits none.
     """
 
-    audit_one_in: int = 1_000
+    audit_one_in: int = AUDIT_ONE_IN
+    receipts_one_in: int = 1
+    patience_ns: int = 2 * NS
+    """As for `tocsin.state.patrol.Patrol`, like the one before."""
     accuses: bool = True
     span: Span = Span()  # noqa: RUF009 - frozen
 
@@ -87,9 +102,21 @@ class Indexer:
         self._file = file
         self._rules = file.rules
         self._clock = clock
+        self._source = source
         self._panel = Panel(groups, clock, salt=file.salt, span=terms.span)
         self._witness = Witness(self._panel, source, file.rules.wanted, accuses=terms.accuses)
         self._inquiry = Inquiry(self._panel, source, self._witness, salt=file.salt, audit_one_in=terms.audit_one_in)
+        self._patrol = Patrol(
+            self._panel,
+            source,
+            self._witness,
+            file.rules.wanted,
+            clock=clock,
+            salt=file.salt,
+            receipts_one_in=terms.receipts_one_in,
+            patience_ns=terms.patience_ns,
+        )
+        self._newest: deque[tuple[Shown, BlockLogs | None]] = deque(maxlen=_PATROLLED)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
         self._pace = Pace()
         self._through, self._tail, self._logs, self._grade = _state(file)
@@ -109,6 +136,34 @@ class Indexer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    async def patrol(self) -> None:
+        """Hold what every node tells of the blocks that were followed since the last time against what they hold."""
+        while self._newest:
+            shown, known = self._newest.popleft()
+            if is_on(self._tail, shown.header.block):
+                await self._patrol.look(shown, known)
+
+    async def confirm(self, is_on_chain: Callable[[BlockRef], bool]) -> list[Deviation]:
+        """Ask those once more who differed, where it is time for that; return who told wrong things again."""
+        return await self._patrol.confirm(is_on_chain) if self._patrol.is_waiting else []
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether anybody has to be asked once more."""
+        return self._patrol.is_waiting
+
+    def sound(self) -> tuple[SoundLogs, ...]:
+        """Return how many sound answers each node gave the patrol since this was asked last."""
+        return self._patrol.sound()
+
+    async def figures(self) -> tuple[int, int]:
+        """Return how many accounts there are, one counted for each rule, and how many logs named none."""
+        return await self._do(lambda: (self._file.count(), sum(self._file.unreadable.values())))
+
+    async def without_code(self, block: BlockRef) -> list[bytes] | None:
+        """Return the contracts that have no code at a block; None where too few nodes can tell."""
+        return await without_code(self._panel, self._source, self._rules.wanted.addresses, block)
 
     @property
     def audited(self) -> int:
@@ -216,8 +271,14 @@ class Indexer:
         if isinstance(found, Waiting):
             return f"blocks {first} to {last}: {found.reason}"
         through = target.finalized if last == target.finalized.number else BlockRef(number=last, hash="")
-        await self._extend(through, tally(self._rules, found.blocks), found.grade)
+        await self._extend(through, await self._tallied(found.blocks), found.grade)
         return ""
+
+    async def _tallied(self, blocks: Mapping[int, BlockLogs]) -> Tally:
+        """Return what blocks add. Thousands of logs take some 20 ms: beside the loop."""
+        if sum(len(block.logs) for block in blocks.values()) < _MANY_LOGS:
+            return tally(self._rules, blocks)
+        return await aside(tally, self._rules, blocks)
 
     async def _extend(self, through: BlockRef, added: Tally, grade: Grade) -> None:
         await self._write(self._file.extend, through, added, grade)
@@ -236,7 +297,7 @@ class Indexer:
     async def _follow(self, target: Target) -> str:
         """Bring the tail to the head. Return why that cannot be done now."""
         if target.head.number < self._through.number:
-            return ""
+            return self._ahead(target)
         path = await self._path(target)
         if isinstance(path, str):
             return path
@@ -259,6 +320,13 @@ class Indexer:
                 return why
         return ""
 
+    def _ahead(self, target: Target) -> str:
+        """Say that the index is above the head: nodes are behind what was final, or they have another chain."""
+        if self._through.number < self._rules.start:  # nothing of the chain is in the index yet
+            return ""
+        known = f"the head is block {target.head.number}, and the index goes to block {self._through.number}"
+        return f"{known}: nodes are behind, or {self._file.path.name} is of another chain; if so, delete it"
+
     async def _path(self, target: Target) -> tuple[BlockRef, list[Shown]] | str:
         """Return the block from which the tail goes on, and the headers above it up to the head, lowest first."""
         above: list[Shown] = []
@@ -272,7 +340,7 @@ class Indexer:
                 return why
             if len(above) >= _LONGEST_TAIL:
                 return f"the head is more than {_LONGEST_TAIL} blocks above the finalized block"
-            found = await self._witness.headers_down(wanted, wanted.number - self._through.number)
+            found = await self._witness.headers_down(wanted, self._headers_wanted(wanted, len(above)))
             if not found:
                 return f"nobody shows the header of block {wanted.number} ({wanted.hash})"
             for shown in found:
@@ -282,16 +350,26 @@ class Indexer:
                 wanted = BlockRef(number=wanted.number - 1, hash=shown.header.parent_hash)
         return wanted, above[::-1]
 
+    def _headers_wanted(self, block: BlockRef, found: int) -> int:
+        """Return how many headers to ask for from a block down: to the top of the tail, after a reorg more and more.
+
+        Each costs a call: with every block that comes all those above the finalized one would be a hundred times more.
+        """
+        top = max(self._through.number, self._tail[-1].block.number if self._tail else -1)
+        return min(max(1, found, block.number - top), block.number - self._through.number)
+
     async def _block(self, shown: Shown) -> TailBlock | str:
         """Return one block of the tail, or why its logs are not known."""
         header = shown.header
         if not can_hold(header, self._rules.wanted):
+            self._newest.append((shown, None))
             return TailBlock(
                 block=header.block, parent_hash=header.parent_hash, tally=tally(self._rules, {}), grade=Grade.PROVEN
             )
         found = await self._inquiry.settle(LogsAt(block=header.block, wanted=self._rules.wanted), shown)
         if not isinstance(found, Settled):
             return f"block {header.block.number} ({header.block.hash}): {found.reason}"
+        self._newest.append((shown, found.blocks.get(header.block.number)))
         return TailBlock(
             block=header.block,
             parent_hash=header.parent_hash,

@@ -2,50 +2,35 @@
 
 It is a file of its own and not part of the store: a back-fill writes hundreds of thousands of rows, and the store has
 one writer whose commits stand in the way of every alert. Nor does it need what the store gives: the index is a function
-of the finalized chain. What is lost, damaged, of other rules or of another layout is built again, not migrated. For the
-same reason a commit does not wait for the disk: a crash of the host may cost the last steps, never tear one.
+of the finalized chain. What is lost, damaged, of other rules or of a layout that is not known is built again, not
+migrated; a file that was damaged is set aside beside it, one of them, for who wants to know how that came. One that is
+sound and of another chain is refused: somebody has put it there, or has changed the configuration. For the same reason
+a commit does not wait for the disk: a crash of the host may cost the last steps, never tear one.
 """
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tocsin.chain.logindex import Tally, Touched, digest_rows
-from tocsin.chain.logrules import RuleSet
+from tocsin.chain.logrules import RuleSet, rules_of
 from tocsin.chain.logtail import TailBlock, worst
 from tocsin.errors import StoreError
 from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef
-
-_LAYOUT_VERSION = 1
-_APPLICATION_ID = 0x54435849
-"""`TCXI`, in the header of the file."""
-
-_LAYOUT = """
-CREATE TABLE head (
-    id INTEGER PRIMARY KEY CHECK (id = 1), rules BLOB NOT NULL, salt BLOB NOT NULL,
-    number INTEGER NOT NULL, hash TEXT NOT NULL, logs INTEGER NOT NULL
-);
-CREATE TABLE touched (
-    rule INTEGER NOT NULL, account BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    PRIMARY KEY (rule, account)
-) WITHOUT ROWID;
-CREATE TABLE unreadable (rule INTEGER PRIMARY KEY, count INTEGER NOT NULL);
-CREATE TABLE stretch (
-    last INTEGER PRIMARY KEY, first INTEGER NOT NULL, logs INTEGER NOT NULL, grade TEXT NOT NULL, steps INTEGER NOT NULL
-);
-CREATE TABLE tail (
-    number INTEGER PRIMARY KEY, hash TEXT NOT NULL, parent TEXT NOT NULL, logs INTEGER NOT NULL, grade TEXT NOT NULL
-);
-CREATE TABLE tail_touched (
-    number INTEGER NOT NULL, rule INTEGER NOT NULL, account BLOB NOT NULL, PRIMARY KEY (number, rule, account)
-) WITHOUT ROWID;
-CREATE TABLE tail_unreadable (
-    number INTEGER NOT NULL, rule INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (number, rule)
-) WITHOUT ROWID;
-"""
+from tocsin.model.index import IndexSample, IndexSettings
+from tocsin.state.indexlayout import (
+    DAMAGED,
+    OTHER_RULES,
+    Origin,
+    amiss,
+    bring_up,
+    lay_out,
+    note_origin,
+    origin_in,
+)
 
 _TOUCH = """
 INSERT INTO touched VALUES (?, ?, ?, ?) ON CONFLICT (rule, account)
@@ -68,16 +53,20 @@ class Stretch:
 class IndexFile:
     """An open index. One thread at a time may use it; which one does not matter. `notice` says if it begins anew."""
 
-    def __init__(self, path: Path, rules: RuleSet, *, salt: bytes) -> None:
+    def __init__(self, path: Path, rules: RuleSet, *, salt: bytes | None, origin: Origin | None = None) -> None:
         """Open or make the file. `salt` draws the audits of an index that is made; an old one keeps its own.
 
-        Raises StoreError where the file cannot be read or written.
+        Without it the file is only looked at, as it is at this moment, whoever builds it meanwhile. Raises StoreError
+        where the file cannot be read or written, is to be looked at and is none, or is of another chain than `origin`.
         """
         self.path = path
         self.rules = rules
         self.notice = ""
+        self._origin = origin
+        self._is_noted = origin is None
+        """Whether the file says of which chain it is."""
         try:
-            self._db = self._opened(salt)
+            self._db = self._looked_at() if salt is None else self._opened(salt)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: the log index cannot be opened: {error}; check owner, mode and space") from error
 
@@ -220,13 +209,17 @@ class IndexFile:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                if self._origin is not None and not self._is_noted:
+                    note_origin(self._db, self._origin)
                 self._db.execute("COMMIT")
+                self._is_noted = True
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: the log index cannot be written: {error}; free space there") from error
+            todo = "free space there" if isinstance(error, sqlite3.OperationalError) else "it is looked at again"
+            raise StoreError(f"{self.path}: the log index cannot be written: {error}; {todo}") from error
 
     def _one(self, query: str) -> bytes | int:
         found: bytes | int = self._db.execute(query).fetchone()[0]
@@ -234,33 +227,61 @@ class IndexFile:
 
     # -- opening
 
+    def _looked_at(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            raise StoreError(f"{self.path}: there is no log index yet")
+        db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
+        found = amiss(db, self.rules)
+        self._refuse_foreign(db, found)
+        if found is not None:
+            db.close()
+            raise StoreError(f"{self.path}: the log index cannot be read: {found}; the daemon will build it anew")
+        db.execute("BEGIN")
+        return db
+
     def _opened(self, salt: bytes) -> sqlite3.Connection:
         try:
             db = _connected(self.path)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            return self._afresh(salt, f"it was damaged ({error})")
-        amiss = _amiss(db, self.rules)
-        if amiss is None:
+            return self._afresh(salt, f"{DAMAGED} ({error})")
+        found = amiss(db, self.rules)
+        self._refuse_foreign(db, found)
+        if found is None:
+            bring_up(db)
             return db
         new = not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         db.close()
-        return self._afresh(salt, "" if new else amiss)
+        return self._afresh(salt, "" if new else found)
+
+    def _refuse_foreign(self, db: sqlite3.Connection, amiss: str | None) -> None:
+        """Raise StoreError where a file that can be read is of another chain: building it anew would destroy it."""
+        if self._origin is None or amiss not in (None, OTHER_RULES):
+            return
+        found = origin_in(db)
+        unlike = "" if found is None else self._origin.unlike(found)
+        if unlike:
+            db.close()
+            todo = "move it away, and the index is built anew, or correct the chain in the configuration"
+            raise StoreError(f"{self.path}: the log index is {unlike}: {todo}")
 
     def _afresh(self, salt: bytes, why: str) -> sqlite3.Connection:
         self.notice = f"{self.path}: the log index is built anew: {why}" if why else ""
+        if why.startswith(DAMAGED):
+            aside = self.path.with_name(self.path.name + ".damaged")
+            self.path.replace(aside)
+            self.notice += f"; what was there is {aside.name}"
         for name in _files(self.path):
             with suppress(FileNotFoundError):
                 name.unlink()
         db = _connected(self.path)
         db.execute("BEGIN IMMEDIATE")
-        for statement in filter(None, map(str.strip, _LAYOUT.split(";"))):
-            db.execute(statement)
+        lay_out(db)
         start = self.rules.start - 1
         db.execute("INSERT INTO head VALUES (1, ?, ?, ?, '', 0)", (self.rules.digest, salt, start))
-        db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {_LAYOUT_VERSION}")
+        if self._origin is not None:
+            note_origin(db, self._origin)
         db.execute("COMMIT")
         return db
 
@@ -276,18 +297,25 @@ def _connected(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _amiss(db: sqlite3.Connection, rules: RuleSet) -> str | None:
-    """Return why an index cannot be gone on with."""
-    try:
-        if db.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT_VERSION:
-            return "it is of another layout"
-        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            return f"it was damaged ({verdict})"
-        [found] = db.execute("SELECT rules FROM head").fetchone()
-    except (sqlite3.DatabaseError, TypeError) as error:
-        return f"it was damaged ({error})"
-    return None if found == rules.digest else "it is of other rules"
+def sample_of(path: Path, settings: IndexSettings, origin: Origin | None = None) -> IndexSample:
+    """Return how far an index is by its file alone. Raises StoreError as `IndexFile`."""
+    file = IndexFile(path, rules_of(settings), salt=None, origin=origin)
+    with closing(file):
+        tail = file.tail()
+        return IndexSample(
+            through=file.through,
+            tail=tail[-1].block if tail else None,
+            logs=file.logs,
+            accounts=file.count(),
+            unreadable=sum(file.unreadable.values()),
+            grade=file.grade if file.through.number >= settings.start else None,
+        )
+
+
+def digest_in(path: Path, settings: IndexSettings, origin: Origin | None = None) -> tuple[BlockRef, bytes]:
+    """Return at which block an index is, and what names it there. Raises StoreError as `IndexFile`."""
+    with closing(IndexFile(path, rules_of(settings), salt=None, origin=origin)) as file:
+        return file.through, file.digest()
 
 
 def _files(path: Path) -> Iterable[Path]:

@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tocsin.chain.loganswer import Answered, BlockLogs, Refused, digest_of, read_logs
+from tocsin.chain.logevidence import ReceiptEvidence
 from tocsin.chain.logproof import Difference, LogEvidence, Wrong, difference, is_audited, one_block
 from tocsin.model.alert import Grade
+from tocsin.model.contract import Charge
 from tocsin.model.logquery import LogQuery, LogsAt, logs
+from tocsin.state.aside import aside
 from tocsin.state.panel import UNTRUSTED, Panel
 from tocsin.state.reply import NoReply, Silence, results
 from tocsin.state.source import Source
@@ -36,11 +39,14 @@ _LONG: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deviation:
-    """A node that twice told wrong logs of a block; whoever has the evidence can check that."""
+    """A node that twice told wrong logs of a block, or receipts; whoever has the evidence can check that."""
 
     node: str
+    question: str
+    """The call that was asked the second time."""
     difference: Difference
-    evidence: LogEvidence
+    evidence: LogEvidence | ReceiptEvidence
+    charge: Charge = Charge.LOGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +195,7 @@ class Inquiry:
         if isinstance(found, NoReply):
             return found
         [result] = found
-        answer = await asyncio.to_thread(read_logs, result, query) if len(result) > _LONG else read_logs(result, query)
+        answer = await aside(read_logs, result, query) if len(result) > _LONG else read_logs(result, query)
         if isinstance(answer, Refused):
             self.refusals = [*self.refusals[1 - _MOST_REFUSALS :], (node, answer.reason)]
             return NoReply(Silence.AWAY, f"refused: {answer.reason}")
@@ -262,6 +268,9 @@ class Inquiry:
             return None
         if found.wrong is Wrong.WRONG_BLOCK:
             return NoReply(Silence.AWAY, f"it is on another chain: {found.detail}")
+        if said is None and isinstance(query, LogsAt):
+            # A node may have a new block before its logs: that is looked at later, see `tocsin.state.patrol`.
+            return NoReply(Silence.AWAY, f"it tells no logs of block {block.number}, and there are some")
         if said is None and await self._witness.truth_by(node, truth.shown) is None:
             # Who has the header has pruned the rest; who does not is behind, and says nothing of what it does not know.
             silence = Silence.UNABLE if await self._witness.has(node, block) else Silence.AWAY
@@ -269,7 +278,10 @@ class Inquiry:
         evidence = LogEvidence(
             block=block, wanted=query.wanted, told=told[0], header=truth.shown.data, receipts=truth.receipts
         )
-        return Deviation(node=node, difference=found, evidence=evidence)
+        # Who has left the block meanwhile speaks of another chain.
+        if not await self._witness.stands(node, block):
+            return NoReply(Silence.AWAY, f"it does not have block {block.number} on its chain any more")
+        return Deviation(node=node, question=logs(query), difference=found, evidence=evidence)
 
     # -- audit
 

@@ -1,7 +1,7 @@
-"""Whom to ask for logs next: nodes of different groups, drawn by lot among those that answer well.
+"""Whom to ask next: nodes of different groups, drawn by lot among those that answer well.
 
 By lot, so that no node knows whose answer its own is compared with. A node that cannot answer is left alone for ever
-more questions, one that was caught with wrong logs is for an hour, as long as others are there.
+more questions, one that was caught with a wrong answer is for an hour, as long as others are there.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class _Standing:
 
 
 class Panel:
-    """The nodes of a chain, and what is known of each as an answerer for logs."""
+    """The nodes of a chain, and what is known of each as an answerer."""
 
     def __init__(self, groups: Groups, clock: Clock, *, salt: bytes, span: Span | None = None) -> None:
         self.groups = groups
@@ -66,6 +66,10 @@ class Panel:
         if all(map(self.trusts, first)):
             return size
         return min(size, _DISPUTED if any(map(self.trusts, first)) else UNTRUSTED)
+
+    def span(self, node: str) -> Span:
+        """Return how much one node is asked at once."""
+        return self._nodes[node].span
 
     def count(self, said: Mapping[str, bytes]) -> Fact:
         """Return what is known by what nodes say, each of which speaks for its whole group."""

@@ -8,17 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tocsin.chain.header import Malformed
 from tocsin.chain.loganswer import BlockLogs
+from tocsin.chain.logevidence import is_nothing
 from tocsin.chain.logproof import LogHeader, can_hold, log_header, nothing, proven
+from tocsin.chain.receipts import Unproven
 from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef
 from tocsin.model.logquery import LogFilter
 from tocsin.model.observation import by_hash, by_number, run_of
 from tocsin.model.reading import Pin, ReceiptsOf, reading
+from tocsin.state.aside import aside
 from tocsin.state.panel import Panel
 from tocsin.state.reply import results
 from tocsin.state.source import Source
 
+_LONG: Final = 64 * 1024
 _RUN: Final = 16
 """So many headers are asked for at once, see `tocsin.chain.tree`."""
 
@@ -48,6 +53,8 @@ class Witness:
         self._source = source
         self._wanted = wanted
         self._accuses = accuses
+        self._pins: dict[str, Pin] = {}
+        """By node, how it was told of a block when it showed receipts last: tried first, since each try is a call."""
 
     # -- headers
 
@@ -117,11 +124,11 @@ class Witness:
 
     # -- logs
 
-    async def truth(self, shown: Shown) -> Truth | None:
-        """Return the logs of a block; None where nobody shows receipts that prove them."""
+    async def truth(self, shown: Shown, *, last: str = "") -> Truth | None:
+        """Return the logs of a block; None where nobody shows receipts that prove them. `last` is asked after all."""
         if not can_hold(shown.header, self._wanted):
             return Truth(shown=shown, logs=nothing(shown.header))
-        for node in self._nodes(f"receipts {shown.header.block.hash}"):
+        for node in sorted(self._nodes(f"receipts {shown.header.block.hash}"), key=lambda node: node == last):
             found = await self.truth_by(node, shown)
             if found is not None:
                 return found
@@ -132,13 +139,42 @@ class Witness:
 
         How the node takes the block's name does not matter here: whatever it shows, the root binds it.
         """
-        for pin in (Pin.HASH, Pin.OBJECT, Pin.NUMBER):
+        for pin in self._ways(node, Pin.HASH, Pin.OBJECT, Pin.NUMBER):
             answer = results(await self._source.ask(node, reading(shown.header.block, pin, (ReceiptsOf(),))))
             for receipts in answer if isinstance(answer, tuple) else ():
-                logs = proven(shown.header, receipts, self._wanted)
+                logs = await self.held(shown, receipts)
                 if isinstance(logs, BlockLogs):
+                    self._pins[node] = pin
                     return Truth(shown=shown, logs=logs, receipts=receipts)
         return None
+
+    async def held(self, shown: Shown, receipts: bytes) -> BlockLogs | Unproven | Malformed:
+        """Hold receipts against the root of a header. Those of a full block take some 50 ms: beside the loop."""
+        if len(receipts) < _LONG:
+            return proven(shown.header, receipts, self._wanted)
+        return await aside(proven, shown.header, receipts, self._wanted)
+
+    async def receipts_of(self, node: str, block: BlockRef) -> tuple[str, bytes] | None:
+        """Return the receipts that a node shows for a block that is its own, with the question; None where it does not.
+
+        Asked by the hash, the node answers for that block or not at all.
+        """
+        for pin in self._ways(node, Pin.HASH, Pin.OBJECT):
+            question = reading(block, pin, (ReceiptsOf(),))
+            answer = results(await self._source.ask(node, question))
+            if isinstance(answer, tuple) and not is_nothing(answer[0]):
+                self._pins[node] = pin
+                return question, answer[0]
+        return None
+
+    def _ways(self, node: str, *pins: Pin) -> list[Pin]:
+        return sorted(pins, key=lambda pin: pin is not self._pins.get(node))
+
+    async def stands(self, node: str, block: BlockRef) -> bool:
+        """Tell whether a node has a block at its height on its own chain now."""
+        answer = results(await self._source.ask(node, by_number(block.number)))
+        header = log_header(answer[0], self._accuses) if isinstance(answer, tuple) else None
+        return isinstance(header, LogHeader) and header.block == block
 
     async def has(self, node: str, block: BlockRef) -> bool:
         """Tell whether a node shows the header of a hash."""

@@ -6,6 +6,7 @@
 The store knows bytes, not events. File formats: docs/reference/store.md.
 """
 
+from tocsin.store.evidence import EvidenceFolder
 from tocsin.store.export import export_at_rest
 from tocsin.store.history import History, Told
 from tocsin.store.recording import Kept, Recording, RecordingWriter, read_recording
@@ -46,6 +47,7 @@ __all__ = [
     "Cursor",
     "Dropped",
     "Entry",
+    "EvidenceFolder",
     "Exported",
     "Gap",
     "Group",

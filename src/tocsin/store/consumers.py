@@ -62,8 +62,11 @@ class Consumers:
         self._cursors = dict(sorted((kept | fresh).items()))
         self._confirm()
 
-    def acknowledge(self, cursor: Cursor, wanted: Spans | None = None) -> Acknowledged:
+    def acknowledge(self, cursor: Cursor, wanted: Spans | None = None, connected_wall_ns: int = 0) -> Acknowledged:
         """Take an ack that was believed: what its consumer lacks, and wants, waits again, unless it may be on its way.
+
+        That cannot be relied on for what left before our connection to the broker began, at `connected_wall_ns`: a
+        broker that died had it in memory only.
 
         What follows such a row in its fingerprint, and is lacking as well, waits again with it: the last that is sent
         of an alert is the last that was said of it.
@@ -71,7 +74,7 @@ class Consumers:
         self._cursors = dict(sorted({**self._cursors, cursor.name: cursor}.items()))
         self._keep(cursor)
         looked = list(self._lacking(cursor))
-        due = list(_due(looked, cursor.heard_wall_ns, wanted))
+        due = list(_due(looked, cursor.heard_wall_ns, wanted, connected_wall_ns))
         rearmed = self._outbox.rearm(due)
         self._confirm()
         return Acknowledged(cursor=cursor, rearmed=rearmed, gone=self._gone(cursor, [seq for seq, _, _ in looked]))
@@ -105,15 +108,22 @@ class Consumers:
         self._outbox.confirm(highest, missing)
 
 
-def _due(looked: list[tuple[int, str, int | None]], wall_ns: int, wanted: Spans | None) -> Iterator[int]:
-    """Yield what is to be sent again. A clock that was set back makes rows of the future, which have had their time."""
+def _due(
+    looked: list[tuple[int, str, int | None]], wall_ns: int, wanted: Spans | None, connected_wall_ns: int
+) -> Iterator[int]:
+    """Yield what is to be sent again.
+
+    A clock that was set back makes rows of the future, which have had their time. Of a connection of the future nothing
+    is known: by its time all that left since would be sent again at each ack, until the clock was there again.
+    """
     again: set[str] = set()
+    under_way_since_ns = max(wall_ns - ON_THE_WAY_NS, connected_wall_ns if connected_wall_ns <= wall_ns else 0)
     for seq, fingerprint, sent_wall_ns in looked:
         if sent_wall_ns is None:
             again.add(fingerprint)
         elif not _has(wanted, seq):
             continue  # it has that in memory
-        elif fingerprint in again or not wall_ns - ON_THE_WAY_NS < sent_wall_ns <= wall_ns:
+        elif fingerprint in again or not under_way_since_ns < sent_wall_ns <= wall_ns:
             again.add(fingerprint)
             yield seq
 

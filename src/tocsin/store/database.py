@@ -138,7 +138,7 @@ def _prepare(db: sqlite3.Connection, *, fresh: bool) -> None:
 def quarantine(path: Path, *, clock: Clock, why: str) -> Opened:
     """Move a damaged database aside, and go on with a fresh one that holds what can still be read of it."""
     aside = _aside(path, clock)
-    saved = replace_damaged(path, aside)
+    saved = replace_damaged(path, aside, clock.wall_ns())
     opened = open_sound(path)
     text = (
         f"{path}: damaged ({why}); moved to {aside}. Salvaged: {saved['outbox']} outbox rows, "

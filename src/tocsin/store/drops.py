@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from tocsin.store.spans import read, spans_of, written
+from tocsin.store.spans import Spans, read, spans_of, written
 from tocsin.store.values import Dropped
 
 
@@ -15,10 +15,15 @@ class Drops:
 
     def record(self, seqs: Sequence[int], reason: str, wall_ns: int) -> None:
         """Record rows that are gone, for an event that says so."""
+        self.record_spans(spans_of(seqs), reason, wall_ns)
+
+    def record_spans(self, spans: Spans, reason: str, wall_ns: int) -> None:
+        """Record stretches of rows that are gone, in order."""
+        count = sum(last - first + 1 for first, last in spans)
         self._db.execute(
             "INSERT INTO dropped (what, first, last, count, reason, wall_ns, spans)"
             " VALUES ('outbox', ?, ?, ?, ?, ?, ?)",
-            (min(seqs), max(seqs), len(seqs), reason, wall_ns, written(spans_of(seqs))),
+            (spans[0][0], spans[-1][1], count, reason, wall_ns, written(spans)),
         )
 
     def covers(self, seq: int) -> bool:

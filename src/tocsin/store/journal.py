@@ -28,6 +28,7 @@ class Journal:
         self._origin = origin
         self.live: int | None = None
         self.live_bytes = 0
+        self.live_events = 0
         self.live_since_wall_ns = 0
         self.live_origin = Origin()
         self._numbers: dict[str, int] = {}
@@ -36,12 +37,13 @@ class Journal:
     def load(self) -> None:
         """Read what is cached from the database again."""
         self.live = None
-        self.live_bytes = 0
+        self.live_bytes = self.live_events = 0
         self._numbers = {}
         info = next((info for info in segments(self._db) if info.state == "live"), None)
         if info is None:
             return
         self.live, self.live_bytes = info.number, info.size
+        self.live_events = info.last_event - info.first_event + 1
         self.live_since_wall_ns, self.live_origin = info.first_wall_ns, info.origin
         low, high = body_ids(info.number)
         rows = self._db.execute("SELECT id, digest FROM body WHERE id >= ? AND id < ?", (low, high))
@@ -58,6 +60,7 @@ class Journal:
             (first, count, len(self._numbers), *_instant(group), zlib.crc32(packed), packed),
         )
         self.live_bytes += len(packed)
+        self.live_events += count
 
     def open_segment(
         self, first_event: int, group: Group, snapshot: Snapshot | None = None, gap: Gap | None = None
@@ -76,14 +79,14 @@ class Journal:
                 "INSERT INTO snapshot VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (number, snapshot.event_no, *_instant(group), hashlib.sha256(snapshot.data).digest(), snapshot.data),
             )
-        self.live, self.live_bytes = number, 0
+        self.live, self.live_bytes, self.live_events = number, 0, 0
         self.live_since_wall_ns, self.live_origin = group.wall_ns, origin
         self._numbers = {}
 
     def detach(self) -> None:
         """Add nothing to the live segment any more; the next one to open closes it."""
         self.live = None
-        self.live_bytes = 0
+        self.live_bytes = self.live_events = 0
         self._numbers = {}
 
     def _close_live(self) -> None:

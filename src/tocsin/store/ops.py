@@ -129,11 +129,12 @@ class Acknowledge:
     max: int
     missing: tuple[int, ...]
     wanted: Spans | None = None
+    connected_wall_ns: int = 0
 
     def apply(self, books: Books, *, journal: bool) -> object:  # noqa: ARG002
         heard = books.clock.wall_ns()
         cursor = Cursor(name=self.name, max=self.max, at=self.at, missing=self.missing, heard_wall_ns=heard)
-        return books.tables.consumers.acknowledge(cursor, self.wanted)
+        return books.tables.consumers.acknowledge(cursor, self.wanted, self.connected_wall_ns)
 
     def park(self, books: Books) -> object:  # noqa: ARG002
         return None

@@ -12,15 +12,17 @@ from typing import Any
 
 from tocsin.errors import StoreError
 from tocsin.model.alert import Severity
+from tocsin.store.checksum import DAMAGED, checksum
 from tocsin.store.drops import Drops
 from tocsin.store.sound import OUTBOX, Kinds, damaged, is_sound
+from tocsin.store.spans import Spans, spans_of
 from tocsin.store.values import Counts, Limits, OutboxRow, Pending
 
 _COLUMNS = (
     "attempts, lane, seq, id, fingerprint, severity, topic, payload, retain, qos, expiry_s, content_type,"
-    " created_wall_ns"
+    " created_wall_ns, crc32"
 )
-_KINDS: Kinds = ((int,), (int,), *OUTBOX[:4], *OUTBOX[5:12])
+_KINDS: Kinds = ((int,), (int,), *OUTBOX[:4], *OUTBOX[5:12], OUTBOX[-1])
 _RANKED = tuple(sorted(Severity, key=lambda severity: severity.rank))
 _CRITICAL = Severity.CRITICAL.rank
 _FULL_OF = 20
@@ -50,20 +52,25 @@ class Outbox:
         self._db = db
         self._limits = limits
         self.drops = Drops(db)
-        waiting = db.execute(
-            "SELECT count(*), coalesce(sum(length(payload)), 0), coalesce(sum(severity = 2), 0)"
-            " FROM outbox WHERE sent_wall_ns IS NULL"
-        ).fetchone()
+        self._damaged: set[int] = set()
         sent = db.execute("SELECT count(*) FROM outbox WHERE sent_wall_ns IS NOT NULL").fetchone()
         head = db.execute(
             "SELECT max(last_seq, (SELECT coalesce(max(seq), 0) FROM outbox)), pruned_seq FROM head"
         ).fetchone()
-        self._waiting = _Amount(*map(int, waiting))
+        self._waiting = self._amount()
         self._owed = _Amount()
         self._confirmed: int | None = None
         self._missing: frozenset[int] = frozenset()
         self._sent, self.last_seq, self._pruned_seq = int(sent[0]), int(head[0]), int(head[1])
         self.remember()
+
+    def _amount(self) -> _Amount:
+        """Count what waits."""
+        query = (
+            "SELECT count(*), coalesce(sum(length(payload)), 0), coalesce(sum(severity = 2), 0)"
+            " FROM outbox WHERE sent_wall_ns IS NULL"
+        )
+        return _Amount(*map(int, self._db.execute(query).fetchone()))
 
     def remember(self) -> None:
         """Keep the counts as they are when a transaction begins."""
@@ -117,8 +124,9 @@ class Outbox:
         lane = 0 if rank == _CRITICAL else 1
         self._db.execute(
             "INSERT INTO outbox (seq, id, fingerprint, severity, topic, payload, retain, qos, expiry_s,"
-            " content_type, created_wall_ns, lane, sent_wall_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*_columns(row), lane, sent_wall_ns),
+            " content_type, created_wall_ns, lane, sent_wall_ns, crc32)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*_columns(row), lane, sent_wall_ns, _checksum(row)),
         )
         if row.seq > self.last_seq:
             self.last_seq = row.seq
@@ -132,14 +140,18 @@ class Outbox:
         return True
 
     def pending(self, limit: int, exclude: Collection[int] = ()) -> list[Pending]:
-        """Return the next rows to send, without those that are excluded (they are in flight)."""
-        rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM outbox WHERE sent_wall_ns IS NULL"  # noqa: S608 - names of ours
-            " ORDER BY lane, seq LIMIT ?",
-            (limit + len(exclude),),
-        )
-        free = [row for row in rows if row[2] not in exclude]
-        return [_pending(row) for row in free[:limit]]
+        """Return the next rows to send, without those that are excluded (they are in flight), or damaged."""
+        while True:
+            hidden = self._damaged.union(exclude)
+            rows = self._db.execute(
+                f"SELECT {_COLUMNS} FROM outbox WHERE sent_wall_ns IS NULL"  # noqa: S608 - names of ours
+                " ORDER BY lane, seq LIMIT ?",
+                (limit + len(hidden),),
+            )
+            free = [row for row in rows if row[2] not in hidden][:limit]
+            found = self._whole(free)
+            if len(found) == len(free):
+                return found
 
     def waiting_for(self, fingerprint: str) -> list[Pending]:
         """Return everything of one fingerprint that waits, in order."""
@@ -148,7 +160,31 @@ class Outbox:
             " WHERE fingerprint = ? AND sent_wall_ns IS NULL ORDER BY seq",
             (fingerprint,),
         )
-        return [_pending(row) for row in rows]
+        return self._whole(rows)
+
+    def _whole(self, rows: Iterable[tuple[Any, ...]]) -> list[Pending]:
+        """Return the rows that are what was committed, and remember the others."""
+        found = []
+        for columns in rows:
+            pending = _pending(columns)
+            if _checksum(pending.row) == columns[-1]:
+                found.append(pending)
+            else:
+                self._damaged.add(pending.row.seq)
+        return found
+
+    def drop_damaged(self, wall_ns: int) -> None:
+        """Drop the rows that were found to be damaged, and record that; `take_damaged` once that is committed."""
+        if self._damaged:
+            self._db.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in self._damaged])
+            self.drops.record(sorted(self._damaged), DAMAGED, wall_ns)
+            self._waiting = self._amount()  # what they were counted with may not be what can be read of them
+
+    def take_damaged(self) -> Spans:
+        """Return, once, which rows were dropped because they were damaged."""
+        found = spans_of(self._damaged)
+        self._damaged.clear()
+        return found
 
     def mark_sent(self, seqs: Iterable[int], wall_ns: int) -> int:
         """Record that the broker has these; return how many of them were waiting."""
@@ -337,7 +373,7 @@ def _columns(row: OutboxRow) -> tuple[object, ...]:
         row.severity.rank,
         row.topic,
         row.payload,
-        row.retain,
+        int(row.retain),
         row.qos,
         row.expiry_s,
         row.content_type,
@@ -345,10 +381,17 @@ def _columns(row: OutboxRow) -> tuple[object, ...]:
     )
 
 
+def _checksum(row: OutboxRow) -> int:
+    seq, key, fingerprint, rank, topic, _, *rest = _columns(row)
+    return checksum((seq, key, fingerprint, rank, topic, *rest), row.payload)
+
+
 def _pending(columns: tuple[Any, ...]) -> Pending:
-    attempts, lane, seq, key, fingerprint, rank, topic, payload, retain, qos, expiry_s, content_type, created = columns
-    if not is_sound(columns, _KINDS) or rank not in range(len(_RANKED)):
-        raise damaged(f"row {seq!r} of the outbox is not what was written")
+    if not is_sound(columns, _KINDS) or columns[5] not in range(len(_RANKED)):
+        raise damaged(f"row {columns[2]!r} of the outbox is not what was written")
+    attempts, lane, seq, key, fingerprint, rank, topic, payload, retain, qos, expiry_s, content_type, created, _ = (
+        columns
+    )
     row = OutboxRow(
         seq=seq,
         id=key,

@@ -11,10 +11,13 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from tocsin.store.checksum import DAMAGED
+from tocsin.store.drops import Drops
 from tocsin.store.identity import STREAM, make_stream, stream_in, stream_of
 from tocsin.store.migrate import remove_database, sync_path
 from tocsin.store.schema import LAYOUT, lay_out, statements
 from tocsin.store.sound import CONSUMER, DROPPED, NOTICE, OUTBOX, RETAINED, Kinds, is_sound
+from tocsin.store.spans import lacking, read
 
 _SAVED: Mapping[str, Kinds] = {
     "outbox": OUTBOX,
@@ -28,8 +31,10 @@ _UNREADABLE = (sqlite3.Error, ValueError, TypeError, OverflowError)
 """What reading a damaged database can raise: names and texts need not even decode."""
 
 
-def replace_damaged(path: Path, aside: Path) -> dict[str, int]:
+def replace_damaged(path: Path, aside: Path, wall_ns: int) -> dict[str, int]:
     """Put a fresh database in the place of a damaged one, which is kept as `aside`; return rows saved by table.
+
+    `lost` among them counts numbers of the stream of which nothing is left; they are recorded as dropped at `wall_ns`.
 
     Raises OSError or sqlite3.Error when a fresh one cannot be written; the damaged one is then where it was.
     """
@@ -38,7 +43,7 @@ def replace_damaged(path: Path, aside: Path) -> dict[str, int]:
     with closing(sqlite3.connect(fresh, isolation_level=None)) as new:
         lay_out(new)
         with _readable(path) as old:
-            saved = _salvage(old, new)
+            saved = _salvage(old, new, wall_ns)
     sync_path(fresh)
     path.rename(aside)
     finish_replacing(path, aside)
@@ -98,7 +103,7 @@ def _mend_layout(copy: Path) -> None:
                 db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ? AND type = 'table'", (statement, words[2]))
 
 
-def _salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int]:
+def _salvage(old: sqlite3.Connection, new: sqlite3.Connection, wall_ns: int) -> dict[str, int]:
     new.execute("BEGIN IMMEDIATE")
     saved = {table: _copy_rows(old, new, table, kinds) for table, kinds in _SAVED.items()}
     odd = new.execute("DELETE FROM outbox WHERE severity NOT IN (0, 1, 2) OR lane NOT IN (0, 1)").rowcount
@@ -106,8 +111,24 @@ def _salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int]
     saved["notice"] -= new.execute("DELETE FROM notice WHERE severity NOT IN (0, 1, 2)").rowcount
     _carry_head(old, new)
     _carry_stream(old, new)
+    saved["lost"] = _record_lost(new, wall_ns)
     new.execute("COMMIT")
     return saved
+
+
+def _record_lost(new: sqlite3.Connection, wall_ns: int) -> int:
+    """Record the numbers that nothing is left of, so that those who wait for them are told; return how many.
+
+    What lies at or below `pruned_seq` was there and went in good order, as far as anybody can know.
+    """
+    last, pruned = new.execute("SELECT last_seq, pruned_seq FROM head").fetchone()
+    known = [(seq, seq) for (seq,) in new.execute("SELECT seq FROM outbox WHERE seq > ?", (pruned,))]
+    for first, until, spans in new.execute("SELECT first, last, spans FROM dropped WHERE what = 'outbox'"):
+        known += read(spans) or ((first, until),)
+    lost = lacking(known, max(pruned, 0) + 1, last)
+    if lost:
+        Drops(new).record_spans(lost, DAMAGED, wall_ns)
+    return sum(high - low + 1 for low, high in lost)
 
 
 def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, table: str, kinds: Kinds) -> int:

@@ -41,7 +41,7 @@ CREATE TABLE outbox (
     severity INTEGER NOT NULL, lane INTEGER NOT NULL,
     topic TEXT NOT NULL, payload BLOB NOT NULL, retain INTEGER NOT NULL, qos INTEGER NOT NULL,
     expiry_s INTEGER, content_type TEXT NOT NULL, created_wall_ns INTEGER NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0, failure TEXT, sent_wall_ns INTEGER
+    attempts INTEGER NOT NULL DEFAULT 0, failure TEXT, sent_wall_ns INTEGER, crc32 INTEGER NOT NULL
 );
 CREATE INDEX outbox_pending ON outbox (lane, seq) WHERE sent_wall_ns IS NULL;
 CREATE INDEX outbox_severity ON outbox (severity, seq);

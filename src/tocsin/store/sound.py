@@ -10,7 +10,7 @@ _INT, _TEXT, _BLOB, _NONE = (int,), (str,), (bytes,), type(None)
 
 OUTBOX: Kinds = (
     *(_INT, _TEXT, _TEXT, _INT, _INT, _TEXT, _BLOB, _INT, _INT),
-    *((int, _NONE), _TEXT, _INT, _INT, (str, _NONE), (int, _NONE)),
+    *((int, _NONE), _TEXT, _INT, _INT, (str, _NONE), (int, _NONE), _INT),
 )
 RETAINED: Kinds = (_TEXT, (bytes, _NONE), _INT, _INT, _INT)
 DROPPED: Kinds = (_INT, _TEXT, _INT, _INT, _INT, _TEXT, _INT, _INT, _TEXT)

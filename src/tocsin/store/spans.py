@@ -20,12 +20,17 @@ def spans_of(seqs: Iterable[int]) -> Spans:
 
 def holes(held: Iterable[int], first: int, last: int) -> Spans:
     """Return what of `first` to `last` is not among the numbers held."""
+    return lacking(((seq, seq) for seq in held), first, last)
+
+
+def lacking(held: Iterable[tuple[int, int]], first: int, last: int) -> Spans:
+    """Return what of `first` to `last` is in none of the spans held, which may come in any order and overlap."""
     found, free = [], first
-    for seq in sorted(held):
-        if first <= seq <= last:
-            if seq > free:
-                found.append((free, seq - 1))
-            free = max(free, seq + 1)
+    for low, high in sorted(held):
+        if free < low <= last:
+            found.append((free, low - 1))
+        if low <= last:
+            free = max(free, high + 1)
     if free <= last:
         found.append((free, last))
     return tuple(found)

@@ -1,7 +1,7 @@
 """The store as the loop sees it: hand over bytes, await the commit, never touch a file."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -14,6 +14,7 @@ from tocsin.errors import StoreError
 from tocsin.store import journal
 from tocsin.store.core import Core
 from tocsin.store.database import NAME
+from tocsin.store.evidence import EvidenceFolder
 from tocsin.store.export import export_recording
 from tocsin.store.files import FOLDER
 from tocsin.store.history import History
@@ -71,6 +72,7 @@ class Store:
 
     def __init__(self, state_dir: Path, *, clock: Clock, limits: Limits, origin: Origin) -> None:
         self._dir = state_dir
+        self._evidence = EvidenceFolder(state_dir)
         self._clock = clock
         self._limits = limits
         self._origin = origin
@@ -140,6 +142,10 @@ class Store:
             self._snapshots_under_way += 1
         return self._post(Commit(group), cost)
 
+    async def keep_evidence(self, found: Mapping[str, bytes]) -> str:
+        """Keep evidence, by its digest, as a file of its own; return why it could not be, empty where it was."""
+        return await asyncio.to_thread(self._evidence.keep, found)
+
     @property
     def limits(self) -> Limits:
         """How much it may hold."""
@@ -190,15 +196,24 @@ class Store:
         highest: int,
         missing: Iterable[int],
         wanted: Iterable[tuple[int, int]] | None = None,
+        connected_wall_ns: int = 0,
     ) -> Acknowledged | None:
         """Take a registered consumer's ack, which must have been judged before; None while nothing can be written.
 
         What it lacks waits again, as far as it is in the stretches that are `wanted` (None: all of it), unless the
-        broker has had it for less than two seconds: it may be on its way.
+        broker has had it for less than two seconds, and over the connection that began at `connected_wall_ns`: it
+        may be on its way.
         """
         spans = None if wanted is None else tuple(wanted)
         result: Acknowledged | None = await self._post(
-            Acknowledge(name=name, at=at, max=highest, missing=tuple(missing), wanted=spans)
+            Acknowledge(
+                name=name,
+                at=at,
+                max=highest,
+                missing=tuple(missing),
+                wanted=spans,
+                connected_wall_ns=connected_wall_ns,
+            )
         )
         if result is not None and result.rearmed:
             self.outbox_changed.set()
@@ -243,9 +258,13 @@ class Store:
         """Return every remembered topic in order of change; payload None is one that was cleared."""
         return await self._ask(Core.retained_now)
 
-    async def retained_unpublished(self) -> list[Retained]:
-        """Return the topics whose newest revision the broker has not confirmed."""
-        return await self._ask(Core.retained_due)
+    async def retained_unpublished(self, limit: int | None = None, *, exclude: Collection[str] = ()) -> list[Retained]:
+        """Return the topics whose newest revision the broker has not confirmed, in order of change.
+
+        At most `limit` (None: all of them), and none of the topics to `exclude`.
+        """
+        hidden = frozenset(exclude)
+        return await self._ask(lambda core: core.retained_due(limit, hidden))
 
     async def mark_retained(self, topic: str, revision: int) -> None:
         """Record that the broker confirmed this revision."""

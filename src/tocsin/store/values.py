@@ -23,6 +23,10 @@ class Limits:
     """A live segment older than this asks for a snapshot and rolls."""
     segment_bytes: int = 64 * MIB
     """As does one with more raw bytes than this."""
+    segment_events: int = 20_000
+    """Or with so many events: a start has to decide all of them again before it watches."""
+    inherited_events: int = 1_000
+    """One with more than so many asks at the start: lives that end early would leave ever more to the next one."""
     journal_bytes: int = 8 * 1024 * MIB
     journal_age_ns: int = 7 * DAY_NS
     outbox_rows: int = 100_000
@@ -297,6 +301,7 @@ class NoticeKind(StrEnum):
 
     MIGRATED = "migrated"
     QUARANTINED = "quarantined"
+    ROWS_DAMAGED = "rows-damaged"
     MADE_ANEW = "made-anew"
     SNAPSHOT_UNREADABLE = "snapshot-unreadable"
     RECORDS_UNREADABLE = "records-unreadable"
@@ -339,6 +344,8 @@ class Health:
     stream: str = ""
     """Which stream its numbers count: made with the state directory."""
     notices: NoticesHeld = NoticesHeld()
+    damaged: int = 0
+    """Messages of the stream that were damaged on disk and had to be dropped, since the start."""
 
     @property
     def durable(self) -> bool:

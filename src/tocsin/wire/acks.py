@@ -11,8 +11,9 @@ A registered consumer publishes on `ack/<consumer>`:
 in which `source` is that of the watchdog's events, `/tocsin/<site>/<watchdog>`. Fields that are not known are ignored.
 
 A consumer that has more in memory than it has handled may add `wanted`, the stretches that it wants sent again now, and
-then a line to the text: `\n<first>-<last>` of each, joined by commas. One that knows which stream it speaks of says so
-in `stream`, with a last line `\nstream=<id>`: numbers of another state directory mean other messages.
+then a line to the text: `\n<first>-<last>` of each, joined by commas. One that has anything says of which stream, in
+`stream`, with a last line `\nstream=<id>`: numbers of another state directory mean other messages. Without it whoever
+has heard an ack could say it again to a watchdog that has lost its state, and with that the `at` of the last one.
 """
 
 import hashlib
@@ -62,6 +63,8 @@ class Refusal(StrEnum):
     UNREGISTERED = "unregistered"
     REPLAYED = "replayed"
     """Its `at` is not above that of the last one that was believed."""
+    NO_STREAM = "no-stream"
+    """It says that its consumer has something, and not of which stream."""
     OTHER_STREAM = "other-stream"
     """It speaks of the numbers of another state directory."""
     FUTURE = "future"
@@ -90,7 +93,7 @@ class Ack:
     missing: tuple[int, ...] = ()
     wanted: tuple[Stretch, ...] | None = None
     stream: str = ""
-    """Of which stream it speaks; empty where it does not say."""
+    """Of which stream it speaks; empty where it does not say: that is believed of one that has nothing."""
 
     def __post_init__(self) -> None:
         what = _defect(self.at, self.max, self.missing) or _defect_of(self.wanted)

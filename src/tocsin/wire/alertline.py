@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tocsin.units import span_text
+
 _LONGEST = 500
 _NS = 10**9
 
@@ -10,17 +12,6 @@ _NS = 10**9
 def clean(said: str) -> str:
     """Return text that a terminal prints and does not obey: one line, no control characters, at most 500 long."""
     return "".join(c if c.isprintable() else " " for c in said[:_LONGEST])
-
-
-def span(ns: int) -> str:
-    """Write a span of time for a person: 6 s, 3 min 12 s, 5 h 04 min, 3 d 04 h."""
-    seconds = max(0, ns) // _NS
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if days:
-        return f"{days} d {hours % 24:02} h"
-    if hours:
-        return f"{hours} h {minutes % 60:02} min"
-    return f"{minutes} min {seconds % 60:02} s" if minutes else f"{seconds} s"
 
 
 def line(event: object, *, timed: bool = True) -> str:
@@ -69,6 +60,6 @@ def lasted(data: Mapping[str, Any]) -> str:
 
     try:
         began, ended = (datetime.fromisoformat(str(data[key])) for key in ("started_at", "resolved_at"))
-        return span(int((ended - began).total_seconds()) * _NS)
+        return span_text(int((ended - began).total_seconds()) * _NS)
     except (KeyError, TypeError, ValueError):
         return "an unknown time"

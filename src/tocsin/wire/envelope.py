@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -257,12 +258,21 @@ def retained_expiry_s(topic: str, payload: bytes, wall_ns: int) -> int | None:
 
 def evidence_bytes(alert: Alert) -> bytes:
     """Return the whole evidence in canonical JSON: what `digest` in a cut one is the digest of."""
-    return orjson.dumps(plain(alert.evidence), option=_SORTED)
+    return alert.whole or written(alert.evidence)
+
+
+def written(found: Json) -> bytes:
+    """Return evidence in canonical JSON."""
+    return orjson.dumps(plain(found), option=_SORTED)
 
 
 def evidence(alert: Alert) -> dict[str, object]:
     """Return the evidence as it travels: whole up to the limit, else the entries that fit and the digest of all."""
-    whole = evidence_bytes(alert)
+    return travelling(written(alert.evidence))
+
+
+def travelling(whole: bytes) -> dict[str, object]:
+    """Return what travels of evidence that is written; of what has been cut already all of it does."""
     entries: dict[str, object] = orjson.loads(whole)
     if len(whole) <= EVIDENCE_LIMIT:
         return entries
@@ -281,7 +291,12 @@ def rfc3339(wall_ns: int) -> str:
     """Return a wall instant as RFC 3339 in UTC, always with six digits of a second."""
     micros = min(max(wall_ns // 1000, 0), _YEAR_10000_S * 10**6 - 1)
     seconds, micros = divmod(micros, 10**6)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
+    return f"{_to_the_second(seconds)}.{micros:06d}Z"
+
+
+@lru_cache(maxsize=256)
+def _to_the_second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 _NESTS = (dict, list, tuple, set, frozenset, Mapping)

@@ -18,6 +18,7 @@ from typing import Any, Final
 import orjson
 
 from tocsin.model import logquery, reading
+from tocsin.model.block import BlockRef
 from tocsin.model.observation import (
     CHAIN_ID,
     FINALIZED,
@@ -121,8 +122,16 @@ def _reading(found: reading.Reading) -> tuple[str, list[object]]:
     """Return the method and the parameters that read one thing at a block."""
     if len(found.items) != 1:
         raise ValueError(f"{len(found.items)} things are read by as many requests")
-    where = _pinned(found)
-    match found.items[0]:
+    item = found.items[0]
+    if isinstance(item, reading.LogsOf) and found.pin is reading.Pin.NUMBER:
+        query = item.query
+        item = reading.LogsOf(query=logquery.LogsIn(first=query.first, last=query.last, wanted=query.wanted))
+    return method_of_item(item, pinned(found.block, found.pin))
+
+
+def method_of_item(item: reading.Item, where: object) -> tuple[str, list[object]]:
+    """Return the method and the parameters that read one thing; `where` is what names the block."""
+    match item:
         case reading.ProofOf(address=address, keys=keys):
             return "eth_getProof", [_hex(address), [_hex(key) for key in keys], where]
         case reading.SlotOf(address=address, key=key):
@@ -134,16 +143,21 @@ def _reading(found: reading.Reading) -> tuple[str, list[object]]:
             return "eth_call", [call, where, *([{_hex(to): {"code": _hex(code)}}] if code else [])]
         case reading.ReceiptsOf():
             return "eth_getBlockReceipts", [where]
+        case reading.BalanceOf(address=address):
+            return "eth_getBalance", [_hex(address), where]
+        case reading.LogsOf(query=query):
+            return "eth_getLogs", [_filter(query)]
 
 
-def _pinned(found: reading.Reading) -> object:
-    match found.pin:
+def pinned(block: BlockRef, pin: reading.Pin) -> object:
+    """Return what names a block in the parameters of a request."""
+    match pin:
         case reading.Pin.OBJECT:
-            return {"blockHash": found.block.hash, "requireCanonical": True}
+            return {"blockHash": block.hash, "requireCanonical": True}
         case reading.Pin.HASH:
-            return found.block.hash
+            return block.hash
         case reading.Pin.NUMBER:
-            return hex(found.block.number)
+            return hex(block.number)
 
 
 def _hex(data: bytes) -> str:
@@ -183,6 +197,9 @@ def read(body: bytes, calls: Sequence[str], status: int | None = None) -> tuple[
 
     `status` is the HTTP status, which helps to classify errors.
     """
+    if len(calls) == 1 and len(body) > 2 * _LARGEST_RESULT:
+        # White space apart it is refused anyway, and parsing it would take a tenth of a second.
+        return _too_large(f"{len(body)} bytes for one result, at most {_LARGEST_RESULT} are taken")
     dense = too_dense(body)
     if dense is not None:
         return dense

@@ -10,7 +10,7 @@ Sources: the contract ABI specification (docs.soliditylang.org); mds1/multicall3
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ SELECTOR: Final = bytes.fromhex("82ad56cb")
 
 _WORD: Final = 32
 _LIMBS: Final = 4
+_BYTES: Final = np.arange(_WORD)
+_THREE: Final = np.arange(3)
 _HEAD: Final = 3 * _WORD
 """What precedes the bytes of a result: whether it succeeded, the offset of its bytes, and their length."""
 
@@ -66,11 +68,12 @@ class Results:
         return found
 
     def words(self) -> Words:
-        """Return the first word of each result, shape (n, 4); zero where `is_word` says that there is not just one."""
-        limbs = _limbs(self.data)
-        is_word = self.is_word()
-        found: Words = limbs[np.where(is_word, self.starts, 0) // _WORD]
-        found[~is_word] = 0
+        """Return the word of each result, shape (n, 4); zero where `is_word` says that there is not just one."""
+        found = np.zeros((len(self), _LIMBS), dtype=np.uint64)
+        at = np.flatnonzero(self.is_word())
+        if len(at):
+            data = np.frombuffer(self.data, dtype=np.uint8)
+            found[at] = data[self.starts[at][:, None] + _BYTES].view(">u8")
         return found
 
 
@@ -97,26 +100,28 @@ def decode(answer: bytes, count: int) -> Results:
     """Return the results of `count` calls. Raises LayoutError unless it is of just so many, as encoders write it."""
     if len(answer) % _WORD or len(answer) < _WORD * (2 + count):
         raise LayoutError(f"{len(answer)} bytes, where {count} results have more or end at a word")
-    small = _small(answer)
+    limbs = _limbs(answer)
+    small = _small(limbs[: 2 + count])
     if small[0] != _WORD or small[1] != count:
         raise LayoutError(f"no list of {count} results")
     base = 2 * _WORD
-    offsets = small[2 : 2 + count]
+    offsets = small[2:]
     end = len(answer) - base
     # Three words have to fit behind each offset; one that does not fit into 63 bits reads as -1.
-    if np.any((offsets < 0) | (offsets > end - _HEAD) | (offsets % _WORD != 0)):
+    if ((offsets < 0) | (offsets > end - _HEAD) | (offsets % _WORD != 0)).any():
         raise LayoutError("an offset that points outside of the answer")
-    at = (base + offsets) // _WORD
-    flags, inner, lengths = small[at], small[at + 1], small[at + 2]
-    if np.any((flags < 0) | (flags > 1)):
+    heads = _small(limbs[((base + offsets) // _WORD)[:, None] + _THREE].reshape(-1, _LIMBS)).reshape(-1, 3)
+    flags, inner, lengths = heads[:, 0], heads[:, 1], heads[:, 2]
+    if ((flags < 0) | (flags > 1)).any():
         raise LayoutError("a flag that is neither true nor false")
-    if np.any(inner != 2 * _WORD):
+    if (inner != 2 * _WORD).any():
         raise LayoutError("bytes that do not follow their flag")
-    if np.any((lengths < 0) | (lengths > end)):
+    if ((lengths < 0) | (lengths > end)).any():
         raise LayoutError("a length that goes beyond the answer")
     ends = offsets + _HEAD + (lengths + _WORD - 1) // _WORD * _WORD
-    begins = np.concatenate((np.array([_WORD * count]), ends[:-1]))
-    if np.any(offsets != begins) or (int(ends[-1]) if count else 0) != end:
+    if count and (offsets[0] != _WORD * count or (offsets[1:] != ends[:-1]).any()):
+        raise LayoutError("results that do not follow one another")
+    if (int(ends[-1]) if count else 0) != end:
         raise LayoutError("results that do not follow one another")
     starts = base + offsets + _HEAD
     _check_padding(answer, starts, lengths)
@@ -134,16 +139,17 @@ def _word(value: int) -> bytes:
     return value.to_bytes(_WORD)
 
 
-def _limbs(data: bytes) -> Words:
-    """Return data as words, shape (n, 4), in the byte order of this machine."""
-    return np.frombuffer(data, dtype=">u8").reshape(-1, _LIMBS).astype(np.uint64)
+def _limbs(data: bytes) -> npt.NDArray[Any]:
+    """Return data as words, shape (n, 4), in the byte order of the wire."""
+    return np.frombuffer(data, dtype=">u8").reshape(-1, _LIMBS)
 
 
-def _small(data: bytes) -> npt.NDArray[np.int64]:
+def _small(limbs: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Return each word as a number, shape (n,); -1 for one of 2^63 or more."""
-    limbs = _limbs(data)
-    is_large = (limbs[:, :3] != 0).any(axis=1) | (limbs[:, 3] >> np.uint64(63) != 0)
-    return np.where(is_large, -1, limbs[:, 3].astype(np.int64))
+    low = limbs[:, 3].astype(np.int64)
+    if not limbs[:, :3].any() and (low >= 0).all():
+        return low
+    return np.where((limbs[:, :3] != 0).any(axis=1), -1, np.maximum(low, -1))
 
 
 def integers(words: Words) -> list[int]:

@@ -12,7 +12,8 @@ from typing import Final
 from tocsin.model.alert import AlertState
 from tocsin.model.effect import Notify
 from tocsin.model.notice import News, Notice, Told
-from tocsin.wire.alertline import clean, span
+from tocsin.units import span_text
+from tocsin.wire.alertline import clean
 from tocsin.wire.envelope import Origin, document_message, plain, rfc3339
 
 KIND: Final = "notice"
@@ -104,13 +105,13 @@ def _lines(notice: Notice, wall_ns: int) -> Iterator[str]:
     is_said = len(notice.told) == 1 and not title(notice).endswith(_CUT)
     for told in notice.told:
         if told.news is News.RESOLVED:
-            lasted = span(told.changed_wall_ns - told.started_wall_ns)
+            lasted = span_text(told.changed_wall_ns - told.started_wall_ns)
             why = f" ({_ENDED[told.reason]})" if told.reason in _ENDED else ""
             yield f"over after {lasted}{why}" + ("" if is_said else f": {_whom(told)} ({told.detector})")
             continue
         if not is_said:
             yield f"{told.severity.upper()}: {clean(told.summary)}"
-        since = f"since {_clock(told.started_wall_ns)} ({span(wall_ns - told.started_wall_ns)})"
+        since = f"since {_clock(told.started_wall_ns)} ({span_text(wall_ns - told.started_wall_ns)})"
         yield f"{'' if is_said else '  '}{_whom(told)}, {since}"
         yield from (f"{'' if is_said else '  '}{word}" for word in _words(told))
 

@@ -44,18 +44,31 @@ _cached_digest_of = functools.lru_cache(maxsize=512)(digest)
 
 
 class Codec:
-    """Encoders and decoders for one family of values; `tagged` are the classes that may stand for `object`."""
+    """Encoders and decoders for one family of values; `tagged` are the classes that may stand for `object`.
+
+    Those are told apart by their names: ValueError is raised where two have the same.
+    """
 
     def __init__(self, *tagged: type) -> None:
         self._tagged = {cls.__name__: cls for cls in tagged}
+        if twice := sorted({cls.__name__ for cls in tagged if self._tagged[cls.__name__] is not cls}):
+            raise ValueError(f"two classes are called {twice[0]}: what one has written the other would read")
         self._dumps: dict[Any, Dump] = {}
         self._loads: dict[Any, Load] = {}
 
-    def encode(self, kind: Any, value: object, blobs: Blobs) -> bytes:
-        """Return canonical JSON of a value of type `kind`; large byte strings go to `blobs` under their digest."""
+    def prepare(self, *kinds: Any) -> None:
+        """Make the encoders of some types, and of whatever may stand for `object`."""
+        for kind in (*kinds, *self._tagged.values()):
+            self._dump(kind)
+
+    def encode(self, kind: Any, value: object, blobs: Blobs, *, pieces: int = 0) -> bytes:
+        """Return canonical JSON of a value of type `kind`; large byte strings go to `blobs` under their digest.
+
+        So many levels of objects are written in `pieces`, between which other threads have a turn.
+        """
         plain = self._dump(kind)(value, blobs)
         try:
-            return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+            return _written(plain, pieces)
         except TypeError:
             # A number of more than 64 bits: what is worked out from a node's numbers may have more than they have.
             return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -107,6 +120,8 @@ class Codec:
         if origin is frozenset:
             return lambda value, _: sorted(value)
         if origin is not None and issubclass(origin, Mapping):
+            if _is_plain(args[1]):
+                return lambda value, _: dict(value)
             item = self._dump(args[1])
             return lambda value, blobs: {key: item(value[key], blobs) for key in value}
         if isinstance(kind, type) and issubclass(kind, Enum):
@@ -193,6 +208,8 @@ class Codec:
         return (lambda plain, blobs: None if plain is None else load(plain, blobs)) if type(None) in args else load
 
     def _dump_tuple(self, args: tuple[Any, ...]) -> Dump:
+        if all(map(_is_plain, args)):
+            return lambda value, _: value
         if args[-1] is Ellipsis:
             item = self._dump(args[0])
             return lambda value, blobs: [item(each, blobs) for each in value]
@@ -225,6 +242,19 @@ class Codec:
         if isinstance(plain, list):
             return [self._load_object(item, blobs) for item in plain]
         return plain
+
+
+def _written(plain: Any, pieces: int) -> bytes:
+    if not pieces or not isinstance(plain, dict):
+        return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+    items = [orjson.dumps(key) + b":" + _written(plain[key], pieces - 1) for key in sorted(plain)]
+    return b"{" + b",".join(items) + b"}"
+
+
+def _is_plain(kind: Any) -> bool:
+    """Tell whether values of a type are JSON as they are: scalars, and tuples of nothing else."""
+    kind, origin, args = _shape(kind)
+    return kind in _SCALARS or kind is Ellipsis or (origin is tuple and all(map(_is_plain, args)))
 
 
 def check_size(data: bytes) -> None:

@@ -22,6 +22,7 @@ AUDIT_CHECKPOINT: Final = "audit/checkpoint"
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _ALERT = re.compile(rf"{PREFIX}/[^/]+/[^/]+/alert/[^/]+")
+_CONTRACT = re.compile(rf"{PREFIX}/[^/]+/[^/]+/contract/[^/]+/[^/]+")
 _DETECTOR = re.compile(r"[a-z0-9_-]{1,64}(\.[a-z0-9_-]{1,64}){0,7}")
 
 
@@ -59,6 +60,21 @@ def contract(chain: str, contract_name: str) -> str:
     return f"contract/{name(chain)}/{name(contract_name)}"
 
 
+def index(chain: str, index_name: str) -> str:
+    """Return where it is told how far one log index is."""
+    return f"index/{name(chain)}/{name(index_name)}"
+
+
+def feed(chain: str, feed_name: str) -> str:
+    """Return where the price of one feed is told."""
+    return f"feed/{name(chain)}/{name(feed_name)}"
+
+
+def gateway(gateway_name: str) -> str:
+    """Return where the price of one gateway is told."""
+    return f"gateway/{name(gateway_name)}"
+
+
 def risk(chain: str, market: str) -> str:
     """Return where the risk of one market is told."""
     return f"risk/{name(chain)}/{name(market)}"
@@ -72,6 +88,11 @@ def alert(fingerprint: str) -> str:
 def is_alert(topic: str) -> bool:
     """Tell whether an absolute topic carries the current state of an alert; sites and chains may be called that too."""
     return _ALERT.fullmatch(topic) is not None
+
+
+def is_contract(topic: str) -> bool:
+    """Tell whether an absolute topic carries the watched values of a contract."""
+    return _CONTRACT.fullmatch(topic) is not None
 
 
 def event(severity: str, detector: str) -> str:
@@ -170,6 +191,25 @@ CONTRACT: Final = (
         kind="contract",
         retained=True,
         content="watched values with grade and block, and what they were pinned to",
+    ),
+    Topic(
+        address="index/{chain}/{index}",
+        kind="index",
+        retained=True,
+        content="how far a log index is: block, finalized block, logs, accounts, rate, time left, why it waits, "
+        "what its accounts hold",
+    ),
+    Topic(
+        address="feed/{chain}/{name}",
+        kind="feed",
+        retained=True,
+        content="what a source of prices says beside what the market says, with grade, block, round and age",
+    ),
+    Topic(
+        address="gateway/{name}",
+        kind="gateway",
+        retained=True,
+        content="how a price gateway stands, and its price",
     ),
     Topic(
         address="risk/{chain}/{market}",

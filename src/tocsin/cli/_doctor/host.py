@@ -10,8 +10,9 @@ from typing import Final
 
 from tocsin.cli import _fast
 from tocsin.cli._doctor.result import Result, fail, ok, skip, warn
+from tocsin.config.feed import GatewayTable
 from tocsin.config.secrets import ConfiguredSecret, Sources
-from tocsin.config.tree import Tree
+from tocsin.config.tree import Asked, Tree
 
 NEEDED: Final = 4 * 10**9
 """Bytes that the state directory should have free: the journal's usual limit twice."""
@@ -82,21 +83,26 @@ def _problem(secret: ConfiguredSecret, sources: Sources) -> str:
     return ""
 
 
+def _asked(tree: Tree) -> Iterator[tuple[str, Asked | GatewayTable]]:
+    """Yield what is asked over HTTP, by what it is called in the report."""
+    for chain in tree.chains:
+        yield from ((f"{chain.name}/{node.name}", node) for node in chain.everyone)
+    yield from ((f"price gateway {gateway.name}", gateway) for gateway in tree.gateways)
+
+
 def _secrets(tree: Tree) -> Iterator[tuple[str, str, ConfiguredSecret]]:
     """Yield owner, key and secret."""
     if tree.mqtt is not None:
         yield MQTT, "url", tree.mqtt.url
         if tree.mqtt.password is not None:
             yield MQTT, "password", tree.mqtt.password
-    for chain in tree.chains:
-        for node in chain.everyone:
-            owner = f"{chain.name}/{node.name}"
-            for key in ("url", "ws", "proxy"):
-                secret = getattr(node, key, None)
-                if secret is not None:
-                    yield owner, key, secret
-            for header, value in node.headers.items():
-                yield owner, f"header {header}", value
+    for owner, asked in _asked(tree):
+        for key in ("url", "ws", "proxy"):
+            secret = getattr(asked, key, None)
+            if secret is not None:
+                yield owner, key, secret
+        for header, value in asked.headers.items():
+            yield owner, f"header {header}", value
     for channel in tree.channels:
         kept = {"url": channel.url, "key": channel.key}
         yield from ((f"channel {channel.name}", key, found) for key, found in kept.items() if found is not None)

@@ -7,9 +7,12 @@ from typing import Final
 
 import orjson
 
+from tocsin.chain.header import decode_header
+from tocsin.cli._doctor import contracts
 from tocsin.cli._doctor.result import Result, fail, ok, warn
 from tocsin.clock import NS, EngineClock, SystemClock
 from tocsin.config.tree import Chain, Node
+from tocsin.model.block import Header
 from tocsin.model.host import HeadAges
 from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, Fault, FaultKind, Part
 from tocsin.rpc.channel import HttpChannel, Progress
@@ -107,6 +110,8 @@ async def _extras(
     async for one in _genesis(subject, chain, session):
         yield one
     yield await _batch(subject, session)
+    for found in await _contracts(chain, subject, session):
+        yield found
     if node.ws is not None:
         yield await _websocket(subject, chain, endpoint, resolver, clock)
 
@@ -155,6 +160,12 @@ async def _batch(subject: str, session: Session) -> Result:
     if taken < BATCH:
         return ok(f"{subject} batches", f"at most {taken} calls at a time; Tocsin keeps to that")
     return ok(f"{subject} batches", f"{BATCH} calls at a time")
+
+
+async def _contracts(chain: Chain, subject: str, session: Session) -> list[Result]:
+    answer = await session.ask((LATEST,))
+    head = decode_header(answer.parts[0].result or b"null") if answer.parts else None
+    return await contracts.examine(chain, subject, session, head) if isinstance(head, Header) else []
 
 
 async def _websocket(subject: str, chain: Chain, endpoint: Endpoint, resolver: Resolver, clock: EngineClock) -> Result:

@@ -1,0 +1,65 @@
+"""Where values are read beside the polls, and of whom: as the core knows the chain at this moment."""
+
+from collections.abc import Callable
+
+from tocsin.engine import blockstate, charges, readplan
+from tocsin.engine.facts import is_on_chain
+from tocsin.engine.state import ChainState, EngineState
+from tocsin.model.block import BlockRef
+from tocsin.model.contract import Charge
+from tocsin.model.settings import ChainSettings
+from tocsin.state.ground import Lane, Means, Place
+
+_LANES = {Lane.HEAD: readplan.HEAD, Lane.FINAL: readplan.FINAL}
+
+
+class CoreGround:
+    """The `Ground` of one chain. Who is held to have given something wrong is not asked, nor who has no vote."""
+
+    def __init__(self, chain: str, *, state: Callable[[], EngineState], now_ns: Callable[[], int]) -> None:
+        self._name = chain
+        self._state = state
+        self._now_ns = now_ns
+
+    def place(self, lane: Lane) -> Place | None:
+        """Return the block to read at, None while none is agreed on well enough."""
+        known = self._known()
+        found = None if known is None else readplan.place(*known, _LANES[lane])
+        return None if found is None else Place(block=found[0], root=found[1])
+
+    def holds(self, block: BlockRef) -> bool:
+        """Tell whether a block is still on the chain."""
+        known = self._known()
+        return known is not None and holds(known[0], block)
+
+    def means(self, node: str, place: Place) -> Means | None:
+        """Return how a node is asked at a block; None where it is not, or cannot have it."""
+        known = self._known()
+        if known is None or node not in known[0].nodes or not is_trusted(known[0], node):
+            return None
+        found = readplan.means(*known, node, place.block, place.root, self._now_ns())
+        return None if found is None else Means(pin=found[0], proofs=found[1])
+
+    def _known(self) -> tuple[ChainState, ChainSettings] | None:
+        state = self._state()
+        chains = state.settings.chains if state.settings is not None else ()
+        settings = next((one for one in chains if one.name == self._name), None)
+        chain = state.chains.get(self._name)
+        return None if settings is None or chain is None else (chain, settings)
+
+
+def holds(state: ChainState, block: BlockRef) -> bool:
+    """Tell whether a block that was agreed on leads to the agreed head, or was final and still is.
+
+    What was final when it was read may be older than all that is kept, and be followed by another one meanwhile.
+    """
+    final = state.finalized.block
+    if is_on_chain(state, block):
+        return True
+    is_older = final is not None and block.number < final.number and block.hash not in state.tree.headers
+    return is_older and not state.finality.revoked
+
+
+def is_trusted(state: ChainState, node: str) -> bool:
+    """Tell whether one node may be believed of what no other is asked."""
+    return blockstate.counts(state, node) and not charges.stands(state, Charge.VALUE, node)
