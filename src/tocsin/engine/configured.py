@@ -17,6 +17,7 @@ from tocsin.engine import (
     host,
     indexes,
     maintenance,
+    markets,
     peers,
     pinning,
     retired,
@@ -186,6 +187,7 @@ def _with_nodes(state: ChainState, chain: ChainSettings, t_ns: int, moved: Seque
         contracts=blockstate.kept(state.contracts, chain, moved),
         indexes=indexes.kept(state.indexes, chain),
         amounts=indexes.kept_amounts(state.amounts, chain),
+        markets=markets.kept(state.markets, chain),
         feeds=feeds.kept(state.feeds, chain),
         beacons={one.node.name: state.beacons.get(one.node.name, BeaconRecord()) for one in chain.beacons},
         lives={

@@ -21,6 +21,7 @@ from tocsin.model.event import BeaconPolled, DeliverySampled, Fetched, LostPins,
 from tocsin.model.feed import FeedRecord, GatewayRecord
 from tocsin.model.host import HostRecord
 from tocsin.model.index import AmountSample, IndexSeen
+from tocsin.model.market import MarketSeen
 from tocsin.model.peer import PeersRecord
 from tocsin.model.selftest import SelfTest
 from tocsin.model.settings import Settings
@@ -237,6 +238,8 @@ class ChainState:
     """How far each log index is, by name."""
     amounts: Mapping[str, AmountSample] = field(default_factory=dict)
     """What those hold whom each log index names, by its name."""
+    markets: Mapping[str, MarketSeen] = field(default_factory=dict)
+    """What the newest valuation said of each market, by name."""
     feeds: Mapping[str, FeedRecord] = field(default_factory=dict)
     """Sources of prices on this chain, by name."""
 

@@ -21,6 +21,7 @@ from tocsin.engine import (
     gateways,
     host,
     indexes,
+    markets,
     notices,
     pace,
     peers,
@@ -54,6 +55,7 @@ from tocsin.model.event import (
     HostSampled,
     IndexSampled,
     LogsRefuted,
+    MarketValued,
     PeerHeard,
     PeersListened,
     Polled,
@@ -102,6 +104,7 @@ Noted = (
     | DeliverySampled
     | IndexSampled
     | AmountsRead
+    | MarketValued
     | LogsRefuted
     | ReadDoubted
     | Echoed
@@ -159,14 +162,24 @@ def _noted(state: EngineState, event: Noted) -> EngineState:
             return evolve(state, peers=peers.taken(state, event))
         case DeliverySampled():
             return evolve(state, delivery=event)
-        case IndexSampled() | AmountsRead():
-            return indexes.sampled(state, event) if isinstance(event, IndexSampled) else indexes.valued(state, event)
+        case IndexSampled() | AmountsRead() | MarketValued():
+            return _measured(state, event)
         case LogsRefuted() | ReadDoubted():
             return indexes.refuted(state, event) if isinstance(event, LogsRefuted) else _doubted(state, event)
         case Echoed():
             return selftest.echoed(state, event)
         case Woken():
             return _heard(state, event)
+
+
+def _measured(state: EngineState, event: IndexSampled | AmountsRead | MarketValued) -> EngineState:
+    match event:
+        case IndexSampled():
+            return indexes.sampled(state, event)
+        case AmountsRead():
+            return indexes.valued(state, event)
+        case MarketValued():
+            return markets.valued(state, event)
 
 
 def _doubted(state: EngineState, event: ReadDoubted) -> EngineState:

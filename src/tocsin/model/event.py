@@ -11,6 +11,7 @@ from tocsin.model.block import BlockRef
 from tocsin.model.contract import Charge, Pinned
 from tocsin.model.host import CertificateSample, ClockSample, DiskSample, UnitSample
 from tocsin.model.index import AmountSample, IndexSample
+from tocsin.model.market import MarketSample
 from tocsin.model.observation import BudgetUse, Fault, Part
 from tocsin.model.settings import Settings
 from tocsin.model.silence import Span
@@ -286,6 +287,16 @@ class AmountsRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarketValued:
+    """What a valuation at one agreed block says of a market, or why there was none."""
+
+    t_ns: int
+    chain: str
+    market: str
+    sample: MarketSample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogsRefuted:
     """A node twice told logs, or receipts, of a block that are not what is proven of it.
 
@@ -409,6 +420,7 @@ Event = (
     | DeliverySampled
     | IndexSampled
     | AmountsRead
+    | MarketValued
     | LogsRefuted
     | ReadDoubted
     | Unheard

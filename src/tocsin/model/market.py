@@ -67,6 +67,11 @@ class MarketSettings:
     """At each block one account in so many is asked of the chain as well, besides all in the band."""
     watched: tuple[AccountSettings, ...] = ()
 
+    @property
+    def identity(self) -> str:
+        """What has to be the same for a valuation to be of the same market."""
+        return " ".join(part for part in (self.kind, self.pool, self.id) if part)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtRisk:
@@ -181,6 +186,8 @@ class MarketSample:
     """How many agreed blocks passed since the one that is valued."""
     problem: str = ""
     """Why nothing was valued now, or not all of it."""
+    backend: str = ""
+    """Which kernels the values come from: numpy, numba; with the reason where the faster ones are not used."""
 
     @property
     def is_known(self) -> bool:
@@ -193,6 +200,8 @@ class MarketSeen:
 
     sample: MarketSample
     at_ns: int
+    number: int = 0
+    """How many blocks were valued so far."""
     accepted: tuple[tuple[str, str], ...] = ()
     stuck_ns: int | None = None
     """Since when nothing could be valued; None while it can."""

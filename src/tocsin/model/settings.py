@@ -12,6 +12,7 @@ from tocsin.model.block import BlockRef
 from tocsin.model.contract import ContractSettings
 from tocsin.model.feed import FeedSettings, GatewaySettings
 from tocsin.model.index import IndexSettings
+from tocsin.model.market import MarketSettings
 from tocsin.model.silence import Silence, WeeklyWindow
 from tocsin.model.trust import Trust
 
@@ -122,6 +123,8 @@ class ChainSettings:
     reader: ReaderSettings = ReaderSettings()
     indexes: tuple[IndexSettings, ...] = ()
     """Log indexes that are kept."""
+    markets: tuple[MarketSettings, ...] = ()
+    """Markets that are valued at each agreed block."""
     feeds: tuple[FeedSettings, ...] = ()
     """Sources of prices on this chain."""
     gateways: tuple[GatewaySettings, ...] = ()
