@@ -41,6 +41,10 @@ def wrong_proof(method: str, result: Any) -> Any:
     return wrong_amount(method, result)
 
 
+def malformed_proof(method: str, result: Any) -> Any:
+    return {**result, "storageProof": []} if method == "eth_getProof" else result
+
+
 class Bank:
     """A daemon, the chain that it watches, and nodes of it."""
 
@@ -125,6 +129,16 @@ async def test_who_lies_changes_nothing_and_is_shown_beside_it(tmp_path: Path) -
         assert lines[2] == f"b (b) says 0x{word(amount(5, BASE) + 1).hex()}"
         assert f"  0x{word(12).hex()}" in lines
         assert "  proven, by a, c" in lines
+        assert f"  b (b) says 0x{0xBAD:064x}" in lines
+        assert lines[-1].startswith("b (b) does not count: its proof is wrong: slot 0x")
+        assert lines[-1].endswith("the proof is of 0xc, the answer says 0xbad")
+        bank_.nodes["b"].lie = malformed_proof
+        page = await bank_.read(ADDRESS, asked(5), "--slot", "7")
+        assert page.code == 0, page
+        assert page.out.splitlines()[1] == "quorum, 2 of 3 groups"
+        assert "\nb (b) does not count: its proof is malformed: storageProof: not the list of the 1 slots" in page.out
+        assert "b (b) says" not in page.out
+        bank_.nodes["b"].lie = wrong_amount
         bank_.nodes["a"].lie = lambda method, result: "0x1234" if method == "eth_call" else result
         page = await bank_.read(ADDRESS, asked(5))
         assert page.code == 1

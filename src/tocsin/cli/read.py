@@ -118,11 +118,15 @@ class _Asked:
             proven = row.get("proven_by")
             if isinstance(proven, list) and proven and row.get("grade") == "proven":
                 yield f"  proven, by {_words.clean(', '.join(map(str, proven)))}"
+                yield from (f"  {line}" for line in _others(row))
             else:
                 yield from (f"  {line}" for line in _known(row))
         yield f"block {say(block, 'number')} {say(block, 'hash')} ({say(block, 'lane')}) of {say(told, 'chain')}"
+        for row in rows(told, "uncounted"):
+            yield f"{say(row, 'node')} ({say(row, 'group')}) does not count: {say(row, 'why')}"
+        heard = {one.get("node") for row in (call, *rows(told, "slots")) for one in rows(row, "said")}
         for row in rows(told, "silent"):
-            yield f"{say(row, 'node')} tells nothing: {say(row, 'why')}"
+            yield f"{say(row, 'node')} tells {'not all' if row.get('node') in heard else 'nothing'}: {say(row, 'why')}"
 
     def _values(self, call: Mapping[str, Any]) -> Iterator[str]:
         from tocsin.chain import abi, abitext  # noqa: PLC0415
@@ -155,9 +159,14 @@ def _slot(text: str) -> str:
 
 def _known(row: Mapping[str, Any]) -> Iterator[str]:
     """Yield how a value is known, and who says something else."""
-    value = "reverts" if row.get("reverted") else row.get("value")
     why = f": {say(row, 'why')}" if row.get("why") else ""
     yield f"{say(row, 'grade')}, {say(row, 'votes')} of {say(row, 'groups')} groups{why}"
+    yield from _others(row)
+
+
+def _others(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield who says something else than what is known."""
+    value = "reverts" if row.get("reverted") else row.get("value")
     for one in rows(row, "said"):
         if one.get("value") != value:
             yield f"{say(one, 'node')} ({say(one, 'group')}) says {say(one, 'value')}"

@@ -2,27 +2,23 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tocsin.engine import blockstate, readplan
 from tocsin.engine.facts import Fact, facts_of, is_known
 from tocsin.engine.pool import groups_of
-from tocsin.engine.readback import NO_CODE, REVERTS, code_subject, heard, is_of, parts_of, subject_of
-from tocsin.engine.sitting import Heard
+from tocsin.engine.readback import NO_CODE, REVERTS, code_subject, subject_of
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.errors import ControlError, UsageError
 from tocsin.model.block import BlockRef
 from tocsin.model.effect import Fetch
-from tocsin.model.event import Fetched
-from tocsin.model.evolve import evolve
-from tocsin.model.observation import Part
-from tocsin.model.reading import CallOf, CodeOf, Item, ProofOf, SlotOf, parse, reading
+from tocsin.model.reading import CallOf, CodeOf, Item, ProofOf, SlotOf, reading
 from tocsin.model.settings import ChainSettings
 from tocsin.rpc.session import Session
 from tocsin.runtime.ground import holds
-from tocsin.state.asking import hex_data, is_revert
+from tocsin.runtime.readsaid import Said, said_by, uncounted
 from tocsin.state.ground import Place
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
@@ -75,15 +71,6 @@ def question_of(request: Mapping[str, Any]) -> Question:
         slots=tuple(dict.fromkeys(bytes.fromhex(slot[2:]) for slot in slots)),
         block=block,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What one node answered: facts, the bytes that the call returned, and why it is silent if it is."""
-
-    heard: Heard
-    revert: str = ""
-    why: str = ""
 
 
 class Reads:
@@ -147,54 +134,24 @@ class Reads:
                 pin, proofs = means
                 yield node.name, reading(place.block, pin, question.items(proofs=proofs))
 
-    async def _ask(self, chain: str, node: str, call: str, place: Place) -> _Said:
+    async def _ask(self, chain: str, node: str, call: str, place: Place) -> Said:
         session = self._sessions(chain).get(node)
         if session is None:
-            return _Said(Heard(), why="it is configured no longer")
-        return _said(await session.fetch(Fetch(request=0, chain=chain, node=node, call=call)), place)
-
-
-def _said(event: Fetched, place: Place) -> _Said:
-    """Return what a node answered. Results of calls are taken whole: they are compared, and shown."""
-    if event.fault is not None:
-        return _Said(Heard(), why=f"{event.fault.kind.value}: {event.fault.detail}")
-    if not is_of(event, place.block):
-        return _Said(Heard(), why="it answers of another block")
-    found, revert, why = heard(event, place.block, place.root), "", ""
-    for part in parts_of(event):
-        asked = parse(part.call)
-        item = asked.items[0] if asked is not None else None
-        if isinstance(item, CallOf):
-            value, revert, why = _returned(part)
-            facts = {name: fact for name, fact in found.facts.items() if name != subject_of(item)}
-            found = evolve(found, facts=facts if value is None else {**facts, subject_of(item): value})
-        elif part.error is not None:
-            why = why or f"{part.error.kind.value}: {part.error.message}"
-    return _Said(found, revert, why)
-
-
-def _returned(part: Part) -> tuple[str | None, str, str]:
-    """Return what a call returned, why it reverted, and why it is no answer."""
-    if is_revert(part):
-        return REVERTS, part.error.message if part.error is not None else "", ""
-    if part.error is not None:
-        return None, "", f"{part.error.kind.value}: {part.error.message}"
-    data = hex_data(part.result or b"")
-    return (None, "", "its result is no hex data") if data is None else (f"0x{data.hex()}", "", "")
+            return Said(why="it is configured no longer")
+        return said_by(await session.fetch(Fetch(request=0, chain=chain, node=node, call=call)), place)
 
 
 # -- told
 
 
 def _told(
-    question: Question, chain: ChainSettings, state: ChainState, block: BlockRef, said: Mapping[str, _Said]
+    question: Question, chain: ChainSettings, state: ChainState, block: BlockRef, said: Mapping[str, Said]
 ) -> dict[str, object]:
-    trusted = {
-        name: blockstate.known_to(state, name, one.heard, block)
-        for name, one in said.items()
-        if name in state.nodes and blockstate.counts(state, name)
+    heard = {
+        name: blockstate.known_to(state, name, one.heard, block) for name, one in said.items() if name in state.nodes
     }
-    facts = facts_of(trusted, chain, state)
+    out = uncounted(state, said, heard)
+    facts = facts_of({name: one for name, one in heard.items() if name not in out}, chain, state)
     address = f"0x{question.address.hex()}"
     code = facts.get(code_subject(address))
     return {
@@ -202,22 +159,32 @@ def _told(
         "address": address,
         "block": {"number": block.number, "hash": block.hash, "lane": question.block},
         "has_code": None if code is None or code.value is None else code.value != NO_CODE,
-        "call": None if question.data is None else _call(question, chain, facts, said),
-        "slots": [_slot(chain, key, f"{address}:0x{key.hex()}", facts, said) for key in question.slots],
-        "silent": [
-            {"node": node.name, "why": said[node.name].why if node.name in said else "not asked: it is not well"}
-            for node in chain.nodes
-            if node.name not in said or said[node.name].why
-        ],
+        "call": None if question.data is None else _call(question, chain, facts, said, out),
+        "slots": [_slot(chain, key, f"{address}:0x{key.hex()}", facts, said, out) for key in question.slots],
+        "uncounted": [{"node": name, "group": _groups(chain).get(name, ""), "why": why} for name, why in out.items()],
+        "silent": list(_silent(chain, said, out)),
     }
 
 
+def _silent(chain: ChainSettings, said: Mapping[str, Said], out: Collection[str]) -> Iterator[dict[str, object]]:
+    """Yield who says nothing of all or a part, and why."""
+    for node in chain.nodes:
+        one = said.get(node.name)
+        why = "not asked: it is not well" if one is None else one.why or (one.malformed if node.name not in out else "")
+        if why:
+            yield {"node": node.name, "why": why}
+
+
 def _call(
-    question: Question, chain: ChainSettings, facts: Mapping[str, Fact], said: Mapping[str, _Said]
+    question: Question,
+    chain: ChainSettings,
+    facts: Mapping[str, Fact],
+    said: Mapping[str, Said],
+    out: Collection[str],
 ) -> dict[str, object]:
     subject = subject_of(CallOf(to=question.address, data=question.data or b""))
-    row = _row(chain, subject, facts.get(subject), said)
-    reverts = [one.revert for one in said.values() if one.heard.facts.get(subject) == REVERTS]
+    row = _row(chain, subject, facts.get(subject), said, out)
+    reverts = [one.revert for name, one in said.items() if name not in out and one.heard.facts.get(subject) == REVERTS]
     is_reverted = row["value"] == REVERTS
     return {
         **row,
@@ -228,23 +195,26 @@ def _call(
 
 
 def _slot(
-    chain: ChainSettings, key: bytes, subject: str, facts: Mapping[str, Fact], said: Mapping[str, _Said]
+    chain: ChainSettings,
+    key: bytes,
+    subject: str,
+    facts: Mapping[str, Fact],
+    said: Mapping[str, Said],
+    out: Collection[str],
 ) -> dict[str, object]:
     return {
         "slot": f"0x{key.hex()}",
-        **_row(chain, subject, facts.get(subject), said),
-        "proven_by": sorted(name for name, one in said.items() if subject in one.heard.proven),
+        **_row(chain, subject, facts.get(subject), said, out),
+        "proven_by": sorted(name for name, one in said.items() if subject in one.heard.proven and name not in out),
     }
 
 
-def _row(chain: ChainSettings, subject: str, fact: Fact | None, said: Mapping[str, _Said]) -> dict[str, object]:
+def _row(
+    chain: ChainSettings, subject: str, fact: Fact | None, said: Mapping[str, Said], out: Collection[str]
+) -> dict[str, object]:
     """Return what is known of one thing, and who says what of it."""
-    groups = {node: group.id for group in groups_of(chain).groups for node in group.nodes}
-    told = {
-        name: value
-        for name, one in said.items()
-        if (value := one.heard.proven.get(subject, one.heard.facts.get(subject))) is not None
-    }
+    groups = _groups(chain)
+    told = {name: value for name, one in said.items() if (value := _word_of(one, subject)) is not None}
     total = len(set(groups.values()))
     known = fact is not None and fact.value is not None and is_known(fact.grade, total)
     return {
@@ -253,9 +223,17 @@ def _row(chain: ChainSettings, subject: str, fact: Fact | None, said: Mapping[st
         "votes": 0 if fact is None else fact.votes,
         "groups": total,
         "why": "no node tells it" if fact is None else fact.why,
-        "said": [{"node": name, "group": groups.get(name, ""), "value": value} for name, value in _ordered(told)],
+        "said": [
+            {"node": name, "group": groups.get(name, ""), "value": value, "counted": name not in out}
+            for name, value in sorted(told.items())
+        ],
     }
 
 
-def _ordered(told: Mapping[str, str]) -> Sequence[tuple[str, str]]:
-    return sorted(told.items())
+def _word_of(one: Said, subject: str) -> str | None:
+    """Return what a node says of one thing: in a proof, even in a wrong one, before what it says without."""
+    return one.heard.proven.get(subject, one.claimed.get(subject, one.heard.facts.get(subject)))
+
+
+def _groups(chain: ChainSettings) -> dict[str, str]:
+    return {node: group.id for group in groups_of(chain).groups for node in group.nodes}
