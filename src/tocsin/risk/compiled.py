@@ -56,18 +56,23 @@ def _values(  # pragma: no cover - compiled
     weighted: Any, raw: Any, owed: Any, cstep: Any, dstep: Any, constant: float, limit: float,
     out_c: Any, out_r: Any, out_d: Any, out_e: Any,
 ) -> None:  # fmt: skip
+    # Unsigned places: of a signed one the compiler asks at each leg whether it counts from the end.
+    one, leg, other = np.uint64(1), np.uint64(0), np.uint64(0)
     for row in range(len(always_exact)):
         c = r = d = cs = ds = 0.0
-        for leg in range(cptr[row], cptr[row + 1]):
+        end, other_end = np.uint64(cptr[row + 1]), np.uint64(dptr[row + 1])
+        legs = float(np.int64((end - leg) + (other_end - other))) + _PER_ROW
+        while leg < end:
             at, amount = ccol[leg], camt[leg]
             c += amount * weighted[at]
             r += amount * raw[at]
             cs += cstep[at]
-        for leg in range(dptr[row], dptr[row + 1]):
-            at = dcol[leg]
-            d += damt[leg] * owed[at]
+            leg += one
+        while other < other_end:
+            at = dcol[other]
+            d += damt[other] * owed[at]
             ds += dstep[at]
-        legs = float(cptr[row + 1] - cptr[row] + dptr[row + 1] - dptr[row]) + _PER_ROW
+            other += one
         e = legs * UNIT * (c + d) + constant + (cs + ds)
         out_c[row], out_r[row], out_d[row] = c, r, d
         judged = c < limit and d < limit and not always_exact[row]

@@ -12,18 +12,21 @@ from tocsin.risk.table import Bools, Rows, Side, Table
 
 
 class PlainKernel:
-    """`Kernel` in numpy: a gather, a product and a weighted count for each sum."""
+    """`Kernel` in numpy: a gather, a product and a sum for each layer of legs."""
 
     name = "numpy"
 
     def values(self, rows: Table, factors: Factors) -> Values:
         """Return what each row is worth and owes, and its band."""
         with np.errstate(all="ignore"):
-            collateral = summed(rows.collateral, factors.collateral)
-            raw = summed(rows.collateral, factors.raw)
-            debt = summed(rows.debt, factors.debt)
-            steps = _counted(rows.collateral, factors.collateral_step) + _counted(rows.debt, factors.debt_step)
-            band = rows.roundings * UNIT * (collateral + debt) + factors.constant + steps
+            has, owes = rows.collateral.layers, rows.debt.layers
+            collateral, raw, steps = has.sums((factors.collateral, factors.raw), (factors.collateral_step,))
+            debt, debt_steps = owes.sums((factors.debt,), (factors.debt_step,))
+            steps += debt_steps
+            band = rows.roundings * UNIT
+            band *= collateral + debt
+            band += factors.constant
+            band += steps
             judged = (collateral < factors.limit) & (debt < factors.limit) & ~rows.always_exact
         band[~judged] = np.inf
         return collateral, raw, debt, band
@@ -75,10 +78,6 @@ def summed(side: Side, factor: Floats) -> Floats:
     """Return the sum of amount by factor of each row."""
     # Of no legs at all a count gives integers of zero; the view makes floats of zero of them.
     return np.bincount(side.row, weights=side.amount * factor[side.place], minlength=len(side)).view(np.float64)
-
-
-def _counted(side: Side, step: Floats) -> Floats:
-    return np.bincount(side.row, weights=step[side.place], minlength=len(side)).view(np.float64)
 
 
 def _bounded(rows: Banded, block: Block) -> tuple[Bools, Bools]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tocsin.risk.amounts import MOST, ROUNDINGS, Floats, floats, ints, narrowed, widened, words
+from tocsin.risk.layers import Layers, layers
 from tocsin.wire.multicall import Words
 
 Rows = npt.NDArray[np.intp]
@@ -50,7 +51,7 @@ class Side:
     """The legs of one side; all arrays are read-only."""
 
     ptr: npt.NDArray[np.int64]
-    """Where the legs of each row begin, and one end behind; shape (rows + 1,)."""
+    """Where the legs of each row begin, the first at 0, and one end behind; shape (rows + 1,)."""
     col: npt.NDArray[np.uint16]
     """Of each leg its column, rising within a row."""
     amount: Floats
@@ -79,6 +80,11 @@ class Side:
     def place(self) -> Rows:
         """Return of each leg its column as numpy indexes fastest."""
         return self.col.astype(np.intp)
+
+    @cached_property
+    def layers(self) -> Layers:
+        """Return the legs as numpy adds them up fastest; 16 bytes a leg that are kept with the side."""
+        return layers(self.ptr, self.col.astype(np.intp), self.amount)
 
     @property
     def nbytes(self) -> int:
