@@ -17,7 +17,7 @@ def several(size: int) -> st.SearchStrategy[tuple[bytes, ...]]:
     return st.sets(items, min_size=1, max_size=4).map(lambda found: tuple(sorted(found)))
 
 
-FILTERS = st.builds(LogFilter, addresses=several(20), topics=several(32))
+FILTERS = st.builds(LogFilter, addresses=several(20), topics=several(32), first_arguments=st.just(()) | several(32))
 NUMBERS = st.integers(0, 2**60)
 BLOCKS = st.builds(BlockRef, number=NUMBERS, hash=st.binary(min_size=32, max_size=32).map(lambda one: f"0x{one.hex()}"))
 RANGES = st.tuples(NUMBERS, NUMBERS).map(sorted)
@@ -42,8 +42,10 @@ def test_what_is_asked_is_what_the_node_is_asked(query: LogQuery) -> None:
     assert asked["method"] == method_of(call) == "eth_getLogs"
     [wanted] = asked["params"]
     assert [bytes.fromhex(one[2:]) for one in wanted["address"]] == list(query.wanted.addresses)
-    [topics] = wanted["topics"]
+    topics, *more = wanted["topics"]
     assert [bytes.fromhex(one[2:]) for one in topics] == list(query.wanted.topics)
+    firsts = [list(query.wanted.first_arguments)] if query.wanted.first_arguments else []
+    assert [[bytes.fromhex(one[2:]) for one in words] for words in more] == firsts
     match query:
         case LogsIn():
             assert (int(wanted["fromBlock"], 16), int(wanted["toBlock"], 16)) == (query.first, query.last)
@@ -74,6 +76,9 @@ A, T = "aa" * 20, "bb" * 32
         f"logs:5-7:{A.upper()}:{T}",
         f"logs:5@0x12:{A}:{T}",
         f"logs:5-7:{A}:{T} ",
+        f"logs:5-7:{A}:{T}:",
+        f"logs:5-7:{A}:{T}:{T[2:]}",
+        f"logs:5-7:{A}:{T}:{T},{T}",
     ],
 )
 def test_no_other_call_asks_for_logs(call: str) -> None:

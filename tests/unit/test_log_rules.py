@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tocsin.chain.logrules import EventRule, RuleSet, Topic, Word, rules_of
+from tocsin.chain.logrules import EventRule, Fixed, RuleSet, Topic, Word, event_of, rules_of
 from tocsin.model.index import IndexEvent, IndexSettings
 from tocsin.model.log import Log
 
@@ -51,6 +51,8 @@ def test_whatever_changes_what_an_index_holds_changes_its_name() -> None:
                 {"account": "topic2"},
                 {"account": "data3"},
                 {"whole": True},
+                {"only": f"topic1=0x{OTHER.hex()}"},
+                {"only": f"topic2=0x{OTHER.hex()}"},
             )
         ),
     ]
@@ -111,6 +113,34 @@ def test_one_event_may_name_two_accounts() -> None:
     ends = tuple(EventRule(name=f"{at}", addresses=(A, A), topic0=TOPIC, account=Topic(at)) for at in (1, 2))
     found = RuleSet(rules=ends).named([Log(index=0, address=A, topics=(TOPIC, word(B), word(C)), data=b"")])
     assert list(found) == [(0, B), (1, C)]
+
+
+def test_one_market_of_a_contract_of_many_is_told_by_what_stands_in_a_topic() -> None:
+    mine, other = word(b"\x07"), word(b"\x08")
+    rule = EventRule(name="x", addresses=(A,), topic0=TOPIC, account=Topic(2), only=Fixed(Topic(1), mine))
+    rules = RuleSet(rules=(rule,))
+    logs = [
+        Log(index=0, address=A, topics=(TOPIC, mine, word(B)), data=b""),
+        Log(index=1, address=A, topics=(TOPIC, other, word(C)), data=b""),
+        Log(index=2, address=A, topics=(TOPIC,), data=b""),
+    ]
+    assert list(rules.named(logs)) == [(0, B)]
+    assert rules.wanted.first_arguments == (mine,)
+    # As long as one rule wants others too, all have to be asked for.
+    for free in (replace(rule, name="y", only=None), replace(rule, name="y", only=Fixed(Topic(2), mine))):
+        assert RuleSet(rules=(rule, free)).wanted.first_arguments == ()
+    assert rules_of(IndexSettings(name="x", start=0, events=(event_of(rule),))) == rules
+
+
+@pytest.mark.parametrize("event", SETTINGS.events)
+def test_a_rule_becomes_the_settings_that_it_is_made_of(event: IndexEvent) -> None:
+    assert event_of(rules_of(replace(SETTINGS, events=(event,))).rules[0]) == event
+
+
+@pytest.mark.parametrize("text", ["topic1", "topic0=0x" + "11" * 32, "topic1=0x11", "data1=0x" + "11" * 32])
+def test_what_fixes_no_topic_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="fixes no topic; write it as topic1=0x and 64 digits"):
+        rules_of(replace(SETTINGS, events=(replace(SETTINGS.events[0], only=text),)))
 
 
 @pytest.mark.parametrize("number", [0, 4, -1])

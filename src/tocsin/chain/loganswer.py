@@ -79,7 +79,18 @@ def digest_of(blocks: Mapping[int, BlockLogs]) -> bytes:
 def selected(logs: Iterable[Log], wanted: LogFilter) -> tuple[Log, ...]:
     """Return those of a block's logs that a filter asks for."""
     addresses, topics = set(wanted.addresses), set(wanted.topics)
-    return tuple([log for log in logs if log.address in addresses and log.topics and log.topics[0] in topics])
+    return tuple(
+        [
+            log
+            for log in logs
+            if log.address in addresses and log.topics and log.topics[0] in topics and _is_first(log.topics, wanted)
+        ]
+    )
+
+
+def _is_first(topics: tuple[bytes, ...], wanted: LogFilter) -> bool:
+    """Tell whether topic 1 is what a filter asks for."""
+    return not wanted.first_arguments or (len(topics) > 1 and topics[1] in wanted.first_arguments)
 
 
 def _packed(log: Log) -> bytes:
@@ -172,7 +183,10 @@ class _Reader:
         if any(word is None or len(word) != _TOPIC for word in rest):
             for n, text in enumerate(topics[1:], 1):
                 fields.data_of(text, f"log {at}.topics.{n}", length=_TOPIC)
-        return address, (first, *[word for word in rest if word is not None])
+        found = (first, *[word for word in rest if word is not None])
+        if not _is_first(found, self._query.wanted):
+            raise FieldError(f"log {at}.topics.1: not what was asked for: {fields.shown(topics[1:2])}")
+        return address, found
 
     def _small(self, entry: dict[str, Any], name: str, at: int) -> int:
         told = entry.get(name)

@@ -91,9 +91,8 @@ def log_header(result: bytes, accuses: bool = True) -> LogHeader | Malformed | A
 
 def can_hold(header: LogHeader, wanted: LogFilter) -> bool:
     """Tell whether a block may hold logs that are asked for; where not, it holds none."""
-    return any(may_hold(header.bloom, (topic,)) for topic in wanted.topics) and any(
-        may_hold(header.bloom, (address,)) for address in wanted.addresses
-    )
+    parts = (wanted.topics, wanted.addresses, wanted.first_arguments)
+    return all(any(may_hold(header.bloom, (one,)) for one in part) for part in parts if part)
 
 
 def nothing(header: LogHeader) -> BlockLogs:

@@ -5,6 +5,7 @@ contracts, an event and where in it the account stands. One event may stand in s
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ _ADDRESS: Final = 20
 _PADDING: Final = bytes(_WORD - _ADDRESS)
 _LAST_TOPIC: Final = 3
 _MOST_WORDS: Final = 1024
+_FIXED: Final = re.compile(r"topic([1-3])=0x([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,33 @@ class Word:
             raise ValueError(f"word {self.number}: a word of the data has a number from 0 to {_MOST_WORDS - 1}")
 
 
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What has to stand in an indexed argument, 32 bytes: one contract may keep many markets apart by it."""
+
+    topic: Topic
+    value: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.value) != _WORD:
+            raise ValueError(f"topic {self.topic.number} has {_WORD} bytes, not {len(self.value)}")
+
+    def holds(self, log: Log) -> bool:
+        """Tell whether it stands there in a log."""
+        at = self.topic.number
+        return at < len(log.topics) and log.topics[at] == self.value
+
+    def __str__(self) -> str:
+        return f"topic{self.topic.number}=0x{self.value.hex()}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRule:
     """One event of some contracts, and where the account stands in it.
 
     An account is an address of 20 bytes or, with `whole`, all 32 bytes of the word: protocols have positions that are
-    no addresses, as Liquity's troves. Raises ValueError for what cannot be.
+    no addresses, as Liquity's troves. With `only` no log counts but those in which this stands. Raises ValueError for
+    what cannot be.
     """
 
     name: str
@@ -56,6 +79,7 @@ class EventRule:
     topic0: bytes
     account: Topic | Word
     whole: bool = False
+    only: Fixed | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -101,7 +125,16 @@ class RuleSet:
         """What nodes are asked for. It may match more than the rules do, if they differ in their contracts."""
         addresses = {address for rule in self.rules for address in rule.addresses}
         topics = {rule.topic0 for rule in self.rules}
-        return LogFilter(addresses=tuple(sorted(addresses)), topics=tuple(sorted(topics)))
+        return LogFilter(
+            addresses=tuple(sorted(addresses)), topics=tuple(sorted(topics)), first_arguments=self._first_arguments
+        )
+
+    @property
+    def _first_arguments(self) -> tuple[bytes, ...]:
+        """Return what topic 1 may be, where every rule fixes it; else nothing, as any may be wanted."""
+        found = {rule.only.value for rule in self.rules if rule.only is not None and rule.only.topic.number == 1}
+        fixes = all(rule.only is not None and rule.only.topic.number == 1 for rule in self.rules)
+        return tuple(sorted(found)) if fixes else ()
 
     @cached_property
     def by_source(self) -> Mapping[tuple[bytes, bytes], tuple[int, ...]]:
@@ -124,7 +157,9 @@ class RuleSet:
         for log in logs:
             if log.topics:
                 for place in self.by_source.get((log.address, log.topics[0]), ()):
-                    yield place, self.rules[place].account_of(log)
+                    rule = self.rules[place]
+                    if rule.only is None or rule.only.holds(log):
+                        yield place, rule.account_of(log)
 
 
 def rules_of(settings: IndexSettings) -> RuleSet:
@@ -140,10 +175,34 @@ def _rule(event: IndexEvent) -> EventRule:
         topic0=bytes.fromhex(event.topic[2:]),
         account=kind(int(event.account.removeprefix("topic").removeprefix("data"))),
         whole=event.whole,
+        only=_fixed(event.only),
     )
+
+
+def event_of(rule: EventRule) -> IndexEvent:
+    """Return a rule as settings have it."""
+    place = "topic" if isinstance(rule.account, Topic) else "data"
+    return IndexEvent(
+        name=rule.name,
+        addresses=tuple(sorted({f"0x{address.hex()}" for address in rule.addresses})),
+        topic=f"0x{rule.topic0.hex()}",
+        account=f"{place}{rule.account.number}",
+        whole=rule.whole,
+        only="" if rule.only is None else str(rule.only),
+    )
+
+
+def _fixed(text: str) -> Fixed | None:
+    if not text:
+        return None
+    found = _FIXED.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} fixes no topic; write it as topic1=0x and 64 digits")
+    return Fixed(Topic(int(found[1])), bytes.fromhex(found[2]))
 
 
 def _told(rule: EventRule) -> bytes:
     addresses = ",".join(sorted({address.hex() for address in rule.addresses}))
     where = f"{type(rule.account).__name__} {rule.account.number}{' whole' if rule.whole else ''}"
-    return f"{rule.name}|{addresses}|{rule.topic0.hex()}|{where}".encode()
+    only = "" if rule.only is None else f"|{rule.only}"
+    return f"{rule.name}|{addresses}|{rule.topic0.hex()}|{where}{only}".encode()

@@ -152,6 +152,8 @@ def of_logs(found: LogEvidence, how: Difference) -> Json:
         "addresses": [f"0x{address.hex()}" for address in found.wanted.addresses],
         "topics": [f"0x{topic.hex()}" for topic in found.wanted.topics],
     }
+    if found.wanted.first_arguments:
+        wanted["first_arguments"] = [f"0x{word.hex()}" for word in found.wanted.first_arguments]
     shown = fields_of(found.header)
     evidence: dict[str, object] = {
         **about(Kind.LOGS, found.block),

@@ -248,14 +248,14 @@ def _filter(asked: object) -> LogFilter:
     if not isinstance(asked, dict):
         raise FieldError("asked: no object")
     found: dict[str, tuple[bytes, ...]] = {}
-    for name, length in (("addresses", 20), ("topics", 32)):
-        listed = asked.get(name)
+    for name, length in (("addresses", 20), ("topics", 32), ("first_arguments", 32)):
+        listed = asked.get(name, [] if name == "first_arguments" else None)
         if not isinstance(listed, list) or len(listed) > _MOST_ASKED:
             raise FieldError(f"asked.{name}: no list of {_MOST_ASKED} at most")
         each = {fields.data_of(one, f"asked.{name}.{at}", length=length) for at, one in enumerate(listed)}
         found[name] = tuple(sorted(each))
     try:
-        return LogFilter(addresses=found["addresses"], topics=found["topics"])
+        return LogFilter(**found)
     except ValueError as error:
         raise FieldError(f"asked: {error}") from None
 

@@ -35,6 +35,8 @@ class IndexEvent:
     account: str
     whole: bool = False
     """Whether an account is all 32 bytes, not an address."""
+    only: str = ""
+    """What has to stand in one of its topics, `topic1=0x` and 64 digits: which market of a contract of many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +78,17 @@ class IndexSettings:
     @property
     def identity(self) -> str:
         """What has to be the same for an index to be the same one."""
-        events = [f"{one.name} {','.join(one.addresses)} {one.topic} {one.account} {one.whole}" for one in self.events]
-        return "; ".join((str(self.start), *events))
+        return "; ".join((str(self.start), *(_told(one) for one in self.events)))
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """The contracts whose logs are looked for, each once, sorted."""
         return tuple(sorted({address for one in self.events for address in one.addresses}))
+
+
+def _told(event: IndexEvent) -> str:
+    told = f"{event.name} {','.join(event.addresses)} {event.topic} {event.account} {event.whole}"
+    return f"{told} {event.only}" if event.only else told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ _ADDRESS: Final = 20
 _TOPIC: Final = 32
 _NUMBER: Final = r"(0|[1-9][0-9]{0,18})"
 _CALL: Final = re.compile(
-    rf"logs:{_NUMBER}(?:-{_NUMBER}|@(0x[0-9a-f]{{64}})):((?:[0-9a-f]{{40}},?)+):((?:[0-9a-f]{{64}},?)+)"
+    rf"logs:{_NUMBER}(?:-{_NUMBER}|@(0x[0-9a-f]{{64}})):((?:[0-9a-f]{{40}},?)+):((?:[0-9a-f]{{64}},?)+)(?::((?:[0-9a-f]{{64}},?)+))?"
 )
 
 
@@ -23,15 +23,18 @@ _CALL: Final = re.compile(
 class LogFilter:
     """Logs of any of these contracts (20 bytes each) whose first topic is any of these (32 bytes each).
 
-    Sorted, each once, at least one of either.
+    Sorted, each once, at least one of either. Where there are `first_arguments`, topic 1 has to be one of them as well.
     """
 
     addresses: tuple[bytes, ...]
     topics: tuple[bytes, ...]
+    first_arguments: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         _check("addresses", self.addresses, _ADDRESS)
         _check("topics", self.topics, _TOPIC)
+        if self.first_arguments:
+            _check("first arguments", self.first_arguments, _TOPIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,8 @@ def logs(query: LogQuery) -> str:
             where = f"{block.number}@{block.hash}"
     addresses = ",".join([address.hex() for address in query.wanted.addresses])
     topics = ",".join([topic.hex() for topic in query.wanted.topics])
-    return f"{LOGS}{where}:{addresses}:{topics}"
+    more = ",".join([word.hex() for word in query.wanted.first_arguments])
+    return f"{LOGS}{where}:{addresses}:{topics}{f':{more}' if more else ''}"
 
 
 def parse(call: str) -> LogQuery | None:
@@ -85,9 +89,9 @@ def parse(call: str) -> LogQuery | None:
     found = _CALL.fullmatch(call) if call.startswith(LOGS) else None
     if found is None:
         return None
-    first, last, block_hash, addresses, topics = found.groups()
+    first, last, block_hash, addresses, topics, more = found.groups()
     try:
-        wanted = LogFilter(addresses=_split(addresses), topics=_split(topics))
+        wanted = LogFilter(addresses=_split(addresses), topics=_split(topics), first_arguments=_split(more or ""))
         if block_hash is not None:
             return LogsAt(block=BlockRef(number=int(first), hash=block_hash), wanted=wanted)
         return LogsIn(first=int(first), last=int(last), wanted=wanted)
@@ -96,7 +100,7 @@ def parse(call: str) -> LogQuery | None:
 
 
 def _split(text: str) -> tuple[bytes, ...]:
-    return tuple([bytes.fromhex(part) for part in text.split(",")])
+    return tuple([bytes.fromhex(part) for part in text.split(",")]) if text else ()
 
 
 def _check(name: str, items: tuple[bytes, ...], length: int) -> None:

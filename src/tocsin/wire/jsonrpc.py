@@ -114,8 +114,10 @@ def _filter(query: logquery.LogQuery) -> dict[str, object]:
             where: dict[str, object] = {"fromBlock": hex(first), "toBlock": hex(last)}
         case logquery.LogsAt(block=block):
             where = {"blockHash": block.hash}
-    addresses, topics = ([_hex(item) for item in items] for items in (query.wanted.addresses, query.wanted.topics))
-    return {**where, "address": addresses, "topics": [topics]}
+    wanted = query.wanted
+    topics = [wanted.topics, *([wanted.first_arguments] if wanted.first_arguments else [])]
+    addresses = [_hex(item) for item in wanted.addresses]
+    return {**where, "address": addresses, "topics": [[_hex(item) for item in items] for items in topics]}
 
 
 def _reading(found: reading.Reading) -> tuple[str, list[object]]:
