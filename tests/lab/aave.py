@@ -9,8 +9,10 @@ from typing import Final
 from tests.lab.chain import Chain, Contract, Json
 
 from tocsin.protocols.aave_v3 import reading
-from tocsin.protocols.aave_v3.assembly import Places
+from tocsin.protocols.aave_v3.revisions import REVISIONS
+from tocsin.protocols.aave_v3.rules import AaveRules
 from tocsin.protocols.base import Question
+from tocsin.protocols.places import Parts, Target
 
 CORE: Final = Path(__file__).parents[2] / "node_modules/@aave/core-v3/artifacts/contracts"
 """Version 3.0, compiled by its makers."""
@@ -90,9 +92,12 @@ class Lab:
     kinds: list[str] = field(default_factory=list)
 
     @property
-    def places(self) -> Places:
-        pool, oracle, provider = (bytes.fromhex(each.address[2:]) for each in (self.pool, self.oracle, self.provider))
-        return Places(pool=pool, oracle=oracle, provider=provider)
+    def target(self) -> Target:
+        return Target(pool=bytes.fromhex(self.pool.address[2:]))
+
+    async def parts(self, revision: str) -> Parts:
+        """Return where its contracts are, as they are found from the pool."""
+        return await self.chain.read(AaveRules(REVISIONS[revision]).parts(self.target))
 
     @property
     def addresses(self) -> list[bytes]:
@@ -106,12 +111,13 @@ class Lab:
         await self.chain.answering(self.feed(at), price)
 
     async def prices(self) -> list[int]:
-        asked = [Question(reading.PRICE, self.places.oracle, (bytes.fromhex(one.address[2:]),)) for one in self.tokens]
+        oracle = bytes.fromhex(self.oracle.address[2:])
+        asked = [Question(reading.PRICE, oracle, (bytes.fromhex(one.address[2:]),)) for one in self.tokens]
         return await self.chain.answers(asked)
 
     async def data(self, users: Sequence[bytes], block: str | Json = "latest") -> list[tuple[int, ...]]:
         """Return what the pool says of accounts: its six numbers of each."""
-        return await self.chain.answers([Question(reading.VIEW, self.places.pool, (user,)) for user in users], block)
+        return await self.chain.answers([Question(reading.VIEW, self.target.pool, (user,)) for user in users], block)
 
     async def pass_time(self, seconds: int) -> None:
         await self.chain.anvil.mine(apart_s=seconds)

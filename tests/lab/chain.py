@@ -229,10 +229,7 @@ class Chain:
             said = aggregator.decode(
                 bytes.fromhex((await self.anvil.call("eth_call", asked, block, code))[2:]), len(part)
             )
-            found += [
-                each.answer(said.result(at)) if said.succeeded[at] and said.lengths[at] else None
-                for at, each in enumerate(part)
-            ]
+            found += [each.answered(said.result(at) if said.succeeded[at] else None) for at, each in enumerate(part)]
         return found
 
 

@@ -12,25 +12,27 @@ from tests.lab.aave import NO, Lab
 from tests.lab.chain import Json, selector
 
 from tocsin.model.block import BlockRef
-from tocsin.protocols.aave_v3 import assembly
 from tocsin.protocols.aave_v3.market import Account, Market
 from tocsin.protocols.aave_v3.revisions import REVISIONS
 from tocsin.protocols.aave_v3.rules import AaveRules
 from tocsin.protocols.aave_v3.valuation import AccountData, account_data
 from tocsin.protocols.base import WAD, Liquidation, Reach, Refusal
+from tocsin.protocols.places import Unread
 from tocsin.risk.columns import Columns
 from tocsin.risk.table import Legs
 
-_CATEGORIES: Final = range(1, 4)
 ALL: Final = 2**256 - 1
 
 
 async def read(lab: Lab, revision: str, block: Json) -> tuple[Market, list[Account]]:
     """Read the market and all accounts at a block."""
-    of, pinned = REVISIONS[revision], {"blockHash": block["hash"]}
+    rules, pinned = AaveRules(REVISIONS[revision]), {"blockHash": block["hash"]}
+    parts = await lab.parts(revision)
     where = BlockRef(number=int(block["number"], 16), hash=block["hash"])
-    market = await lab.chain.read(assembly.market(of, lab.places, where, _CATEGORIES), pinned)
-    return market, await lab.chain.read(assembly.accounts(of, lab.places, market, lab.addresses), pinned)
+    market = await lab.chain.read(rules.market(parts, where), pinned)
+    accounts = await lab.chain.read(rules.accounts(parts, market, lab.addresses), pinned)
+    assert not [each for each in accounts if isinstance(each, Unread)]
+    return market, list(accounts)
 
 
 @dataclass

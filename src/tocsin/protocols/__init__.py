@@ -1,7 +1,8 @@
-"""One module per protocol: what to read, how it is decoded, its exact integer rules. Pure; the verdicts come from here.
+"""One package per protocol: what to read, how to decode it, its exact integer rules. Pure; the verdicts come from here.
 
-A module of a protocol has `rules(revision)`, which `rules_of` finds by the protocol's kind: `aave-v3` is the module
-`aave_v3`. What is counted with is in `tocsin.protocols.base`.
+A package in this folder is a protocol, `aave_v3` the one that is configured as `aave-v3`; it has its `Kind` as `KIND`.
+Modules beside them are what protocols are made with, `tocsin.protocols.base` above all. A folder that is appended to
+`__path__` is looked through as this one is.
 """
 
 import importlib
@@ -9,23 +10,22 @@ import pkgutil
 from typing import Any
 
 from tocsin.protocols.base import Rules
-
-_NOT_PROTOCOLS = ("base", "integers", "prices", "horizon")
+from tocsin.protocols.kind import Kind
 
 
 def kinds() -> tuple[str, ...]:
     """Return the protocols that there are rules of, sorted."""
-    names = (found.name for found in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name.replace("_", "-") for name in names if name not in _NOT_PROTOCOLS))
+    return tuple(sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules(__path__) if found.ispkg))
+
+
+def kind_of(name: str) -> Kind:
+    """Return a protocol by its name. Raises ValueError for one that there is no package of."""
+    if name not in kinds():
+        raise ValueError(f"{name!r} is no protocol; there are {', '.join(kinds())}")
+    found: Kind = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").KIND
+    return found
 
 
 def rules_of(kind: str, revision: str) -> Rules[Any, Any]:
-    """Return the rules of a protocol at a revision; of an unknown one those that know no arithmetic.
-
-    Raises ValueError for a protocol that there is no module of.
-    """
-    if kind not in kinds():
-        raise ValueError(f"{kind!r} is no protocol; there are {', '.join(kinds())}")
-    module = importlib.import_module(f"tocsin.protocols.{kind.replace('-', '_')}")
-    found: Rules[Any, Any] = module.rules(revision)
-    return found
+    """Return the rules of a protocol at a revision; of an unknown one those that ask the chain. Raises ValueError."""
+    return kind_of(kind).rules(revision)

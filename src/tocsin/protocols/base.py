@@ -12,17 +12,19 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tocsin.chain.abi import AbiError, Signature, Value, decode, encode, signature
 from tocsin.chain.keccak import keccak256
-from tocsin.chain.logrules import EventRule, Topic, Word
+from tocsin.chain.logrules import EventRule, Fixed, Topic, Word
 from tocsin.errors import TocsinError
+from tocsin.model.block import BlockRef
+from tocsin.protocols.places import Base, Difference, Parts, Target, Unread
 from tocsin.risk.columns import Columns
 from tocsin.risk.table import Legs
 
-Market_contra = TypeVar("Market_contra", contravariant=True)
-Account_contra = TypeVar("Account_contra", contravariant=True)
+Market = TypeVar("Market")
+Account = TypeVar("Account")
 Read_co = TypeVar("Read_co", covariant=True)
 
 WAD = 10**18
@@ -156,7 +158,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One call of a read: of whom, with what. An answer is what `answer` makes of the bytes, None where it reverted."""
+    """One call of a read: of whom, with what."""
 
     read: Read
     to: bytes
@@ -174,11 +176,19 @@ class Question:
         values = decode(returns, data) if returns is not None else ()
         return values[0] if isinstance(values, tuple) and len(values) == 1 else values
 
+    def answered(self, data: bytes | None) -> Value | None:
+        """Return what a reading is sent for it: None where the call failed, and where its bytes are no such answer."""
+        try:
+            return None if data is None else self.answer(data)
+        except AbiError:
+            return None
+
 
 Reading = Generator[tuple[Question, ...], Sequence[Any], Read_co]
 """Questions in batches, each of which is sent the answers to it, in its order, until it returns what was read.
 
-Whoever drives it chooses node and block: a pure function may so need the answer to ask on.
+An answer is what `Question.answered` makes of the bytes. Whoever drives a reading chooses node and block, the same for
+all its batches: a pure function may so need the answer to ask on. A batch may be empty.
 """
 
 
@@ -189,32 +199,47 @@ class Event:
     of: str
     signature: str
     account: Topic | Word | None = None
+    market: Topic | None = None
+    """Where the market's id stands, in the events of a contract that has many."""
 
     @property
     def topic0(self) -> bytes:
         """What logs of it begin with: 32 bytes."""
         return keccak256(self.signature.encode())
 
-    def rule(self, addresses: tuple[bytes, ...]) -> EventRule:
-        """Return the rule by which an index follows it. Raises ValueError for an event without an account."""
+    def only(self, market: bytes) -> Fixed | None:
+        """Return what has to stand in logs of a market, by its id; None where its contract has no other."""
+        return None if self.market is None else Fixed(self.market, market)
+
+    def rule(self, addresses: tuple[bytes, ...], market: bytes = b"") -> EventRule:
+        """Return the rule by which an index follows it. Raises ValueError for an event without an account, or an id."""
         if self.account is None:
             raise ValueError(f"{self.signature} names no account")
-        name = f"{self.of} {self.signature.partition('(')[0]} {self.account}"
-        return EventRule(name=name, addresses=addresses, topic0=self.topic0, account=self.account)
+        return EventRule(
+            name=f"{self.of} {self.signature.partition('(')[0]} {type(self.account).__name__.lower()} "
+            f"{self.account.number}",
+            addresses=addresses,
+            topic0=self.topic0,
+            account=self.account,
+            only=self.only(market),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What of a protocol is read and followed."""
 
-    revision: Read
-    """What says which rules hold; asked again whenever a proxy is upgraded."""
+    revision: Read | None
+    """What says which rules hold; asked again at every block. None where code never changes."""
     market: tuple[Read, ...]
     """Once per block, per asset where an argument is one."""
     account: tuple[Read, ...]
     """Once per touched account, per asset that it has where an argument is one."""
-    view: Read
-    """What the protocol itself says of an account: for the self-check, and for revisions that are not known."""
+    view: Read | None
+    """What the protocol itself says of an account: for the self-check, and for revisions that are not known.
+
+    None where it says nothing of accounts.
+    """
     owes: tuple[Event, ...]
     """Whose accounts make up the book: everybody who has ever owed."""
     touches: tuple[Event, ...]
@@ -226,7 +251,7 @@ class Plan:
 # -- rules
 
 
-class Rules(Protocol[Market_contra, Account_contra]):
+class Rules(Protocol[Market, Account]):
     """What decides, of one protocol at one revision."""
 
     @property
@@ -238,26 +263,75 @@ class Rules(Protocol[Market_contra, Account_contra]):
     @property
     def plan(self) -> Plan: ...
 
-    def columns(self, market: Market_contra, at_s: int) -> Columns:
+    # -- what is read: each of these is driven by answers of one block
+
+    def parts(self, target: Target) -> Reading[Parts]:
+        """Find the contracts of a market. To be read again after an event of `plan.changes`.
+
+        Raises UnknownStateError where one of them does not answer.
+        """
+        ...
+
+    def market(self, parts: Parts, block: BlockRef) -> Reading[Market]:
+        """Read a market. Raises UnknownStateError where it does not answer; a price that is missing is part of it."""
+        ...
+
+    def accounts(self, parts: Parts, market: Market, addresses: Sequence[bytes]) -> Reading[Sequence[Account | Unread]]:
+        """Read accounts, in their order. One that cannot be read is said to be so, and keeps no other from being."""
+        ...
+
+    def view(self, parts: Parts, addresses: Sequence[bytes]) -> Reading[Sequence[Value | Unread]]:
+        """Ask what the protocol itself says of accounts, in their order."""
+        ...
+
+    # -- what was read
+
+    def base(self, parts: Parts, market: Market) -> Base:
+        """Return what values of the market are in."""
+        ...
+
+    def prices(self, market: Market) -> Mapping[bytes, int | None]:
+        """Return each asset's price in the oracle's own unit; None where there is none."""
+        ...
+
+    def parameters(self, parts: Parts, market: Market) -> tuple[tuple[str, str], ...]:
+        """Return what governance sets, by names that stay: thresholds, bonuses, caps, pauses, oracles."""
+        ...
+
+    def doubt(self, before: Market, after: Market) -> str:
+        """Return why a market cannot have become what was read at a later block of the same chain; empty if it can."""
+        ...
+
+    def view_verdict(self, answer: Value) -> Verdict:
+        """Return what an answer of the view says of an account. Raises UnknownStateError where it says nothing."""
+        ...
+
+    def differs(self, market: Market, account: Account, answer: Value, at_s: int) -> tuple[Difference, ...]:
+        """Return in what the rules differ from an answer of the view, at the same block and its time."""
+        ...
+
+    # -- what is counted
+
+    def columns(self, market: Market, at_s: int) -> Columns:
         """Return what legs can be, and what a unit of each is worth at a time: what a book is valued with."""
         ...
 
-    def legs(self, market: Market_contra, account: Account_contra, at_s: int) -> Legs:
+    def legs(self, market: Market, account: Account, at_s: int) -> Legs:
         """Return what a book holds of an account: shares where a protocol has shares, which change on touch alone."""
         ...
 
-    def verdict(self, market: Market_contra, account: Account_contra, at_s: int) -> Verdict:
+    def verdict(self, market: Market, account: Account, at_s: int) -> Verdict:
         """Return what the contracts would say of an account in a block of this time."""
         ...
 
-    def critical_price(self, market: Market_contra, account: Account_contra, asset: bytes, at_s: int) -> Region:
+    def critical_price(self, market: Market, account: Account, asset: bytes, at_s: int) -> Region:
         """Return at which prices of an asset, all others as they are, the account can be liquidated."""
         ...
 
     def liquidation(
         self,
-        market: Market_contra,
-        account: Account_contra,
+        market: Market,
+        account: Account,
         collateral: bytes,
         debt: bytes,
         amount: int | None,
@@ -267,36 +341,26 @@ class Rules(Protocol[Market_contra, Account_contra]):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainRules:
-    """Rules of a revision that is not known: they say what to read, and count nothing."""
+# -- reading
 
-    kind: str
-    revision: str
-    plan: Plan
 
-    @property
-    def exactness(self) -> Exactness:
-        """That the chain has to be asked."""
-        return Exactness.CHAIN
+def known(answer: Any, read: Read) -> Any:
+    """Return an answer that has to be there. Raises UnknownStateError."""
+    if answer is None:
+        returns = read.asks.returns
+        raise UnknownStateError(f"{read.of}: {read.asks.name}() failed, or what it returned is no {returns}")
+    return answer
 
-    def columns(self, market: Any, at_s: int) -> Columns:
-        self._refuse(market, at_s)
 
-    def legs(self, market: Any, account: Any, at_s: int) -> Legs:
-        self._refuse(market, account, at_s)
-
-    def verdict(self, market: Any, account: Any, at_s: int) -> Verdict:
-        self._refuse(market, account, at_s)
-
-    def critical_price(self, market: Any, account: Any, asset: bytes, at_s: int) -> Region:
-        self._refuse(market, account, asset, at_s)
-
-    def liquidation(
-        self, market: Any, account: Any, collateral: bytes, debt: bytes, amount: int | None, at_s: int
-    ) -> Liquidation | Refusal:
-        self._refuse(market, account, collateral, debt, amount, at_s)
-
-    def _refuse(self, *_: object) -> NoReturn:
-        asked = self.plan.view.signature.partition("(")[0]
-        raise UnknownRevisionError(f"{self.kind} {self.revision} counts in a way that is not known: ask {asked}()")
+def asked_view(plan: Plan, parts: Parts, addresses: Sequence[bytes]) -> Reading[Sequence[Value | Unread]]:
+    """Ask the view of a plan, whose one argument is the account."""
+    view = plan.view
+    place = None if view is None else parts.one(view.of)
+    if view is None or place is None:
+        return [Unread(account=address, reason="the protocol has no view of an account") for address in addresses]
+    answers = yield tuple(Question(view, place, (address,)) for address in addresses)
+    silent = f"{view.of}: {view.asks.name}() failed, or what it returned is no {view.asks.returns}"
+    return [
+        Unread(account=address, reason=silent) if answer is None else answer
+        for address, answer in zip(addresses, answers, strict=True)
+    ]

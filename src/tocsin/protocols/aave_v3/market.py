@@ -50,13 +50,15 @@ class Reserve:
     variable_rate: int
     updated_s: int
     price: int | None
-    """What the oracle answers; None where it does not."""
+    """What the oracle answers; None where it does not, as where a feed says zero or less and none stands in for it."""
     grace_until_s: int = 0
     """No liquidation up to and including this time, since 3.1."""
     supply_token: bytes = b""
     debt_token: bytes = b""
     stable_token: bytes = b""
     """The contracts that keep what accounts have of it."""
+    discounted: bool = False
+    """Whether its debt token gives some accounts a discount on interest, as GHO's first one did."""
 
     @property
     def unit(self) -> int:
@@ -93,6 +95,10 @@ class Market:
     categories: Mapping[int, Category] = field(default_factory=dict)
     sentinel_allows: bool | None = None
     """Whether the oracle's sentinel lets liquidations happen; None where there is none."""
+    base_currency: bytes = bytes(20)
+    """What prices are in: a token, or zeros for US dollars."""
+    base_unit: int = 10**8
+    """One whole of it."""
 
     def reserve_of(self, asset: bytes) -> Reserve | None:
         """Return the reserve of an asset, None where there is none."""
@@ -134,3 +140,21 @@ class Account:
     def uses(self, reserve: int) -> bool:
         """Tell whether what it has supplied of a reserve is collateral."""
         return bool(self.flags >> 2 * reserve + 1 & 1)
+
+
+def doubt(before: Market, after: Market) -> str:
+    """Return which index or time of a reserve went back, of two readings of one chain; empty where none did.
+
+    A reserve that was dropped and listed again has tokens of its own, and begins anew.
+    """
+    known = {each.supply_token: each for each in before.reserves if each is not None}
+    for each in after.reserves:
+        was = None if each is None else known.get(each.supply_token)
+        if each is None or was is None:
+            continue
+        for name in ("liquidity_index", "variable_index", "updated_s"):
+            old, new = getattr(was, name), getattr(each, name)
+            if new < old:
+                what = name.replace("_", " ").removesuffix(" s")
+                return f"reserve {each.id}: its {what} went back from {old} to {new}"
+    return ""

@@ -10,6 +10,7 @@ from tocsin.protocols.base import Event, Plan, Read
 
 POOL, ORACLE, PROVIDER, SENTINEL, CONFIGURATOR = "pool", "oracle", "addresses provider", "sentinel", "configurator"
 SUPPLY_TOKEN, DEBT_TOKEN, STABLE_TOKEN = "supply token", "variable debt token", "stable debt token"
+CATEGORIES: Final = "categories"
 
 _DATA: Final = (
     "getReserveData(address)(((uint256),uint128,uint128,uint128,uint128,uint128,uint40,uint16,"
@@ -44,6 +45,14 @@ CATEGORY_BORROWABLE: Final = Read(
 )
 CATEGORY_ZERO_LTV: Final = Read(of=POOL, signature="getEModeCategoryLtvzeroBitmap(uint8)(uint128)", takes=("category",))
 CATEGORY_ISOLATED: Final = Read(of=POOL, signature="getIsEModeCategoryIsolated(uint8)(bool)", takes=("category",))
+PROVIDER_PLACE: Final = Read(of=POOL, signature="ADDRESSES_PROVIDER()(address)")
+ORACLE_PLACE: Final = Read(of=PROVIDER, signature="getPriceOracle()(address)")
+CONFIGURATOR_PLACE: Final = Read(of=PROVIDER, signature="getPoolConfigurator()(address)")
+SOURCE: Final = Read(of=ORACLE, signature="getSourceOfAsset(address)(address)", takes=("asset",))
+BASE_CURRENCY: Final = Read(of=ORACLE, signature="BASE_CURRENCY()(address)")
+BASE_UNIT: Final = Read(of=ORACLE, signature="BASE_CURRENCY_UNIT()(uint256)")
+DISCOUNT: Final = Read(of=DEBT_TOKEN, signature="getDiscountToken()(address)")
+"""GHO's first debt token has it, and no other."""
 SENTINEL_PLACE: Final = Read(of=PROVIDER, signature="getPriceOracleSentinel()(address)")
 SENTINEL_ALLOWS: Final = Read(of=SENTINEL, signature="isLiquidationAllowed()(bool)")
 FLAGS: Final = Read(of=POOL, signature="getUserConfiguration(address)((uint256))", takes=("account",))
@@ -115,6 +124,8 @@ def plan(revision: Revision | None) -> Plan:
     return Plan(
         revision=REVISION,
         market=(
+            BASE_CURRENCY,
+            BASE_UNIT,
             RESERVES,
             RESERVE,
             PRICE,
@@ -185,7 +196,9 @@ def configuration(word: int) -> Configuration:
     )
 
 
-def reserve(asset: bytes, data: Sequence[Any], price: int | None, grace_until_s: int = 0) -> Reserve:
+def reserve(
+    asset: bytes, data: Sequence[Any], price: int | None, grace_until_s: int = 0, *, discounted: bool = False
+) -> Reserve:
     """Return a reserve of what `getReserveData` answers, `data` being its struct."""
     (word,), income_index, income_rate, debt_index, debt_rate, _, updated_s, number, *tokens = data
     return Reserve(
@@ -202,4 +215,5 @@ def reserve(asset: bytes, data: Sequence[Any], price: int | None, grace_until_s:
         supply_token=tokens[0],
         stable_token=tokens[1],
         debt_token=tokens[2],
+        discounted=discounted,
     )

@@ -1,13 +1,18 @@
 """Aave v3's rules at one revision, in the shape that every protocol's have."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from tocsin.chain.abi import Value
+from tocsin.model.block import BlockRef
+from tocsin.protocols.aave_v3 import assembly, view
 from tocsin.protocols.aave_v3.critical import critical_price
 from tocsin.protocols.aave_v3.liquidation import blocked, liquidation
-from tocsin.protocols.aave_v3.market import BPS, RAY, Account, Market
+from tocsin.protocols.aave_v3.locating import parts
+from tocsin.protocols.aave_v3.market import BPS, RAY, Account, Market, doubt
+from tocsin.protocols.aave_v3.parameters import parameters
 from tocsin.protocols.aave_v3.reading import plan
 from tocsin.protocols.aave_v3.revisions import Revision
 from tocsin.protocols.aave_v3.valuation import (
@@ -25,14 +30,18 @@ from tocsin.protocols.base import (
     Exactness,
     Liquidation,
     Plan,
+    Reading,
     Refusal,
     Region,
+    UnknownStateError,
     Verdict,
+    asked_view,
 )
+from tocsin.protocols.places import Base, Difference, Parts, Target, Unread
 from tocsin.risk.columns import Band, Column, Columns
 from tocsin.risk.table import Legs
 
-KIND = "aave-v3"
+NAME = "aave-v3"
 STABLE = "stable"
 """The parameter set of debts at a stable rate."""
 
@@ -50,7 +59,7 @@ class AaveRules:
 
     @property
     def kind(self) -> str:
-        return KIND
+        return NAME
 
     @property
     def revision(self) -> str:
@@ -64,6 +73,50 @@ class AaveRules:
     @property
     def plan(self) -> Plan:
         return plan(self.of)
+
+    def parts(self, target: Target) -> Reading[Parts]:
+        """Find the contracts of a market, from its pool. Raises UnknownStateError."""
+        return parts(self.of, target)
+
+    def market(self, parts: Parts, block: BlockRef) -> Reading[Market]:
+        """Read the pool, with all reserves, prices and categories. Raises UnknownStateError."""
+        return assembly.market(self.of, parts, block)
+
+    def accounts(self, parts: Parts, market: Market, addresses: Sequence[bytes]) -> Reading[Sequence[Account | Unread]]:
+        """Read accounts: what they have of the reserves that they use or owe."""
+        return assembly.accounts(self.of, parts, market, addresses)
+
+    def view(self, parts: Parts, addresses: Sequence[bytes]) -> Reading[Sequence[Value | Unread]]:
+        """Ask `getUserAccountData` of each account."""
+        return asked_view(self.plan, parts, addresses)
+
+    def base(self, parts: Parts, market: Market) -> Base:
+        """Return US dollars, or the token that the oracle counts in. Raises UnknownStateError for no power of ten."""
+        decimals = len(str(market.base_unit)) - 1
+        if market.base_unit != 10**decimals:
+            raise UnknownStateError(f"the oracle's unit is {market.base_unit}, which is no power of ten")
+        name = parts.name(market.base_currency) if any(market.base_currency) else "USD"
+        return Base(name=name, decimals=decimals)
+
+    def prices(self, market: Market) -> Mapping[bytes, int | None]:
+        """Return each reserve's price, in base units per whole token."""
+        return {each.asset: each.price for each in market.reserves if each is not None}
+
+    def parameters(self, parts: Parts, market: Market) -> tuple[tuple[str, str], ...]:
+        """Return what governance sets."""
+        return parameters(self.of, parts, market)
+
+    def doubt(self, before: Market, after: Market) -> str:
+        """Say which index went back, of a reserve that is the same: they only grow."""
+        return doubt(before, after)
+
+    def view_verdict(self, answer: Value) -> Verdict:
+        """Return what the pool's six numbers say."""
+        return view.verdict(answer)
+
+    def differs(self, market: Market, account: Account, answer: Value, at_s: int) -> tuple[Difference, ...]:
+        """Return which of the six numbers differ. Raises UnknownStateError where the pool should have reverted."""
+        return view.differences(account_data(self.of, market, account, at_s), answer)
 
     def columns(self, market: Market, at_s: int) -> Columns:
         """Return the columns of all reserves under all their parameter sets. Raises UnknownStateError."""
