@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import pytest
-from tests.support.roundings import mutants
+from tests.support.directions import mutants
 
 from tocsin.model.block import BlockRef
 from tocsin.protocols.base import Reach

@@ -26,8 +26,13 @@ class Worth:
 
     @property
     def health_wad(self) -> int | None:
-        """What may be owed by what is, cut; below 1e18 just where it can be liquidated. None without debt."""
-        return self.most * WAD // self.owed if self.owed else None
+        """What may be owed by what is, below 1e18 just where it can be liquidated. None without debt."""
+        return health(self.most, self.owed)
+
+
+def health(most: int, due: int) -> int | None:
+    """Return a quotient of 18 decimals, cut; None without debt."""
+    return most * WAD // due if due else None
 
 
 def priced(market: Market) -> int:
