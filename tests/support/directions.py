@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 
 
-
 @dataclass(frozen=True)
 class Mutant:
     """A rounding that goes another way, in one function of a module."""

@@ -15,7 +15,6 @@ import pytest
 from tests.support.directions import mutants
 
 from tocsin.model.block import BlockRef
-from tocsin.protocols.base import Reach
 from tocsin.protocols.integers import ceil_div
 from tocsin.protocols.morpho_blue import accrual, arithmetic, critical, liquidation, valuation
 from tocsin.protocols.morpho_blue.accrual import accrued
@@ -155,8 +154,8 @@ CASES: Final = (
         Totals(supply_assets=12_000_000, supply_shares=17_000_001, borrow_assets=6_000_006, borrow_shares=1),
     ),
     Case(
-        # 3 shares owe 4.5, and a unit more of 3 millions moves a share by a third of a millionth: 5 still. 2 shares owe 3,
-        # and then a little more: 4.
+        # 3 shares owe 4.5, and 3 units more of 3 millions move a share by a millionth and a half: 5 still. 2 shares owe
+        # 3, and then a little more: 4.
         "interest brings over the line who was on it",
         lambda: [
             worth(market(), account(held, shares), UPDATED_S + seconds).falls
@@ -266,7 +265,9 @@ def test_what_is_worked_by_hand(case: Case) -> None:
 
 _MODULES: Final = (arithmetic, accrual, valuation, liquidation, critical)
 _PAIRS: Final = ("mul_div", "w_mul", "w_div", "to_shares", "to_assets")
-_OTHERS: Final = {f"{name}_{way}": f"{name}_{other}" for name in _PAIRS for way, other in (("up", "down"), ("down", "up"))}
+_OTHERS: Final = {
+    f"{name}_{way}": f"{name}_{other}" for name in _PAIRS for way, other in (("up", "down"), ("down", "up"))
+}
 
 
 def _failing() -> set[str]:

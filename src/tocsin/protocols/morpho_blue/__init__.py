@@ -20,11 +20,9 @@ def rules(revision: str) -> Rules[Any, Any]:
 
 
 def _revision(target: Target) -> Reading[str]:
-    """Return the one that there is: nobody can upgrade the contract, and it has no number."""
-    yield ()
+    """Return the one that there is: nobody can upgrade the contract, and it has no number. Raises UnknownStateError."""
+    yield from reading.terms(target)
     return REVISION
 
 
-KIND = Kind(
-    name=NAME, rules=rules, revision=_revision, owes=reading.PLAN.owes, pool=reading.MORPHO, has_ids=True
-)
+KIND = Kind(name=NAME, rules=rules, revision=_revision, owes=reading.PLAN.owes, pool=reading.MORPHO, has_ids=True)

@@ -23,8 +23,9 @@ def accrued(market: Market, at_s: int) -> Totals:
     """Return a market's totals in a block of this time.
 
     The rate is the one that the interest rate model said at the market's block, so that totals are those of the
-    contract at the time of that block. At later times they are just what they would be at the same rate: a model whose
-    rate moves with time, as the adaptive curve's does by a factor of e^(50 x share of a year) at most, says another one.
+    contract at the time of that block. At later times they are what they would be at the same rate. A model whose rate
+    moves with time says another one then: the adaptive curve's may move by a factor of e^(50 x years) at most.
+
     Raises UnknownStateError for a time before the last update, RevertError where the contracts revert: the market was
     never created, the model reverts, a total does not fit.
     """

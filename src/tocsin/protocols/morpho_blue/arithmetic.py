@@ -57,14 +57,17 @@ def _divisor(by: int) -> int:
 
 
 def w_mul_down(left: int, right: int) -> int:
+    """Return a product of two numbers of 18 decimals, rounded down. Raises RevertError."""
     return mul_div_down(left, right, WAD)
 
 
 def w_div_down(left: int, right: int) -> int:
+    """Return a quotient with 18 decimals, rounded down. Raises RevertError."""
     return mul_div_down(left, WAD, right)
 
 
 def w_div_up(left: int, right: int) -> int:
+    """Return a quotient with 18 decimals, rounded up. Raises RevertError."""
     return mul_div_up(left, WAD, right)
 
 
@@ -77,16 +80,20 @@ def compounded(rate: int, seconds: int) -> int:
 
 
 def to_shares_down(assets: int, total_assets: int, total_shares: int) -> int:
+    """Return what assets are in shares of a total, rounded down. Raises RevertError."""
     return mul_div_down(assets, total_shares + VIRTUAL_SHARES, total_assets + VIRTUAL_ASSETS)
 
 
 def to_shares_up(assets: int, total_assets: int, total_shares: int) -> int:
+    """Return what assets are in shares of a total, rounded up. Raises RevertError."""
     return mul_div_up(assets, total_shares + VIRTUAL_SHARES, total_assets + VIRTUAL_ASSETS)
 
 
 def to_assets_down(shares: int, total_assets: int, total_shares: int) -> int:
+    """Return what shares of a total are worth, rounded down. Raises RevertError."""
     return mul_div_down(shares, total_assets + VIRTUAL_ASSETS, total_shares + VIRTUAL_SHARES)
 
 
 def to_assets_up(shares: int, total_assets: int, total_shares: int) -> int:
+    """Return what shares of a total are worth, rounded up. Raises RevertError."""
     return mul_div_up(shares, total_assets + VIRTUAL_ASSETS, total_shares + VIRTUAL_SHARES)

@@ -169,4 +169,3 @@ def _takes_too_much(market: Market, account: Account, shares: int, at_s: int) ->
         return seized_for(market, accrued(market, at_s), priced(market), shares) > account.collateral
     except RevertError:
         return market.price == 0
-

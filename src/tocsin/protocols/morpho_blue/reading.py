@@ -40,6 +40,7 @@ RATE: Final = Read(
 )
 DECIMALS: Final = Read(of=LOAN, signature="decimals()(uint8)")
 
+_TERMS: Final = RATE.asks.takes.of[0]
 _ID: Final = Topic(1)
 
 
@@ -68,44 +69,38 @@ PLAN: Final = Plan(
 )
 
 
-def parts(target: Target) -> Reading[Parts]:
-    """Find the contracts of a market. Raises UnknownStateError where there is none of this id, or no Morpho Blue."""
+def terms(target: Target) -> Reading[Terms]:
+    """Read what a market was created with. Raises UnknownStateError where there is none of this id."""
     (said,) = yield (Question(TERMS, target.pool, (target.id,)),)
-    terms = _terms(target, known(said, TERMS))
-    tokens = [token for token in (terms.loan, terms.collateral) if any(token)]
-    names = yield from names_of(tokens)
-    places = ((ORACLE, terms.oracle), (IRM, terms.irm), (LOAN, terms.loan), (COLLATERAL, terms.collateral))
+    loan, collateral, oracle, irm, lltv = known(said, TERMS)
+    if keccak256(encode(_TERMS, tuple(said))) != target.id:
+        # The id is the hash of the terms, as it is not of those of a market that was never created: zeros.
+        raise UnknownStateError(f"0x{target.pool.hex()} has no market 0x{target.id.hex()}: market not created")
+    return Terms(id=target.id, loan=loan, collateral=collateral, oracle=oracle, irm=irm, lltv=lltv)
+
+
+def parts(target: Target) -> Reading[Parts]:
+    """Find the contracts of a market. Raises UnknownStateError, as `terms` does."""
+    found = yield from terms(target)
+    names = yield from names_of([token for token in (found.loan, found.collateral) if any(token)])
+    places = ((ORACLE, found.oracle), (IRM, found.irm), (LOAN, found.loan), (COLLATERAL, found.collateral))
     at = {part: (place,) for part, place in places if any(place)}
     return Parts(target=target, at={MORPHO: (target.pool,), **at}, names=names)
 
 
-def _terms(target: Target, said: Sequence[Any]) -> Terms:
-    """Return terms that the id is the hash of, as it is of none that were never set."""
-    if keccak256(encode(TERMS.asks.returns, tuple(said))) != target.id:
-        raise UnknownStateError(f"0x{target.pool.hex()} has no market 0x{target.id.hex()}: market not created")
-    loan, collateral, oracle, irm, lltv = said
-    return Terms(id=target.id, loan=loan, collateral=collateral, oracle=oracle, irm=irm, lltv=lltv)
-
-
 def market(parts: Parts, block: BlockRef) -> Reading[Market]:
-    """Read a market at a block. Raises UnknownStateError where there is none of this id."""
+    """Read a market at a block. Raises UnknownStateError, as `terms` does."""
     target = parts.target
-    said, stored = yield (
-        Question(TERMS, target.pool, (target.id,)),
-        Question(MARKET, target.pool, (target.id,)),
-    )
-    terms = _terms(target, known(said, TERMS))
+    of = yield from terms(target)
+    (stored,) = yield (Question(MARKET, target.pool, (target.id,)),)
     supply_assets, supply_shares, borrow_assets, borrow_shares, updated_s, fee = known(stored, MARKET)
-    # Without an interest rate model there is no rate to ask for, and nothing is owed for time.
-    with_rate = terms.irm != NO_IRM
-    price, decimals, *rate = yield (
-        Question(PRICE, terms.oracle),
-        Question(DECIMALS, terms.loan),
-        *((Question(RATE, terms.irm, (tuple(said), tuple(stored))),) if with_rate else ()),
-    )
+    told = of.loan, of.collateral, of.oracle, of.irm, of.lltv
+    # A market without an interest rate model has no rate to ask for, and none is needed.
+    asked = () if of.irm == NO_IRM else (Question(RATE, of.irm, (told, tuple(stored))),)
+    price, decimals, *rate = yield (Question(PRICE, of.oracle), Question(DECIMALS, of.loan), *asked)
     return Market(
         block=block,
-        terms=terms,
+        terms=of,
         totals=Totals(
             supply_assets=supply_assets,
             supply_shares=supply_shares,
@@ -115,7 +110,7 @@ def market(parts: Parts, block: BlockRef) -> Reading[Market]:
         updated_s=updated_s,
         fee=fee,
         price=price,
-        rate=rate[0] if with_rate else None,
+        rate=rate[0] if rate else None,
         loan_decimals=decimals or 0,
     )
 

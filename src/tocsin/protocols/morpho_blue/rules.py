@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - the methods are those of all protocols
 """Morpho Blue's rules, in the shape that every protocol's have. Values are in the smallest unit of the loan token."""
 
 from collections.abc import Mapping, Sequence
@@ -55,7 +56,7 @@ class MorphoRules:
 
     @property
     def exactness(self) -> Exactness:
-        return Exactness.VERIFIED
+        return Exactness.SOURCE
 
     @property
     def plan(self) -> Plan:
@@ -64,7 +65,7 @@ class MorphoRules:
     # -- what is read
 
     def parts(self, target: Target) -> Reading[Parts]:
-        """Find tokens, oracle and interest rate model of a market. Raises UnknownStateError for one that is not there."""
+        """Find tokens, oracle and interest rate model. Raises UnknownStateError for a market that is not there."""
         return reading.parts(target)
 
     def market(self, parts: Parts, block: BlockRef) -> Reading[Market]:
