@@ -47,9 +47,11 @@ class ReadTerms:
 class Plan:
     """What is read at every block: `first`, and then what `then` makes of that. Compiled once, for one reader."""
 
-    def __init__(self, first: Sequence[Wanted], then: Then | None = None) -> None:
+    def __init__(self, first: Sequence[Wanted], then: Then | None = None, *, audit_one_in: int | None = None) -> None:
+        """`audit_one_in` is for what matters more, or less, than what a reader reads as a rule (None)."""
         self.first = tuple(first)
         self.then = then
+        self.audit_one_in = audit_one_in
         self._compiled: dict[str, Compiled] = {}
         self._apart: set[Item] = set()
 
@@ -148,7 +150,8 @@ class Reader:
         """Read both phases; None where a node was caught, and all has to be read anew."""
         state.nodes.clear()
         state.is_betrayed, state.audited, state.disputed = False, 0, 0
-        first = await self._phase(plan.compiled("first", plan.first, self.terms.limits), "first", state)
+        one_in = self.terms.audit_one_in if plan.audit_one_in is None else plan.audit_one_in
+        first = await self._phase(plan.compiled("first", plan.first, self.terms.limits), "first", state, one_in)
         if state.is_betrayed:
             return None
         if plan.first and not state.nodes and not first.values.proven.any():
@@ -157,7 +160,7 @@ class Reader:
         second = Gathered(Values(0))
         if plan.then is not None and self._ground.holds(state.place.block):
             wanted = tuple(plan.then(first.values))
-            second = await self._phase(plan.compiled("second", wanted, self.terms.limits), "second", state)
+            second = await self._phase(plan.compiled("second", wanted, self.terms.limits), "second", state, one_in)
         if state.is_betrayed:
             return None
         is_whole = first.values.is_whole and second.values.is_whole
@@ -172,13 +175,13 @@ class Reader:
             missing="" if is_whole else _told(state) or "answers contradict each other",
         )
 
-    async def _phase(self, plan: Compiled, phase: str, state: _State) -> Gathered:
+    async def _phase(self, plan: Compiled, phase: str, state: _State, one_in: int) -> Gathered:
         """Read one phase, and have some of it audited at the same time."""
         got = Gathered(Values(len(plan.wanted)))
         if not plan.wanted:
             return got
         order = self._panel.drawn(f"read {state.place.block.hash}")
-        chosen = drawn(self._salt, state.place.block.hash, phase, len(plan.wanted), self.terms.audit_one_in)
+        chosen = drawn(self._salt, state.place.block.hash, phase, len(plan.wanted), one_in)
         if not chosen or len(order) == 1:
             await self._gather(plan, got, order, state)
             audit = Audit()
