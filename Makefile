@@ -91,13 +91,13 @@ $(STAMPS)/anvil: package-lock.json $(STAMPS)/dependencies | system
 	else echo 'skipped: npm is not installed, tests with a real node will be skipped'; test -z "$${CI:-}"; fi
 	@touch $@
 
-# Sources of protocols of which npm has no code, and their compiler: 20 MB and half a minute that `make test` does without.
+# Sources of protocols of which npm has no code, and their compilers: 40 MB and a minute that `make test` does without.
 lab: $(STAMPS)/lab
 
-$(STAMPS)/lab: tests/lab/package-lock.json tests/lab/compile.js $(STAMPS)/dependencies | system
+$(STAMPS)/lab: tests/lab/package-lock.json tests/lab/compile.js $(wildcard tests/lab/contracts/*.sol) $(STAMPS)/dependencies | system
 	@if command -v npm >/dev/null; then \
 	  npm ci --prefix tests/lab --ignore-scripts --no-audit --no-fund --loglevel=error; \
-	  node tests/lab/compile.js aave-v3.6; \
+	  node tests/lab/compile.js aave-v3.6 morpho-blue; \
 	else echo 'skipped: npm is not installed, tests with compiled protocols will be skipped'; test -z "$${CI:-}"; fi
 	@touch $@
 

@@ -1,4 +1,4 @@
-// Compiles what is published as sources, with a compiler from npm: `node compile.js aave-v3.6`, into build/<name>/.
+// Compiles what is published as sources, with a compiler from npm: `node compile.js aave-v3.6 morpho-blue`, into build/<name>/.
 //
 // AAVE_SOURCES names another folder with the sources of Aave (its src/contracts), for a release that npm does not have.
 'use strict';
@@ -6,7 +6,6 @@ const fs = require('fs');
 const path = require('path');
 
 const modules = path.join(__dirname, 'node_modules');
-const solc = require(path.join(modules, 'solc'));
 
 const aave = process.env.AAVE_SOURCES || path.join(modules, '@aave-dao/aave-v3-origin/src/contracts');
 const projects = {
@@ -23,11 +22,22 @@ const projects = {
       'protocol/pool/DefaultReserveInterestRateStrategyV2', 'protocol/configuration/PoolAddressesProvider',
       'protocol/configuration/ACLManager', 'mocks/tokens/MintableERC20'].map(name => `aave/${name}.sol`),
     settings: { optimizer: { enabled: true, runs: 200 }, evmVersion: 'shanghai' },
+    compiler: 'solc',
+  },
+  'morpho-blue': {
+    folders: [
+      ['morpho/', path.join(modules, '@morpho-org/morpho-blue/src')],
+      ['own/', path.join(__dirname, 'contracts')],
+    ],
+    wanted: ['morpho/Morpho.sol', 'morpho/mocks/ERC20Mock.sol', 'own/MovingRate.sol'],
+    settings: { optimizer: { enabled: true, runs: 999999 }, viaIR: true },
+    compiler: 'solc-0.8.19',
   },
 };
 
 function compile(name, out) {
-  const { folders, wanted, settings } = projects[name];
+  const { folders, wanted, settings, compiler } = projects[name];
+  const solc = require(path.join(modules, compiler));
   const find = asked => {
     const [prefix, folder] = folders.find(([prefix]) => asked.startsWith(prefix)) || ['', modules];
     return path.join(folder, asked.slice(prefix.length));
