@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 """Version of what --json prints."""
-_COUNTED = ("chains", "nodes", "beacons", "groups", "detectors")
+_COUNTED = ("chains", "nodes", "beacons", "groups", "markets", "detectors")
+_WHERE_THERE_ARE = ("beacons", "markets")
+"""What is counted only where there is any."""
 
 MISTAKE = 3
 
@@ -138,6 +140,7 @@ def _counts(loaded: "Loaded") -> dict[str, int]:
         "nodes": sum(len(chain.nodes) for chain in chains),
         "beacons": sum(len(chain.beacons) for chain in chains),
         "groups": sum(len(group_nodes(chain.nodes, chain.vote_by).groups) for chain in chains),
+        "markets": sum(len(chain.markets) for chain in chains),
         "detectors": len({*loaded.settings.detectors, *(name for chain in chains for name in chain.detectors)}),
         "calls_per_day": sum(
             sum(calls.calls_per_day(chain, node) for node in chain.nodes)
@@ -157,7 +160,9 @@ def _word(key: str, count: int) -> str:
 
 
 def _sentence(counts: dict[str, int]) -> str:
-    words = [f"{counts[key]} {_word(key, counts[key])}" for key in _COUNTED if counts[key] or key != "beacons"]
+    words = [
+        f"{counts[key]} {_word(key, counts[key])}" for key in _COUNTED if counts[key] or key not in _WHERE_THERE_ARE
+    ]
     said = f"{', '.join(words)}; about {_rounded(counts['calls_per_day'])} calls a day"
     if not counts["indexes"]:
         return said

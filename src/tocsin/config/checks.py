@@ -46,6 +46,8 @@ def check_names(document: Document, problems: Problems) -> None:
     gateways = tables(document.data.get("price_gateway"))
     _unique(document, problems, [(("price_gateway", index), gateway) for index, gateway in gateways], ("name",))
     channels = tables(document.data.get("notify"))
+    for kind in ("market", "account"):
+        _unique(document, problems, [((kind, index), one) for index, one in tables(document.data.get(kind))], ("name",))
     _unique(document, problems, [(("notify", index), channel) for index, channel in channels], ("name",))
     _unique(document, problems, [(("provider", index), provider) for index, provider in providers], ("name",))
     _unique(document, problems, [(("chain", index), chain) for index, chain in chains], ("name", "id"))
@@ -124,6 +126,41 @@ def check_indexes(tree: Tree, document: Document, problems: Problems) -> None:
             where: Path = ("chain", number, "index", at)
             message = "is built up to the finalized block, and this chain has none; write finalized in its tags"
             problems.error(document.place(where), where, message)
+
+
+def check_markets(tree: Tree, document: Document, problems: Problems) -> None:
+    """Report markets of chains that there are not, or twice the same one, and accounts in no such market."""
+    chains = {chain.name: chain for chain in tree.chains}
+    first: dict[tuple[str, ...], str] = {}
+    for at, market in enumerate(tree.markets):
+        where: Path = ("market", at)
+        if (chain := chains.get(market.chain)) is None:
+            where, message = (*where, "chain"), "is no chain of this configuration" + suggestion(market.chain, chains)
+        elif market.index in [one.name for one in chain.indexes]:
+            where, message = (*where, "name"), f"its log index is {market.index}, and there is one of that name"
+        elif "finalized" not in chain.tags:
+            message = f"its log index goes up to the finalized block, and {chain.name} has none; write it in its tags"
+        elif (other := first.setdefault(market.identity, market.name)) != market.name:
+            message = f"is the same market as {other}"
+        else:
+            continue
+        problems.error(document.place(where), where, message)
+    _check_accounts(tree, document, problems)
+
+
+def _check_accounts(tree: Tree, document: Document, problems: Problems) -> None:
+    known = [one.name for one in tree.markets]
+    owners: dict[str, str] = {}
+    for at, account in enumerate(tree.accounts):
+        for which, name in enumerate(account.markets):
+            if name not in known:
+                where: Path = ("account", at, "markets", which)
+                problems.error(document.place(where), where, "is no market here" + suggestion(name, known))
+        if (other := owners.setdefault(account.address, account.name)) != account.name:
+            where = ("account", at, "address")
+            problems.error(document.place(where), where, f"is the address of account {other} too: name it once")
+        if not known:
+            problems.error(document.place(("account", at)), ("account", at), "is in no market: write [[market]] too")
 
 
 def check_peers(tree: Tree, document: Document, problems: Problems) -> None:

@@ -13,6 +13,7 @@ from tocsin.config.checks import (
     check_files,
     check_homeassistant,
     check_indexes,
+    check_markets,
     check_names,
     check_peers,
     check_providers,
@@ -133,6 +134,7 @@ def _tree(document: Document, sources: Sources, problems: Problems) -> Tree:
     check_files(tree, document, problems)
     check_providers(tree, document, problems)
     check_indexes(tree, document, problems)
+    check_markets(tree, document, problems)
     check_peers(tree, document, problems)
     check_consumers(tree, document, problems)
     check_deadman(tree, document, problems)

@@ -17,6 +17,8 @@ _WHOLE = (
     "host",
     "peers",
     "gateways",
+    "markets",
+    "accounts",
     "consumers",
     "channels",
     "self_test",
@@ -54,6 +56,8 @@ class Changes:
     silences_changed: bool = False
     maintenance_changed: bool = False
     gateways_changed: bool = False
+    markets_changed: bool = False
+    accounts_changed: bool = False
     consumers_changed: bool = False
     channels_changed: bool = False
     refused: tuple[str, ...] = ()
@@ -105,6 +109,8 @@ def changes(old: Loaded, new: Loaded) -> Changes:
         peers_changed=old.settings.peers != new.settings.peers,
         channels_changed=old.tree.channels != new.tree.channels,
         gateways_changed=old.tree.gateways != new.tree.gateways,
+        markets_changed=old.tree.markets != new.tree.markets,
+        accounts_changed=old.tree.accounts != new.tree.accounts,
         consumers_changed=old.tree.consumers != new.tree.consumers,
         refused=(
             *_restarts(old.tree, new.tree),

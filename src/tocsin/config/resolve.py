@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from tocsin.config.documents import Document
 from tocsin.config.feed import gateways_of
 from tocsin.config.locate import Path
+from tocsin.config.market import markets_of
 from tocsin.config.problems import Problems, suggestion
 from tocsin.config.registry import KEEP, SELF, TRUST, Registry, given, public_key, table_of
 from tocsin.config.tree import Asked, Chain, Mqtt, Node, Tree
@@ -214,7 +215,7 @@ def settings_of(
         config_hash="",
         chains=tuple(
             replace(
-                _chain_settings(chain, resolved(_of_chains(registry), profile, common, specific)),
+                _with_markets(tree, chain, resolved(_of_chains(registry), profile, common, specific)),
                 trust=trusted(profile, common, specific),
                 keep_firing=keeping(_of_chains(registry), profile, common, specific),
                 gateways=fitting,
@@ -284,6 +285,13 @@ def keeping(registry: Registry, *layers: Overrides) -> Mapping[str, int]:
     """Return how long alerts of detectors keep firing, as configured; a later layer goes before an earlier one."""
     found = {name: fields[KEEP] for layer in layers for name, fields in layer.items() if KEEP in fields}
     return {name: ns for name, ns in sorted(found.items()) if ns and name in registry}
+
+
+def _with_markets(tree: Tree, chain: Chain, detectors: Mapping[str, object]) -> ChainSettings:
+    """Return a chain with its markets, and the log indexes that they bring with them."""
+    settings = _chain_settings(chain, detectors)
+    markets, indexes = markets_of(tree.markets, tree.accounts, chain.name)
+    return replace(settings, markets=markets, indexes=(*settings.indexes, *indexes))
 
 
 def _chain_settings(chain: Chain, detectors: Mapping[str, object]) -> ChainSettings:

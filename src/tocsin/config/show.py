@@ -33,7 +33,7 @@ def effective(
     """
     everywhere, keeps = trust or {}, keep_firing or {}
     document: Document = tree.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"include"})
-    for table in ("provider", "price_gateway", "consumer", "silence", "maintenance", "notify"):
+    for table in ("provider", "price_gateway", "market", "account", "consumer", "silence", "maintenance", "notify"):
         if not document[table]:
             del document[table]
     for table, chain in zip(document["chain"], settings.chains, strict=True):

@@ -13,6 +13,7 @@ from tocsin.clock import NS
 from tocsin.config.contract import ContractTable
 from tocsin.config.feed import FeedTable, GatewayTable
 from tocsin.config.index import AmountTable, EventTable, IndexTable
+from tocsin.config.market import MOST_ACCOUNTS, MOST_MARKETS, AccountTable, MarketTable
 from tocsin.config.people import NotifyTable
 from tocsin.config.pulse import DeadmanTable, SelfTestTable
 from tocsin.config.quiet import AlertsTable, MaintenanceTable, SilenceTable
@@ -56,7 +57,7 @@ from tocsin.units import DurationNs
 SCHEMA: Final = 1
 
 LATER: Final[Mapping[tuple[str, ...], frozenset[str]]] = {
-    (): frozenset({"account", "limit", "market", "playbook", "plugin", "respond"}),
+    (): frozenset({"limit", "playbook", "plugin", "respond"}),
 }
 """Tables that are reserved and that this version does not know."""
 
@@ -350,6 +351,10 @@ class Tree(Table):
     """Budgets that the nodes of a provider share."""
     gateways: Annotated[tuple[GatewayTable, ...], Field(max_length=64), Listed] = Field((), alias="price_gateway")
     """Sources of prices over HTTP."""
+    markets: Annotated[tuple[MarketTable, ...], Field(max_length=MOST_MARKETS), Listed] = Field((), alias="market")
+    """Lending markets that are valued at each block."""
+    accounts: Annotated[tuple[AccountTable, ...], Field(max_length=MOST_ACCOUNTS), Listed] = Field((), alias="account")
+    """Accounts of one's own in them."""
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=64), Listed] = Field((), alias="consumer")
     """Who acknowledges alerts."""
     self_test: SelfTestTable = SelfTestTable.model_construct()
@@ -385,6 +390,8 @@ TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("chain", "index", "amount"): AmountTable,
     ("chain", "feed"): FeedTable,
     ("price_gateway",): GatewayTable,
+    ("market",): MarketTable,
+    ("account",): AccountTable,
     ("host",): Host,
     ("self_test",): SelfTestTable,
     ("deadman",): DeadmanTable,
