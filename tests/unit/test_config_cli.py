@@ -101,6 +101,17 @@ def test_check_counts_what_log_indexes_ask_for_and_says_back_fills_apart(
     assert counts["backfill_calls_per_million_blocks"] == 2 * 2 * 3907 + 3 * 1000
 
 
+def test_check_counts_markets_where_there_are_any(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    market = f'[[market]]\nname = "m"\nkind = "aave-v3"\nchain = "ethereum"\npool = "0x{"1" * 40}"\nfrom = 1\n'
+    file.write_text(MINIMAL + market)
+    assert run(["config", "check"]) == 0
+    assert ", 1 market, " in (out := capsys.readouterr().out)
+    assert "of them for a log index; back-fill takes" in out
+    file.write_text(MINIMAL)
+    assert run(["config", "check"]) == 0
+    assert "market" not in capsys.readouterr().out
+
+
 def test_check_warns_on_standard_error_and_still_succeeds(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text(MINIMAL + 'provider = "self"\n')
     assert run(["config", "check"]) == 0

@@ -162,7 +162,7 @@ MISTAKES = [
         'name = "geth"',
         "tocsin.toml:13: chain.0.node.1.name: the same name is given at tocsin.toml:9",
     ),
-    ("[watchdog]", "[market]\n[watchdog]", "tocsin.toml:2: market: tocsin 0.1.0 does not know this table yet"),
+    ("[watchdog]", "[limit]\n[watchdog]", "tocsin.toml:2: limit: tocsin 0.1.0 does not know this table yet"),
     (
         "[watchdog]",
         "[[contract]]\n[watchdog]",
@@ -214,7 +214,7 @@ MISTAKES = [
         'chain.0.detector."node.lagg": unknown detector (did',
     ),
     ("[[chain.node]]", "[chain.detector.'self.loop_lag']\n[[chain.node]]", "watches the watchdog itself; write it as"),
-    ("[[chain]]", "[[market]]\n[[chain]]", "tocsin.toml:5: market: tocsin 0.1.0 does not know this"),
+    ("[[chain]]", "[[playbook]]\n[[chain]]", "tocsin.toml:5: playbook: tocsin 0.1.0 does not know this"),
     ("schema = 1", "schema = 1\ninclude = 'x'", "tocsin.toml:2: include: write an array"),
     ("schema = 1", "schema = 1\ninclude = [5]", "tocsin.toml:2: include.0: write a string"),
     ("schema = 1", "schema = 1\ninclude = ['no.toml']", "tocsin.toml:2: include.0: there is no file 'no.toml'"),

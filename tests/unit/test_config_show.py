@@ -1,6 +1,7 @@
 """What is shown is what takes effect; the published schema, the example and the profiles are what the program knows."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,9 @@ def test_the_example_has_every_key_and_a_comment_on_each_line() -> None:
     example = tomllib.loads(EXAMPLE.read_text())
     chain = example["chain"][0]
     shown: dict[tuple[str, ...], Any] = {("chain",): chain, ("provider",): example["provider"][0], (): example}
-    shown |= {(kind,): example[kind][0] for kind in ("consumer", "silence", "maintenance", "notify", "price_gateway")}
+    kinds = ("consumer", "silence", "maintenance", "notify", "price_gateway", "market", "account")
+    shown |= {(kind,): set(example[kind][0]) for kind in kinds}
+    shown["market",] |= {"id", "tokens"} & set(re.findall(r"^# (\w+) = ", EXAMPLE.read_text(), re.MULTILINE))
     for kind in ("node", "beacon", "contract", "index", "feed"):
         shown["chain", kind] = {key for node in chain[kind] for key in node}
     shown["chain", "reader"], shown["chain", "index", "amount"] = chain["reader"], chain["index"][0]["amount"]
@@ -146,10 +149,12 @@ def test_the_defaults_that_the_example_names_are_the_defaults(tmp_path: Path) ->
     more += 'from = "01:00"\nto = "02:00"\n'
     more += '[[price_gateway]]\nname = "g"\nurl = "https://h"\nprices = "a/b"\nprice = "p"\n'
     more += FEEDS
+    more += f'[[market]]\nname = "m"\nkind = "aave-v3"\nchain = "ethereum"\npool = "0x{"1" * 40}"\nfrom = 1\n'
     more += '[[notify]]\nname = "n"\nkind = "webhook"\nurl = "https://h/p"\nkey = "sixteen bytes or more"\n'
     document = loaded(tmp_path, MINIMAL + more).document
     where = {f"[{name}]": document[name] for name in SINGLE if name in document}
     where |= {f"[[{kind}]]": document[kind][0] for kind in ("consumer", "silence", "maintenance", "notify")}
+    where["[[market]]"] = document["market"][0]
     where["[[price_gateway]]"] = document["price_gateway"][0]
     where["[[chain]]"] = document["chain"][0]
     where["[[chain.feed]]"] = document["chain"][0]["feed"][0]
@@ -177,7 +182,7 @@ def test_the_schema_is_valid_and_takes_the_example() -> None:
         ("own = true", 'timeout = "2 s"'),
         ("own = true", "headers = { X = { enw = 'A' } }"),
         ('"ams"', '"AMS"'),
-        ("[watchdog]", "[market]\n[watchdog]"),
+        ("[watchdog]", "[limit]\n[watchdog]"),
         ("[watchdog]", '[detector."node.lagg"]\n[watchdog]'),
         ("[watchdog]", "[detector.'node.lag']\nwarning = true\n[watchdog]"),
         ("[watchdog]", "[detector.'node.lag']\nclear = false\n[watchdog]"),

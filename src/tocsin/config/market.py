@@ -28,10 +28,6 @@ _ID: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 _SHOCK: Final = re.compile(r"-([0-9]{1,3})(?:\.([0-9]{1,2}))? ?%")
 _WHOLE_BPS: Final = 10_000
 _PPM_OF_BPS: Final = PPM // _WHOLE_BPS
-_MANY: Final = "morpho"
-"""Protocols of this family keep many markets in one contract, apart by ids."""
-_OF_TOKENS: Final = "compound-v2"
-"""Protocols of this family have a contract for each asset, whose events name who owes."""
 
 
 def kind(value: Any) -> str:
@@ -135,22 +131,22 @@ class MarketTable(Table):
     near: Percent = 500
     """Accounts that are liquidatable, or no farther than this above the line, are named."""
     sample_one_in: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
-    """At each block one account in so many is asked of the protocol itself as well; 0 for none but those at the line."""
+    """At each block one account in so many is asked of the protocol as well; 0 for none but those at the line."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "MarketTable":
         if len(self.name) > _LONGEST:
             raise ValueError(f"name has {len(self.name)} letters, a market's has {_LONGEST} at most")
-        has_many, has_tokens = self.kind.startswith(_MANY), self.kind.startswith(_OF_TOKENS)
-        if has_many and self.id is None:
-            raise ValueError(f"a market of {self.kind} needs its id: the contract has many")
-        if self.id is not None and not has_many:
-            raise ValueError(f"id means nothing for a market of {self.kind}: its contract has one market")
-        if has_tokens and not self.tokens:
-            raise ValueError(f"a market of {self.kind} needs its tokens: their events name who owes")
-        if self.tokens and not has_tokens:
-            raise ValueError(f"tokens mean nothing for a market of {self.kind}: the pool's events name who owes")
+        self._events()
         return self
+
+    def _events(self) -> tuple[IndexEvent, ...]:
+        from tocsin.protocols import kind_of  # noqa: PLC0415 - as above
+        from tocsin.protocols.places import Target  # noqa: PLC0415 - as above
+
+        pool, *tokens = (bytes.fromhex(address[2:]) for address in (self.pool, *self.tokens))
+        target = Target(pool=pool, id=bytes.fromhex((self.id or "0x")[2:]), tokens=tuple(dict.fromkeys(tokens)))
+        return kind_of(self.kind).index(target)
 
     @property
     def index(self) -> str:
@@ -164,7 +160,7 @@ class MarketTable(Table):
 
     def index_settings(self) -> IndexSettings:
         """Return the log index that names its accounts: of all events after which an account may owe."""
-        return IndexSettings(name=self.index, start=self.start, events=_owes(self))
+        return IndexSettings(name=self.index, start=self.start, events=self._events())
 
     def settings(self, accounts: Iterable["AccountTable"]) -> MarketSettings:
         """Return it as the core has it, with those of the accounts that are watched in it."""
@@ -174,32 +170,13 @@ class MarketTable(Table):
             kind=self.kind,
             pool=self.pool,
             id=self.id or "",
+            tokens=tuple(dict.fromkeys(self.tokens)),
             index=self.index,
             shocks_bps=tuple(sorted(set(self.shocks), reverse=True)),
             near_ppm=self.near * _PPM_OF_BPS,
             sample_one_in=self.sample_one_in,
             watched=tuple(watched),
         )
-
-
-def _owes(market: MarketTable) -> tuple[IndexEvent, ...]:
-    from tocsin.protocols import rules_of  # noqa: PLC0415 - as above
-
-    addresses = tuple(sorted(set(market.tokens or (market.pool,))))
-    rules = [
-        one.rule(tuple(bytes.fromhex(address[2:]) for address in addresses))
-        for one in rules_of(market.kind, "").plan.owes
-    ]
-    return tuple(
-        IndexEvent(
-            name=rule.name,
-            addresses=addresses,
-            topic=f"0x{rule.topic0.hex()}",
-            account=f"{type(rule.account).__name__.lower().replace('word', 'data')}{rule.account.number}",
-            whole=rule.whole,
-        )
-        for rule in rules
-    )
 
 
 class AccountTable(Table):

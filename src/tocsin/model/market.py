@@ -43,7 +43,7 @@ class AccountSettings:
     most_asset_ppm: tuple[tuple[str, int], ...] = ()
     """By asset name, which share of its collateral there may be at most."""
     most_market: str | None = None
-    """The most collateral in this market, in its base units."""
+    """The most collateral in one market: decimal text in what the market counts in, such as dollars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,8 @@ class MarketSettings:
     """The contract that knows the market: a pool, a comptroller, a Comet, the one Morpho contract."""
     id: str = ""
     """Of which market of a contract that has many: 0x and 64 digits."""
+    tokens: tuple[str, ...] = ()
+    """Contracts whose events name who owes, where the pool is not that."""
     index: str = ""
     """The log index that names its accounts."""
     shocks_bps: tuple[int, ...] = SHOCKS_BPS
@@ -64,7 +66,7 @@ class MarketSettings:
     near_ppm: int = 50_000
     """Accounts with a health below 1 and so much are named."""
     sample_one_in: int = 1_000
-    """At each block one account in so many is asked of the chain as well, besides all in the band."""
+    """At each block one account in so many is asked of the chain as well, besides all in the band; 0 for none."""
     watched: tuple[AccountSettings, ...] = ()
 
     @property
