@@ -7,7 +7,7 @@ from tocsin.protocols.base import Reach, Region
 LEAST = 1
 """A price of 0 is none: oracles go elsewhere with it, or revert."""
 MOST = 2**96
-"""Far above any price that an oracle of 18 decimals has shown; beyond it nothing is looked for."""
+"""Far above any price that an oracle of 18 decimals has shown; beyond it nothing is looked for unless it is said so."""
 
 Test = Callable[[int], bool]
 
@@ -35,15 +35,15 @@ def first_true(test: Test, low: int, high: int) -> int | None:
     return first if first <= high else None
 
 
-def falling(asset: bytes, test: Test) -> Region:
-    """Return the region of a test that holds up to some price."""
-    edge = last_true(test, LEAST, MOST)
-    return never(asset) if edge is None else _below(asset, edge, edge)
+def falling(asset: bytes, test: Test, most: int = MOST) -> Region:
+    """Return the region of a test that holds up to some price; prices above `most` are none."""
+    edge = last_true(test, LEAST, most)
+    return never(asset) if edge is None else _below(asset, edge, edge, most)
 
 
-def rising(asset: bytes, test: Test) -> Region:
+def rising(asset: bytes, test: Test, most: int = MOST) -> Region:
     """Return the region of a test that holds from some price on."""
-    edge = first_true(test, LEAST, MOST)
+    edge = first_true(test, LEAST, most)
     return never(asset) if edge is None else _above(asset, edge, edge)
 
 
@@ -67,15 +67,15 @@ def falling_between(asset: bytes, spans: Iterable[tuple[int, int]], sure: int | 
     return never(asset) if edge < LEAST else _below(asset, edge, solid)
 
 
-def scanned(asset: bytes, test: Test, low: int, high: int, *, is_below: bool) -> Region:
+def scanned(asset: bytes, test: Test, low: int, high: int, *, is_below: bool, most: int = MOST) -> Region:
     """Return the region of a test that is sure on both sides of `low` to `high`, and looked at for each in between."""
     held = [price for price in range(low, high + 1) if test(price)]
     missing = sorted(set(range(low, high + 1)) - set(held))
     if is_below:
         edge, solid = (held[-1] if held else low - 1), (missing[0] - 1 if missing else high)
-        return never(asset) if edge < LEAST else _below(asset, edge, solid)
+        return never(asset) if edge < LEAST else _below(asset, edge, solid, most)
     edge, solid = (held[0] if held else high + 1), (missing[-1] + 1 if missing else low)
-    return never(asset) if edge > MOST else _above(asset, edge, solid)
+    return never(asset) if edge > most else _above(asset, edge, solid)
 
 
 def between(asset: bytes, low: int, high: int, *, is_below: bool) -> Region:
@@ -85,8 +85,8 @@ def between(asset: bytes, low: int, high: int, *, is_below: bool) -> Region:
     return Region(asset=asset, reach=reach, edge=edge, solid=solid, exact=False)
 
 
-def _below(asset: bytes, edge: int, solid: int) -> Region:
-    if solid >= MOST:
+def _below(asset: bytes, edge: int, solid: int, most: int = MOST) -> Region:
+    if solid >= most:
         return whole(asset, holds=True)
     return Region(asset=asset, reach=Reach.BELOW, edge=edge, solid=solid)
 
