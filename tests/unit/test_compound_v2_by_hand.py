@@ -18,7 +18,10 @@ from tocsin.protocols.compound_v2.market import Account, Borrow, Liquidator, Mar
 from tocsin.protocols.compound_v2.revisions import REVISIONS, Revision
 from tocsin.protocols.compound_v2.valuation import position
 
-BOTH: Final = ("compound", "venus-10")
+ALL: Final = ("compound", "moonwell", "venus-10")
+VENUS: Final = ("venus-10",)
+COMPOUND: Final = ("compound", "moonwell")
+BY_BLOCK: Final = ("compound", "venus-10")
 HALF: Final = WAD // 2
 TENTH: Final = WAD // 10
 FAST: Final = 5 * 10**12
@@ -99,7 +102,7 @@ class Case:
     name: str
     work: Callable[[Revision], object]
     comes_to: object
-    of: tuple[str, ...] = BOTH
+    of: tuple[str, ...] = ALL
 
 
 _VAI: Final = Vai(controller=STABLE, index=3 * HALF, rate=0, accrued_at=0)
@@ -130,6 +133,13 @@ CASES: Final = (
         "a block begins when the one before it is over",
         lambda revision: [moment(revision, market(pace_ms=3_000), at_s) for at_s in (0, 2, 3, 5, 6)],
         [0, 0, 1, 1, 2],
+        BY_BLOCK,
+    ),
+    Case(
+        "or it is no matter, where interest is counted by time",
+        lambda revision: [moment(revision, market(pace_ms=3_000), at_s) for at_s in (0, 2, 3, 5, 6)],
+        [0, 2, 3, 5, 6],
+        ("moonwell",),
     ),
     Case(
         # 7 since an index of 2, at one of 3.
@@ -222,28 +232,28 @@ CASES: Final = (
         "incentive by price is cut",
         seizure(market(of(0, 1), of(1, 5)), account({0: 10**19}, {1: 10**19}), 10**18),
         (10**18, 5 * 10**18, 0, 9 * 10**18, 5 * 10**18),
-        ("venus-10",),
+        VENUS,
     ),
     Case(
         # Collateral at 3 units by an exchange rate of a half costs 1.5; 11 are paid for one that is repaid at 10.
         "what collateral costs is cut",
         seizure(market(of(0, 3, exchange=HALF), of(1, 10)), account({0: 10**20}, {1: 4 * 10**19}), 10**18),
         (10**18, 11 * 10**18, 0, 39 * 10**18, 89 * 10**18),
-        ("venus-10",),
+        VENUS,
     ),
     Case(
         # 11 by 3 are 3.666666666666666666|6, of which three times 10**18 end in 8.
         "the ratio of both is cut before it is multiplied",
         seizure(market(of(0, 3), of(1, 10)), account({0: 10**20}, {1: 4 * 10**19}), 3 * 10**18),
         (3 * 10**18, 10_999999999999999998, 0, 37 * 10**18, 10**20 - 10_999999999999999998),
-        ("venus-10",),
+        VENUS,
     ),
     Case(
         # 110 are seized for 100, of which 2.8 % are 3.08.
         "Compound keeps a share of what is seized, cut",
-        seizure(market(of(0), of(1)), account({0: 200}, {1: 200}), 100),
+        seizure(market(of(0, seize_share=28 * WAD // 1_000), of(1)), account({0: 200}, {1: 200}), 100),
         (100, 110, 3, 100, 90),
-        ("compound",),
+        COMPOUND,
     ),
     Case(
         # Of 118 with 10 % there are 10.727 of bonus, cut 10, of which 28 % are 2.8.
@@ -254,14 +264,14 @@ CASES: Final = (
             108,
         ),
         (108, 118, 2, 112, 82),
-        ("venus-10",),
+        VENUS,
     ),
     Case(
         # 41 tokens of 44 for 40: 37 with 10 % are 40.7, and 38 are 41.8; 39 would be 42.9.
         "no more is repaid than there is collateral for, to the unit",
         seizure(market(of(0), of(1)), account({0: 41}, {1: 80})),
         (38, 41, 0, 42, 0),
-        ("venus-10",),
+        VENUS,
     ),
     Case(
         # One more unit seizes one more token.
@@ -279,7 +289,7 @@ CASES: Final = (
             debt=STABLE,
         ),
         (6, 6, 0, 9, 9),
-        ("venus-10",),
+        VENUS,
     ),
     Case(
         # 1 of 3 is a third, cut at 18 places, of 3 whole ones a unit less than one.
@@ -291,7 +301,7 @@ CASES: Final = (
             debt=STABLE,
         ),
         (WAD - 1, 11 * (WAD - 1) // 10, 0, 2 * WAD + 1, 3 * WAD - 11 * (WAD - 1) // 10),
-        ("venus-10",),
+        VENUS,
     ),
     # -- prices
     Case(

@@ -32,10 +32,12 @@ def moment(revision: Revision, market: Market, at_s: int) -> int:
 
     Raises UnknownStateError for a time before the market's block.
     """
-    ahead = at_s - market.time_s
+    if revision.timed:
+        return at_s
+    ahead = 0 if market.time_s is None else at_s - market.time_s
     if ahead < 0:
         raise UnknownStateError(f"block {market.block.number} is of {market.time_s}, after {at_s}")
-    return at_s if revision.timed else market.block.number + ahead * 1_000 // market.pace_ms
+    return market.block.number + ahead * 1_000 // market.pace_ms
 
 
 @lru_cache(maxsize=64)

@@ -76,7 +76,7 @@ def liquidation(
     Raises UnknownStateError where the contracts revert for want of a price, or what is asked about was not read.
     """
     seized, repaid = _place(market, collateral), _place_owed(market, debt)
-    if seized not in account.entered and not revision.asks_membership:
+    if seized not in account.entered and not revision.venus:
         raise UnknownStateError(f"what the account has of 0x{collateral.hex()} was not read: it is not collateral")
     both = (seized,) if repaid == VAI else (seized, repaid)
     refused = blocked(revision, market, account, seized, repaid, at_s)
@@ -200,7 +200,7 @@ def _repaid(case: _Case, offered: int) -> Liquidation | Refusal:
     held = case.account.balances.get(case.seized, 0)
     if seized > held:
         return SEIZES_TOO_MUCH
-    if case.revision.asks_membership and case.seized not in case.account.entered:
+    if case.revision.venus and case.seized not in case.account.entered:
         return NOT_COLLATERAL
     return Liquidation(
         repaid=repaid, seized=seized, fee=_fee(case, seized), debt_left=left, collateral_left=held - seized
@@ -228,7 +228,7 @@ def _fee(case: _Case, seized: int) -> int:
     """Return what the protocol keeps of what is seized."""
     way = case.market.liquidator
     if way is None:
-        return seized * case.revision.seize_share // WAD
+        return seized * case.market.tokens[case.seized].seize_share // WAD
     whole = case.market.terms(case.seized, case.account.pool).incentive
     bonus = seized * (whole - WAD) // whole
     return bonus * way.treasury_share // WAD

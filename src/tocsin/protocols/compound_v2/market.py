@@ -53,7 +53,10 @@ class Token:
     liquidation_paused: bool = False
     repayment_paused: bool = False
     seizure_paused: bool = False
-    underlying: bytes = b""
+    seize_share: int = 0
+    """Of what is seized of it, which share stays with the protocol."""
+    rules: tuple[tuple[str, str], ...] = ()
+    """What else governance sets of it, as text: caps, pauses of what is no liquidation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +104,8 @@ class Market:
     """All tokens of a comptroller at one block. Compared by identity: what is derived of a market is kept with it."""
 
     block: BlockRef
-    time_s: int
-    """Of the block."""
+    time_s: int | None
+    """Of the block; None where nobody on the chain tells it, and interest is counted up to the block alone then."""
     tokens: tuple[Token, ...]
     close_factor: int
     pace_ms: int = 12_000
@@ -112,6 +115,7 @@ class Market:
     pools: Mapping[int, Pool] = field(default_factory=dict)
     vai: Vai | None = None
     liquidator: Liquidator | None = None
+    oracle: bytes = b""
 
     def place_of(self, address: bytes) -> int | None:
         """Return the place of a token, None where it is none of the market."""
@@ -163,3 +167,14 @@ class Account:
     forced: frozenset[int] = frozenset()
     """Debts for which just this account may be liquidated whatever its health is."""
     vai_forced: bool = False
+
+
+def doubt(before: Market, after: Market) -> str:
+    """Say which borrow index went back, of a token that is the same; empty if none did. They only grow."""
+    known = {token.address: token for token in before.tokens}
+    for token in after.tokens:
+        old = known.get(token.address)
+        if old is not None and token.borrow_index < old.borrow_index:
+            fell = f"the borrow index of 0x{token.address.hex()} went back from {old.borrow_index}"
+            return f"{fell} to {token.borrow_index}"
+    return ""

@@ -63,7 +63,7 @@ def legs(revision: Revision, market: Market, account: Account, lives: Sequence[L
             raise UnknownStateError(f"0x{live.token.address.hex()} has no exchange rate: SNAPSHOT_ERROR")
         debt = owed(account.borrows[at], live.index) if at in account.borrows else 0
         most = owed_at_most(account.borrows[at], live.index) if at in account.borrows else 0
-        if revision.skips_empty and not balance and not debt:
+        if revision.venus and not balance and not debt:
             continue
         factor = market.terms(at, account.pool).threshold
         per_token = checked(factor * live.exchange_rate) // WAD
