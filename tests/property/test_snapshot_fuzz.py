@@ -24,7 +24,7 @@ from tests.support.ticking import fails
 
 from tocsin.clock import NS
 from tocsin.detect import CHAIN_DETECTORS, SELF_DETECTORS
-from tocsin.engine.codec import decode_state, encode_state
+from tocsin.engine.codec import FORMAT, decode_state, encode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
 from tocsin.errors import CorruptRecord
@@ -264,6 +264,20 @@ def chain_of(plain: Any) -> Any:
 
 DOUBT = {"hash": "0x" + "ab" * 32, "request": 1, "polls": 1, "tries": 1}
 
+TOLD = {"value": "0x" + "1" * 40, "grade": "quorum", "block": {"number": 7, "hash": "0x" + "ab" * 32}}
+
+
+def told_of(plain: Any, name: str = "owner", contract: str = "vault", **changes: Any) -> None:
+    """Let an alert have told of a value of a contract."""
+    watched = chain_of(plain)["contracts"]["watched"]
+    seen = watched.setdefault(contract, copy.deepcopy(watched["vault"]))
+    seen["told"] = {name: {**TOLD, **changes}}
+
+
+def pinned_to(plain: Any, name: str, **changes: Any) -> None:
+    chain_of(plain)["contracts"]["watched"]["vault"]["baseline"] = {name: {**TOLD, **changes}}
+
+
 CONTRADICTIONS = {
     "no such chain": lambda plain: plain["chains"].pop("sim"),
     "another chain": lambda plain: plain["chains"].update(other=chain_of(plain)),
@@ -287,6 +301,21 @@ CONTRADICTIONS = {
     "a feed of nobody": lambda plain: chain_of(plain)["feeds"].update(other=chain_of(plain)["feeds"]["eth-usd"]),
     "a gateway without a price": lambda plain: plain["gateways"]["exchange"].update(price="1.0"),
     "a pool without a token": lambda plain: plain["settings"]["chains"][0]["feeds"][1].update(base=""),
+    "an alert told of a contract that is not watched": lambda plain: told_of(plain, contract="nobody"),
+    "an alert told of what is no value": lambda plain: told_of(plain, "weather"),
+    "an alert told of an amount in words": lambda plain: told_of(plain, "supply", value="much"),
+    "an alert told of more than there can be": lambda plain: told_of(plain, "balance.hot", value="9" * 79),
+    "an alert told what nobody knew": lambda plain: told_of(plain, grade="blind"),
+    "an alert told as it is never known": lambda plain: told_of(plain, grade="certain"),
+    "an alert told of no block": lambda plain: told_of(plain, block={"number": 7, "hash": "0x12"}),
+    "an alert told of a block below the first": lambda plain: told_of(plain, block={**TOLD["block"], "number": -1}),
+    "an alert told without a value": lambda plain: told_of(plain, value=None),
+    "an alert told of a book": lambda plain: told_of(plain, value="0" * 70_000),
+    "an alert told of a value alone": lambda plain: chain_of(plain)["contracts"]["watched"]["vault"].update(
+        told={"owner": TOLD["value"]}
+    ),
+    "pinned to what is no value": lambda plain: pinned_to(plain, "weather"),
+    "pinned to what nobody knew": lambda plain: pinned_to(plain, "owner", grade="split"),
     "a period that is none": lambda plain: plain["peers"]["known"]["x/y"].update(period_ns=-1),
 }
 
@@ -300,6 +329,22 @@ def test_a_state_that_contradicts_itself_is_refused(what: str) -> None:
         decode_state(stamped(one, orjson.dumps(plain)))
 
 
+def test_a_state_that_knows_what_an_alert_told_is_read() -> None:
+    one = sample(SLOTS[0])
+    plain = orjson.loads(one.body)
+    told_of(plain)
+    state = goes_on(one, stamped(one, orjson.dumps(plain)))
+    assert state is not None
+    assert state.chains["sim"].contracts.watched["vault"].told["owner"].block.number == 7
+
+
+def test_a_snapshot_of_another_format_is_refused() -> None:
+    one = sample(SLOTS[0])
+    snapshot = orjson.dumps({**one.head, "format": 1}) + b"\n" + one.body
+    with pytest.raises(CorruptRecord, match=f"has format 1, this version reads {FORMAT}"):
+        decode_state(snapshot)
+
+
 def test_a_state_with_a_header_in_doubt_is_read() -> None:
     one = sample(SLOTS[0])
     plain = orjson.loads(one.body)
@@ -310,7 +355,7 @@ def test_a_state_with_a_header_in_doubt_is_read() -> None:
 
 def test_a_head_of_millions_of_values_is_refused_before_they_are_made_and_long_texts_are_no_values() -> None:
     one = sample(SLOTS[0])
-    bomb = b'{"format":1,"results":{"a":[' + b"[]," * 2_500_000 + b"[]]}}\n" + one.body
+    bomb = b'{"format":2,"results":{"a":[' + b"[]," * 2_500_000 + b"[]]}}\n" + one.body
     with pytest.raises(CorruptRecord, match="at most"):
         decode_state(bomb)
     text = "[" + "0," * 2_500_000 + '"\\"]'

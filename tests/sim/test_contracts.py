@@ -29,6 +29,7 @@ from tests.support.statepool import (
 from tocsin.chain.keccak import keccak256
 from tocsin.chain.proof import Claim, Refuted, claim_of, verify
 from tocsin.clock import NS
+from tocsin.detect import contract_owner_changed
 from tocsin.engine import contractdocs
 from tocsin.engine.codec import decode_state, encode_state
 from tocsin.engine.step import step
@@ -290,12 +291,21 @@ def test_an_ack_accepts_what_was_told_and_not_what_it_has_become_since() -> None
     pool = well(StatePool())
     pool.write(VAULT, IMPLEMENTATION, 0xBAD)
     pool.until(lambda: bool(pool.alerts), 14)
+    [told] = pool.alerts
+    before = pool.seen().latest["implementation"]
     pool.write(VAULT, IMPLEMENTATION, 0xBAD2)
+    # Nobody proves what it is now, so that it is known otherwise than what was told.
+    for name in pool.nodes:
+        pool.answers[name] = lying("eth_getProof", lambda _: None)
     pool.rounds(14)
     assert len(pool.alerts) == 1
+    now = pool.seen().latest["implementation"]
+    assert (now.grade, now.block.number > before.block.number) == (Grade.QUORUM, True)
+    pool.restart()
     pool.ack("contract.proxy_upgraded")
     pool.rounds(1)
-    assert pool.seen().baseline["implementation"].value == f"0x{0xBAD:040x}"
+    pinned = pool.seen().baseline["implementation"]
+    assert (pinned.value, pinned.grade, pinned.block) == (f"0x{0xBAD:040x}", told.grade, told.block)
     assert [alert.reason for alert in pool.alerts] == ["fired", "acked", "acked", "fired"]
     assert f"0x{0xBAD2:040x}" in pool.alerts[-1].summary
 
@@ -616,3 +626,15 @@ def test_answers_that_nobody_waits_for_change_nothing() -> None:
     pool.take(stray)
     pool.tick()
     assert pool.state.chains["sim"].contracts == before
+
+
+def test_an_alert_that_is_over_has_told_nothing_that_an_ack_of_the_next_one_could_accept() -> None:
+    params = contract_owner_changed.OwnerChangedParams(latched=False)
+    pool = well(StatePool(watching(**{"contract.owner_changed": params})))
+    pool.write(VAULT, OWNER_SLOT, MALLORY)
+    pool.until(lambda: bool(pool.alerts), 14)
+    assert pool.seen().told.keys() == {"owner"}
+    pool.write(VAULT, OWNER_SLOT, ALICE)
+    pool.rounds(20)
+    assert pool.open() == set()
+    assert pool.seen().told == {}

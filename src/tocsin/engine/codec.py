@@ -17,8 +17,8 @@ from tocsin.ids import digest
 from tocsin.model.event import Event
 from tocsin.wire.records import Blobs, Codec, check_size
 
-FORMAT = 1
-"""Of records and snapshots. Raised when an old record could not be read any more."""
+FORMAT = 2
+"""Of records and snapshots. Raised when an old one could not be read any more."""
 
 MOST_RESULTS = 100_000
 """In the inbox of a snapshot: what came in within one tick, some calls of each node."""

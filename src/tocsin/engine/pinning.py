@@ -25,7 +25,7 @@ from tocsin.engine.state import ChainState
 from tocsin.ids import fingerprint
 from tocsin.model.alert import Alert, Grade
 from tocsin.model.block import BlockRef
-from tocsin.model.contract import CONTRACT, LEVELS, NONCE, UNREADABLE, Pinned, Watch, Watched, is_other, watch_of
+from tocsin.model.contract import CONTRACT, LEVELS, NONCE, UNREADABLE, Known, Pinned, Watch, Watched, is_other, watch_of
 from tocsin.model.event import Commanded, LostPins
 from tocsin.model.evolve import evolve
 from tocsin.model.settings import ChainSettings
@@ -106,18 +106,34 @@ def adopted(state: ChainState, chain: ChainSettings, lost: Iterable[LostPins]) -
 
 
 def told(state: ChainState, alerts: Iterable[Alert]) -> ChainState:
-    """Note of which values people were told."""
+    """Note which values people were told of, and as of which block; of an alert that is over, that it tells nothing."""
     watched = dict(state.contracts.watched)
     for alert in alerts:
         name = dict(alert.labels).get(CONTRACT, "")
-        seen = watched.get(name)
-        if alert.detector not in DETECTORS or seen is None or alert.resolved_wall_ns is not None:
+        seen, watches = watched.get(name), DETECTORS.get(alert.detector)
+        if watches is None or seen is None:
             continue
-        rows = alert.evidence.get("changes")
-        changes = [row for row in (rows if isinstance(rows, list | tuple) else ()) if isinstance(row, Mapping)]
-        now = {str(row.get("watch")): str(row.get("now")) for row in changes}
-        watched[name] = evolve(seen, told={**seen.told, **now})
+        others = {one: known for one, known in seen.told.items() if watch_of(one) not in watches}
+        watched[name] = evolve(seen, told={**others, **(_told_by(alert, seen) if _is_open(alert) else {})})
     return evolve(state, contracts=evolve(state.contracts, watched=watched))
+
+
+def _is_open(alert: Alert) -> bool:
+    return alert.resolved_wall_ns is None
+
+
+def _told_by(alert: Alert, seen: Watched) -> dict[str, Known]:
+    """Return what an alert tells of the values of a contract; an old one that is said again tells what it told."""
+    rows = alert.evidence.get("changes")
+    changes = [row for row in (rows if isinstance(rows, list | tuple) else ()) if isinstance(row, Mapping)]
+    found: dict[str, Known] = {}
+    for row in changes:
+        name = str(row.get("watch"))
+        before, now = seen.told.get(name), seen.latest.get(name)
+        one = next((one for one in (now, before) if one is not None and one.value == row.get("now")), None)
+        if one is not None:
+            found[name] = one
+    return found
 
 
 def accepted(
@@ -125,7 +141,8 @@ def accepted(
 ) -> tuple[ChainState, tuple[Alert, ...]]:
     """Return the chain after a person has accepted what an alert told of a contract, and the end of that alert.
 
-    Where a value has become another one since, the next look finds that, and it is an alert of its own.
+    Accepted is the value that was told, as of the block at which it was told, and as it was known then. Where it has
+    become another one since, the next look finds that, and it is an alert of its own.
     """
     name = dict(alert.labels).get(CONTRACT, "")
     seen = state.contracts.watched.get(name)
@@ -135,10 +152,10 @@ def accepted(
     why = dict(event.args).get("why", "")[:LONGEST_WHY]
     watches = DETECTORS.get(alert.detector, ())
     for one in [one for one in left if watch_of(one) in watches]:
-        value, known, old = left.pop(one), seen.latest.get(one), baseline.get(one)
+        shown, known, old = left.pop(one), seen.latest.get(one), baseline.get(one)
         if known is None or old is None or known.value == old.value:
             continue  # what is as it was again needs nobody's consent
-        baseline[one] = Pinned(value=value, grade=known.grade, block=known.block, by=event.by, why=why)
+        baseline[one] = Pinned(value=shown.value, grade=shown.grade, block=shown.block, by=event.by, why=why)
     watched = {**state.contracts.watched, name: evolve(seen, baseline=baseline, told=left)}
     state = evolve(state, contracts=evolve(state.contracts, watched=watched))
     alerts, said = withdraw(

@@ -292,8 +292,8 @@ class Watched:
     """Of the settings that it was read under."""
     latest: Mapping[str, Known] = field(default_factory=dict)
     baseline: Mapping[str, Pinned] = field(default_factory=dict)
-    told: Mapping[str, str] = field(default_factory=dict)
-    """The values that people were last told of in alerts: what an `ack` accepts."""
+    told: Mapping[str, Known] = field(default_factory=dict)
+    """The values that alerts told of last, each with its block and grade as they were then: what an `ack` accepts."""
     samples: int = 0
     """How often it was read to the end."""
     block: BlockRef | None = None
