@@ -355,7 +355,7 @@ def test_a_state_with_a_header_in_doubt_is_read() -> None:
 
 def test_a_head_of_millions_of_values_is_refused_before_they_are_made_and_long_texts_are_no_values() -> None:
     one = sample(SLOTS[0])
-    bomb = b'{"format":2,"results":{"a":[' + b"[]," * 2_500_000 + b"[]]}}\n" + one.body
+    bomb = b'{"format":%d,"results":{"a":[' % FORMAT + b"[]," * 2_500_000 + b"[]]}}\n" + one.body
     with pytest.raises(CorruptRecord, match="at most"):
         decode_state(bomb)
     text = "[" + "0," * 2_500_000 + '"\\"]'

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tocsin.detect import REGISTRY
-from tocsin.engine.codec import MOST_RESULTS, decode_event, decode_state, encode_event, encode_state
+from tocsin.engine.codec import FORMAT, MOST_RESULTS, decode_event, decode_state, encode_event, encode_state
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.errors import CorruptRecord
 from tocsin.ids import digest
@@ -205,10 +205,13 @@ def test_long_texts_are_no_values() -> None:
     assert round_trip(Everything(one=Small(name="x" * records.MOST_VALUES * 2))).one.name[0] == "x"
 
 
+HEAD = b'{"format":%d,"digest":"x","results":' % FORMAT
+
+
 def test_a_snapshot_of_more_results_than_anything_of_ours_has_is_refused() -> None:
     results = b",".join(b'"%d":""' % number for number in range(MOST_RESULTS + 1))
     with pytest.raises(CorruptRecord, match="results: at most"):
-        decode_state(b'{"format":1,"digest":"x","results":{' + results + b"}}\n{}")
+        decode_state(HEAD + b"{" + results + b"}}\n{}")
 
 
 def test_a_result_that_is_missing_is_said_to_be() -> None:
@@ -243,11 +246,11 @@ def test_orphans_survive_the_journal_open_or_not() -> None:
         b"{}\n{}",
         b"[]\n{}",
         b"null\n{}",
-        b'{"format":1,"digest":"x","results":[]}\n{}',
-        b'{"format":1,"digest":"x","results":{"a":1}}\n{}',
-        b'{"format":1,"digest":"x","results":{"a":{"hex":"zz"}}}\n{}',
+        HEAD + b"[]}\n{}",
+        HEAD + b'{"a":1}}\n{}',
+        HEAD + b'{"a":{"hex":"zz"}}}\n{}',
+        HEAD + b"{}}\n{}",
         b'{"format":1,"digest":"x","results":{}}\n{}',
-        b'{"format":2,"digest":"x","results":{}}\n{}',
         encode_state(EngineState())[:-1],
         encode_state(EngineState()) + b"\n",
     ],

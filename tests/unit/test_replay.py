@@ -17,7 +17,7 @@ from tests.support.pool import healthy, settings_for
 from tests.support.ticking import Ticking, fails
 
 from tocsin.detect.node_lag import LagParams
-from tocsin.engine.codec import encode_event, encode_state
+from tocsin.engine.codec import FORMAT, encode_event, encode_state
 from tocsin.engine.state import EngineState
 from tocsin.engine.step import step
 from tocsin.errors import CorruptRecord, StoreError
@@ -266,7 +266,7 @@ def test_a_snapshot_that_cannot_be_read_is_refused_with_its_file(tmp_path: Path)
 
 def test_a_snapshot_of_another_format_is_refused(tmp_path: Path, recorded: Path) -> None:
     path = tmp_path / "other.tocsin"
-    state = encode_state(after(EVENTS[:20])).replace(b'"format":1', b'"format":9')
+    state = encode_state(after(EVENTS[:20])).replace(f'"format":{FORMAT}'.encode(), b'"format":9')
     with RecordingWriter(path, origin=Origin()) as out:
         out.begin(
             first_event=21,
