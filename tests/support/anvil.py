@@ -53,11 +53,16 @@ class Anvil:
 
     async def call(self, method: str, *params: Any) -> Any:
         """Ask it. Raises AssertionError with its answer when that is an error."""
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
-        async with self._session.post(self.url, json=request) as response:
-            answer = await response.json()
+        answer = await self.answer(method, *params)
         assert "error" not in answer, (method, answer)
         return answer["result"]
+
+    async def answer(self, method: str, *params: Any) -> dict[str, Any]:
+        """Ask it, and return the whole answer: with a `result`, or an `error`."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        async with self._session.post(self.url, json=request) as response:
+            answer: dict[str, Any] = await response.json()
+        return answer
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Ask it for many things in one request: methods with their parameters. Raises AssertionError for an error."""

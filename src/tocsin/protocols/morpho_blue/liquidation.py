@@ -33,6 +33,16 @@ NOT_HERE = Refusal(reason="no such pair in the market")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a liquidator asks for: one of both."""
+
+    seized: int = 0
+    """Units of collateral."""
+    shares: int = 0
+    """Of debt, to repay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """A liquidation with what the contract stores after it."""
 
@@ -128,12 +138,12 @@ def liquidation(
 ) -> Liquidation | Refusal:
     """Return what a liquidator who offers `amount` of the loan token brings about; None for as much as is allowed.
 
-    The contract takes shares of debt, or collateral, never an amount. So it is offered the most shares that `amount`
-    pays for, and where there is less collateral than they would seize, all collateral. Raises UnknownStateError.
+    Raises UnknownStateError for a time before the market's last update.
     """
     if (collateral, debt) != (market.terms.collateral, market.terms.loan):
         return NOT_HERE
-    found = _most(market, account, amount, at_s)
+    asked = asked_for(market, account, amount, at_s)
+    found = settle(market, account, at_s, seized=asked.seized, shares=asked.shares)
     if isinstance(found, Refusal):
         return found
     return Liquidation(
@@ -145,13 +155,18 @@ def liquidation(
     )
 
 
-def _most(market: Market, account: Account, amount: int | None, at_s: int) -> Settled | Refusal:
+def asked_for(market: Market, account: Account, amount: int | None, at_s: int) -> Asked:
+    """Return what a liquidator asks for who has so much of the loan token; None: who has enough.
+
+    The contract takes shares of debt, or collateral, never an amount. So it is the most shares that the amount pays
+    for, and where those would seize more collateral than there is, all collateral. That never costs more shares: they
+    seize a unit more at least, so what there is is quoted at no more than they are worth with the incentive, which is
+    whole, and roundings up bring that back to them at most.
+    """
     shares = account.shares if amount is None else _shares_of(market, account, amount, at_s)
     if shares and _takes_too_much(market, account, shares, at_s):
-        # Never more shares than those: they seize a unit more at least, so what there is is quoted at no more than
-        # what they are worth with the incentive, which is whole, and roundings up bring it back to them at most.
-        return settle(market, account, at_s, seized=account.collateral)
-    return settle(market, account, at_s, shares=shares)
+        return Asked(seized=account.collateral)
+    return Asked(shares=shares)
 
 
 def _shares_of(market: Market, account: Account, amount: int, at_s: int) -> int:

@@ -56,7 +56,7 @@ class MorphoRules:
 
     @property
     def exactness(self) -> Exactness:
-        return Exactness.SOURCE
+        return Exactness.VERIFIED
 
     @property
     def plan(self) -> Plan:
