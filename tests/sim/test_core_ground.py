@@ -1,11 +1,12 @@
 """Where values are read beside the polls, and of whom: what the core knows of the chain and its nodes decides it."""
 
 import pytest
-from tests.support.statepool import MALLORY, TOKEN, VAULT, StatePool, about, lying, swapped
+from tests.support.statepool import MALLORY, TOKEN, VAULT, StatePool, about, lying, swapped, world
 
 from tocsin.model.block import BlockRef
 from tocsin.runtime.ground import CoreGround
 from tocsin.state.ground import Lane
+from tocsin.testing import ChainSpec
 
 
 def ground_of(pool: StatePool, chain: str = "sim") -> CoreGround:
@@ -53,6 +54,21 @@ def test_a_block_that_was_replaced_does_not_hold() -> None:
     assert head is not None
     pool.chain.reorg(3)
     pool.rounds(8)
+    assert not ground.holds(head.block)
+
+
+def test_a_block_that_was_replaced_does_not_hold_either_once_others_are_final_above_it() -> None:
+    pool = StatePool(spec=ChainSpec(history=200, world=world(), finalized_after=8))
+    ground = ground_of(pool)
+    pool.rounds(60)
+    head = ground.place(Lane.HEAD)
+    assert head is not None
+    pool.chain.reorg(3)
+    final = head
+    while final.block.number <= head.block.number + 1:
+        pool.rounds(6)
+        final = ground.place(Lane.FINAL) or head
+    assert head.block.hash in pool.state.chains["sim"].tree.headers
     assert not ground.holds(head.block)
 
 

@@ -2,8 +2,9 @@
 
 Fresh, and the same question. Where a node is not known to answer at the block that is named by its hash, the second
 time it is named by its number, between two looks at that block. An honest node cannot fail twice: it has the block that
-the tree has, or it says that it has not, and then nothing follows. A block that has left the chain accuses nobody.
-Who does not repeat what it does again and again: `tocsin.engine.relapses`.
+the tree has, or it says that it has not, and then nothing follows. A block that has left the chain accuses nobody;
+one that was final does, however little of the chain around it is kept. Who does not
+repeat what it does again and again: `tocsin.engine.relapses`.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Final
 from tocsin.chain.header import fields_of
 from tocsin.engine import judged, readback, readplan, relapses, wanted
 from tocsin.engine.evidence import kept as kept_evidence
-from tocsin.engine.facts import is_on_chain
+from tocsin.engine.facts import holds
 from tocsin.engine.pool import in_turn
 from tocsin.engine.sitting import Contracts, Heard, Sitting, Suspicion, key
 from tocsin.engine.state import ChainState
@@ -278,7 +279,7 @@ def concluded(state: ChainState, now_ns: int, poll_ns: int) -> ChainState:
         return state
     accused = dict(known.accused)
     for at, one in sorted(done.items()):
-        if not is_on_chain(state, one.block):
+        if not holds(state, one.block):
             continue
         shown, whole = kept_evidence(_told(state, one))
         accused[at] = Accusation(

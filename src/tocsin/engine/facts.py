@@ -17,7 +17,7 @@ from tocsin.engine.state import ChainState
 from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef
 from tocsin.model.settings import ChainSettings
-from tocsin.model.view import Ahead, Level, Unlinked
+from tocsin.model.view import Ahead, Forked, Level, Unlinked
 
 _SURE: Final = (Grade.PROVEN, Grade.QUORUM)
 
@@ -83,3 +83,18 @@ def is_on_chain(state: ChainState, block: BlockRef) -> bool:
     if isinstance(placed, Unlinked):
         return block == final.block and is_known(final.grade, final.groups)
     return isinstance(placed, Level | Ahead)
+
+
+def holds(state: ChainState, block: BlockRef) -> bool:
+    """Tell whether a block that was agreed on leads to the agreed head, or was final and still is.
+
+    What was final may be older than all that is kept, or linked to nothing that is: from before the start, on a chain
+    that is final late, after a gap. Nothing then says that it has left the chain.
+    """
+    if is_on_chain(state, block):
+        return True
+    final = state.finalized.block
+    if final is None or block.number >= final.number or state.finality.revoked:
+        return False
+    tips = [one for one in (final, state.head.block) if one is not None]
+    return not any(isinstance(relation(state.tree, tip, block), Forked) for tip in tips)

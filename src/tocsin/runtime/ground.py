@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tocsin.engine import blockstate, charges, readplan
-from tocsin.engine.facts import is_on_chain
+from tocsin.engine.facts import holds
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.model.block import BlockRef
 from tocsin.model.contract import Charge
@@ -46,18 +46,6 @@ class CoreGround:
         settings = next((one for one in chains if one.name == self._name), None)
         chain = state.chains.get(self._name)
         return None if settings is None or chain is None else (chain, settings)
-
-
-def holds(state: ChainState, block: BlockRef) -> bool:
-    """Tell whether a block that was agreed on leads to the agreed head, or was final and still is.
-
-    What was final when it was read may be older than all that is kept, and be followed by another one meanwhile.
-    """
-    final = state.finalized.block
-    if is_on_chain(state, block):
-        return True
-    is_older = final is not None and block.number < final.number and block.hash not in state.tree.headers
-    return is_older and not state.finality.revoked
 
 
 def is_trusted(state: ChainState, node: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tocsin.engine import blockstate, readplan
-from tocsin.engine.facts import Fact, facts_of, is_known
+from tocsin.engine.facts import Fact, facts_of, holds, is_known
 from tocsin.engine.pool import groups_of
 from tocsin.engine.readback import NO_CODE, REVERTS, code_subject, subject_of
 from tocsin.engine.state import ChainState, EngineState
@@ -17,7 +17,6 @@ from tocsin.model.effect import Fetch
 from tocsin.model.reading import CallOf, CodeOf, Item, ProofOf, SlotOf, reading
 from tocsin.model.settings import ChainSettings
 from tocsin.rpc.session import Session
-from tocsin.runtime.ground import holds
 from tocsin.runtime.readsaid import Said, said_by, uncounted
 from tocsin.state.ground import Place
 
