@@ -56,10 +56,20 @@ class Layers:
                 np.add(so_far, of_leg, out=so_far)
         return [self._in_rows(each) for each in found]
 
+    def tables(self, factors: Floats) -> Floats:
+        """Return of each row the sums by many factors at once, shape (columns, factors) to (rows, factors)."""
+        found, room = np.zeros((self.rows, factors.shape[1])), np.empty((self.rows, factors.shape[1]))
+        for layer in self.all:
+            of_leg, so_far = room[layer.first :], found[layer.first :]
+            np.take(factors, layer.place, axis=0, out=of_leg, mode=_CLIP)
+            np.multiply(of_leg, layer.amount[:, None], out=of_leg)
+            np.add(so_far, of_leg, out=so_far)
+        return self._in_rows(found)
+
     def _in_rows(self, sums: Floats) -> Floats:
         if self.order is None:
             return sums
-        found = np.empty(self.rows)
+        found = np.empty_like(sums)
         found[self.order] = sums
         return found
 

@@ -72,7 +72,8 @@ def chosen(book: Book, factors: Factors, kernel: Kernel = PLAIN) -> Chosen:
     health = evaluate(book, factors, kernel)
     judged = np.isfinite(health.band)
     rows = np.flatnonzero(health.is_indebted & judged)
-    banded = Banded(table=book.table(rows), above=health.band_above()[rows], below=health.band[rows])
+    table = book.table() if len(rows) == len(book) else book.table(rows)
+    banded = Banded(table=table, above=health.band_above()[rows], below=health.band[rows])
     return Chosen(rows=rows, banded=banded, unjudged=np.flatnonzero(health.is_indebted & ~judged), size=len(book))
 
 
