@@ -19,6 +19,7 @@ from tests.support.logchain import (
     transfer,
 )
 
+from tocsin.chain import lenience
 from tocsin.chain.logevidence import ReceiptEvidence, recheck_receipts
 from tocsin.chain.logproof import LogEvidence, Wrong, recheck
 from tocsin.model.block import BlockRef
@@ -342,11 +343,15 @@ def every_second_time(lie: Lie) -> Lie:
 async def test_who_tells_the_truth_when_it_is_asked_again_is_named_for_the_third_block(
     tmp_path: Path, lie: Lie, charge: Charge, wrong: Wrong
 ) -> None:
-    async with Watch(tmp_path) as watch:
+    await named_at_block(3, tmp_path, lie, charge, wrong)
+
+
+async def named_at_block(count: int, folder: Path, lie: Lie, charge: Charge, wrong: Wrong, pause_s: int = 0) -> None:
+    async with Watch(folder) as watch:
         watch.history.grow(3)
         await watch.look()
         liar, blocks = every_second_time(lie), []
-        for number in range(3):
+        for number in range(count):
             assert watch.found == []
             blocks.append(watch.history.put(transfer(number, 2), transfer(3, 4)))
             await watch.indexer.advance(watch.history.target)
@@ -354,6 +359,7 @@ async def test_who_tells_the_truth_when_it_is_asked_again_is_named_for_the_third
             await watch.indexer.patrol()
             await watch.wait()
             watch.nodes.lies.clear()
+            watch.history.clock.advance(s=pause_s)
         assert [(one.node, one.charge, one.difference.wrong) for one in watch.found] == [("B", charge, wrong)]
         [one] = watch.found
         assert one.evidence.block.hash == blocks[-1].hash
@@ -361,6 +367,17 @@ async def test_who_tells_the_truth_when_it_is_asked_again_is_named_for_the_third
             assert recheck(one.evidence) == one.difference
         else:
             assert recheck_receipts(one.evidence) == one.difference
+
+
+@pytest.mark.parametrize("count", [2, 4])
+async def test_the_limits_are_those_of_contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(lenience, "RELAPSES", count)
+    await named_at_block(count, tmp_path, of_logs(lambda logs: logs[:1]), Charge.LOGS, Wrong.LEFT_OUT)
+
+
+async def test_the_hour_is_that_of_contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lenience, "RELAPSES_NS", 2 * lenience.RELAPSES_NS)
+    await named_at_block(3, tmp_path, of_logs(lambda logs: logs[:1]), Charge.LOGS, Wrong.LEFT_OUT, pause_s=1801)
 
 
 async def test_what_is_an_hour_apart_or_says_that_there_is_nothing_yet_names_nobody(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from tests.sim.test_contracts import BLOCK_AND_A_POLL, LIE, well
 from tests.support.pool import Answer, healthy
 from tests.support.statepool import MALLORY, TOKEN, VAULT, StatePool, about, lying, swapped, watching
 
+from tocsin.chain import lenience
+from tocsin.chain.lenience import RELAPSES, RELAPSES_NS
 from tocsin.clock import NS
 from tocsin.engine.codec import decode_state, encode_state
 from tocsin.engine.recheck import Verdict, rechecked
-from tocsin.engine.relapses import RELAPSES, RELAPSES_NS
 from tocsin.model.observation import Fault, FaultKind
 from tocsin.model.reading import Pin, parse
 from tocsin.testing import SimNode
@@ -134,6 +135,14 @@ def test_who_is_asked_by_number_may_have_other_machines_and_is_not_named_for_wha
     asked = [found for one in pool.asked if one.node == "n1" and (found := parse(one.call)) is not None]
     assert {found.pin for found in asked[-3:]} == {Pin.NUMBER}
     assert pool.alerts == []
+
+
+def test_the_limits_stand_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lenience, "RELAPSES", 2)
+    pool = well(StatePool())
+    pool.answers["n1"] = sly("eth_getStorageAt", lambda _: LIE, about(VAULT))
+    pool.rounds(3 * BLOCK + 1)
+    assert (VALUE, "n1") in pool.open()
 
 
 def test_who_was_forgiven_begins_anew() -> None:

@@ -10,6 +10,7 @@ repeat what it does again and again: `tocsin.engine.relapses`.
 from collections.abc import Mapping
 from typing import Final
 
+from tocsin.chain import lenience
 from tocsin.chain.header import fields_of
 from tocsin.engine import judged, readback, readplan, relapses, wanted
 from tocsin.engine.evidence import kept as kept_evidence
@@ -25,9 +26,6 @@ from tocsin.model.evolve import evolve
 from tocsin.model.observation import by_hash
 from tocsin.model.reading import BalanceOf, CodeOf, Item, Pin, ProofOf, SlotOf, merged, parse, reading
 from tocsin.model.settings import ChainSettings
-
-TRIES: Final = 3
-"""How often a node is asked again that answers nothing; then nothing follows."""
 
 PATIENCE_POLLS: Final = 3
 _EVIDENCE_POLLS: Final = 1
@@ -207,7 +205,7 @@ def plan(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> 
             continue
         if one.since_ns and not one.tries and now_ns - one.since_ns < chain.poll_ns:
             continue  # a node may have a block before its logs
-        if one.tries == TRIES:
+        if one.tries >= lenience.TRIES:
             del suspicions[at]
             continue
         again = one

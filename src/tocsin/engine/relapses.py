@@ -9,7 +9,8 @@ twice, it may be an accident. That there are no logs of a block is not counted: 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
-from tocsin.clock import NS
+from tocsin.chain import lenience
+from tocsin.chain.lenience import Blocks
 from tocsin.engine import judged, readback, readplan, wanted
 from tocsin.engine.sitting import Contracts, Heard, Sitting, Suspicion, key
 from tocsin.engine.state import ChainState
@@ -20,14 +21,7 @@ from tocsin.model.reading import Pin, ProofOf, parse
 from tocsin.model.settings import ChainSettings
 from tocsin.model.traits import Capabilities
 
-RELAPSES: Final = 3
-"""At so many blocks within `RELAPSES_NS` a node gives wrong things before nobody waits for it to say so again."""
-RELAPSES_NS: Final = 3600 * NS
-
-_AGAIN: Final = f"so at {RELAPSES} blocks within an hour, though not again when it was asked once more"
-
-Blocks = Mapping[str, int]
-"""Of one node and charge: hash to engine ns."""
+_AGAIN: Final = f"so at {lenience.RELAPSES} blocks within an hour, though not again when it was asked once more"
 
 
 def has_relapsed(known: Contracts, node: str) -> bool:
@@ -37,10 +31,7 @@ def has_relapsed(known: Contracts, node: str) -> bool:
 
 def recent(relapses: Mapping[str, Blocks], now_ns: int) -> dict[str, Blocks]:
     """Return what was wrong within the time that counts."""
-    kept = {
-        at: {block: then_ns for block, then_ns in blocks.items() if now_ns - then_ns < RELAPSES_NS}
-        for at, blocks in relapses.items()
-    }
+    kept = {at: lenience.lately(blocks, now_ns) for at, blocks in relapses.items()}
     return {at: blocks for at, blocks in kept.items() if blocks}
 
 
@@ -50,8 +41,7 @@ def noted(relapses: dict[str, Blocks], found: Suspicion | None, now_ns: int) -> 
     if found is None or asked is None or asked.pin is Pin.NUMBER:
         return relapses
     at = key(found.charge, found.node)
-    blocks = {**relapses.get(at, {}), found.block.hash: now_ns}
-    return {**relapses, at: dict(list(blocks.items())[-RELAPSES:])}
+    return {**relapses, at: lenience.with_block(relapses.get(at, {}), found.block.hash, now_ns)}
 
 
 def without(relapses: Mapping[str, Blocks], stood: Collection[str]) -> Mapping[str, Blocks]:
@@ -73,7 +63,7 @@ def caught(
     charges = [
         charge
         for charge in (Charge.PROOF, Charge.VALUE)
-        if len(blocks := relapses.get(key(charge, name), {})) == RELAPSES and sitting.block.hash in blocks
+        if lenience.is_too_often(blocks := relapses.get(key(charge, name), {})) and sitting.block.hash in blocks
     ]
     for part in one.shown if charges else ():
         found = parse(part.call)

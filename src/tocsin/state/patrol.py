@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from tocsin.chain import lenience
 from tocsin.chain.loganswer import Answered, BlockLogs, Refused, read_logs
 from tocsin.chain.logevidence import ReceiptEvidence, recheck_receipts
 from tocsin.chain.logproof import Difference, LogEvidence, can_hold, difference, is_audited, recheck
 from tocsin.chain.receipts import Unproven
-from tocsin.clock import NS, Clock
+from tocsin.clock import Clock
 from tocsin.model.block import BlockRef
 from tocsin.model.contract import Charge
 from tocsin.model.event import SoundLogs
@@ -33,11 +34,6 @@ from tocsin.state.source import Source
 from tocsin.state.witness import Shown, Witness
 
 _MOST_SUSPICIONS: Final = 64
-_TRIES: Final = 3
-"""How often a node is asked again that does not answer; then nothing follows."""
-_RELAPSES: Final = 3
-_RELAPSES_NS: Final = 3600 * NS
-"""As for `tocsin.engine.relapses`."""
 
 
 @dataclass(slots=True)
@@ -118,11 +114,9 @@ class Patrol:
     def _has_relapsed(self, charge: Charge, node: str, shown: Shown) -> bool:
         """Note that something was wrong of one more block; tell whether that is too often."""
         now = self._clock.monotonic_ns()
-        before = self._relapses.get((charge, node), {})
-        blocks = {block: at_ns for block, at_ns in before.items() if now - at_ns < _RELAPSES_NS}
-        blocks[shown.header.block.hash] = now
-        self._relapses[charge, node] = dict(list(blocks.items())[-_RELAPSES:])
-        return len(blocks) >= _RELAPSES
+        before = lenience.lately(self._relapses.get((charge, node), {}), now)
+        blocks = self._relapses[charge, node] = lenience.with_block(before, shown.header.block.hash, now)
+        return lenience.is_too_often(blocks)
 
     async def _catch(self, charge: Charge, node: str, shown: Shown, told: bytes) -> None:
         """Keep what proves that an answer is wrong, where anything does."""
@@ -178,7 +172,7 @@ class Patrol:
             is_over, deviation = await self._confirmed(charge, node, one.shown)
             one.tries += 1
             one.at_ns = self._clock.monotonic_ns()
-            if is_over or one.tries >= _TRIES:
+            if is_over or one.tries >= lenience.TRIES:
                 del self._suspicions[charge, node]
             # The chain may have moved while the node was asked.
             if deviation is not None and is_on_chain(block):
