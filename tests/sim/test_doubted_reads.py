@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 from tests.support.statepool import ALICE, MALLORY, OWNER_SLOT, VAULT, StatePool, about, lying, swapped, watching, world
 
+from tocsin.clock import NS
 from tocsin.engine.codec import decode_event, encode_event
 from tocsin.engine.facts import is_on_chain
 from tocsin.model.block import BlockRef
 from tocsin.model.contract import FUNCTIONS, Charge, Watch
 from tocsin.model.event import ReadDoubted
 from tocsin.model.evolve import evolve
+from tocsin.model.observation import hash_of
 from tocsin.model.reading import CallOf, Item, ProofOf, SlotOf
+from tocsin.model.settings import Settings
 from tocsin.model.view import Conflict
 from tocsin.state.readaudit import Doubt
 from tocsin.testing import ChainSpec
@@ -145,6 +148,31 @@ def test_of_a_block_that_has_left_the_chain_nobody_is_accused() -> None:
     pool.rounds(4)
     assert not pool.about("node.call_mismatch")
     assert not pool.state.chains["sim"].contracts.suspicions
+
+
+class Busy(StatePool):
+    """Its nodes answer what they are asked outside the polls four seconds later, and show headers after seven."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.asked_ns: dict[int, int] = {}
+        super().__init__(settings)
+
+    def _answer_fetches(self) -> None:
+        for effect in self.pending[:]:
+            since_ns = self.asked_ns.setdefault(effect.request, self.now)
+            if self.now - since_ns >= (7 if hash_of(effect.call) is not None else 4) * NS:
+                self.pending.remove(effect)
+                self.take(self._fetch(effect))
+
+
+def test_who_is_busy_is_waited_for_also_where_polls_are_fast_and_so_is_the_header_that_proves_it() -> None:
+    pool = Busy(watching(contracts=(), poll_s=0.25))
+    pool.rounds(100)
+    liar = liar_of(pool)
+    pool.take(doubt(pool, liar, CALL))
+    pool.rounds(40)
+    [alert] = pool.about("node.call_mismatch")
+    assert "gasUsed" in alert.evidence["header"]
 
 
 @pytest.mark.parametrize("item", [CALL, SLOT, PROOF])

@@ -12,6 +12,7 @@ from typing import Final
 
 from tocsin.chain import lenience
 from tocsin.chain.header import fields_of
+from tocsin.clock import NS
 from tocsin.engine import judged, readback, readplan, relapses, wanted
 from tocsin.engine.evidence import kept as kept_evidence
 from tocsin.engine.facts import holds
@@ -28,7 +29,11 @@ from tocsin.model.reading import BalanceOf, CodeOf, Item, Pin, ProofOf, SlotOf, 
 from tocsin.model.settings import ChainSettings
 
 PATIENCE_POLLS: Final = 3
+_LEAST_PATIENCE_NS: Final = 10 * NS
+"""Where polls are fast, a question to a busy node takes no less. Who fails says so sooner, and is asked again at once.
+"""
 _EVIDENCE_POLLS: Final = 1
+_LEAST_EVIDENCE_NS: Final = 5 * NS
 """For so long the header, and the proof of what is right, are waited for once a node is caught."""
 _MOST_NAMED: Final = 20
 
@@ -199,8 +204,9 @@ def plan(state: ChainState, chain: ChainSettings, now_ns: int, request: int) -> 
         return state, ()
     suspicions = dict(state.contracts.suspicions)
     fetches: list[Fetch] = []
+    patience_ns = max(PATIENCE_POLLS * chain.poll_ns, _LEAST_PATIENCE_NS)
     for at, one in sorted(suspicions.items()):
-        is_waited_for = bool(one.request) and now_ns - one.asked_ns < PATIENCE_POLLS * chain.poll_ns
+        is_waited_for = bool(one.request) and now_ns - one.asked_ns < patience_ns
         if (one.reason and one.witnessed) or is_waited_for or one.node not in state.nodes:
             continue
         if one.since_ns and not one.tries and now_ns - one.since_ns < chain.poll_ns:
@@ -291,7 +297,7 @@ def concluded(state: ChainState, now_ns: int, poll_ns: int) -> ChainState:
 def _is_whole(one: Suspicion, now_ns: int, poll_ns: int) -> bool:
     """Tell whether the evidence lacks nothing, or what it lacks was waited for long enough."""
     is_lacking = not one.header or (one.prover and not one.proof)
-    return not is_lacking or now_ns - one.found_ns >= _EVIDENCE_POLLS * poll_ns
+    return not is_lacking or now_ns - one.found_ns >= max(_EVIDENCE_POLLS * poll_ns, _LEAST_EVIDENCE_NS)
 
 
 def _told(state: ChainState, one: Suspicion) -> Json:
