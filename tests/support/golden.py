@@ -23,6 +23,7 @@ from tests.support.messages import (
     changed,
     golden_messages,
 )
+from tests.support.samples import ALICE, CALM, account
 
 from tocsin.chain.nodelife import NodeLife, NodeState
 from tocsin.engine import documents
@@ -43,6 +44,7 @@ from tocsin.model.feed import (
     Role,
 )
 from tocsin.model.index import IndexEvent, IndexSample, IndexSeen, IndexSettings
+from tocsin.model.market import AccountSettings, Exactness, MarketSample, MarketSeen, MarketSettings, Mismatch
 from tocsin.model.observation import Fault, FaultKind
 from tocsin.model.settings import BeaconSettings, ChainSettings, NodeSettings, Settings
 from tocsin.model.traits import Capabilities, Reach, Vitals
@@ -75,6 +77,16 @@ _DEBTORS: Final = IndexSettings(
     events=(IndexEvent(name="borrow", addresses=(_POOL.address,), topic="0x" + "b3" * 32, account="topic2"),),
 )
 _HOLDERS: Final = IndexSettings(name="holders", start=0, events=_DEBTORS.events)
+_AAVE: Final = MarketSettings(
+    name="aave",
+    kind="aave-v3",
+    pool="0x" + "a1" * 20,
+    index="market-aave",
+    watched=(AccountSettings(name="treasury", address=ALICE, health_floor_ppm=1_200_000),),
+)
+_UNKNOWN: Final = MarketSettings(
+    name="weth-usdc", kind="morpho-blue", pool="0x" + "bb" * 20, id="0x" + "1d" * 32, index="market-weth-usdc"
+)
 _ETH: Final = FeedSettings(
     name="eth-usd",
     address="0x" + "fe" * 20,
@@ -212,6 +224,7 @@ def _settings() -> Settings:
         beacons=(BeaconSettings(node=nodes[2], execution="geth"),),
         contracts=(_POOL, _TOKEN, _HOT),
         indexes=(_DEBTORS, _HOLDERS),
+        markets=(_AAVE, _UNKNOWN),
         feeds=(_ETH, _SPOT, _UPTIME),
         gateways=(_EXCHANGE, _OTHER),
     )
@@ -308,6 +321,34 @@ def _indexes() -> dict[str, IndexSeen]:
     }
 
 
+def _markets() -> dict[str, MarketSeen]:
+    own = account("0x" + "a" * 40, "1.25")
+    near = (
+        account("0x" + "b" * 40, "0.98", blocked="the sequencer has just come back"),
+        account("0x" + "c" * 40, None, unknown="no price of WETH", exactness=Exactness.UNVERIFIED),
+    )
+    wrong = Mismatch(account="0x" + "b" * 40, what="healthFactor", ours="1", chain="2")
+    well = evolve(
+        CALM,
+        block=BLOCK,
+        liquidatable=1,
+        blocked=1,
+        unknown=1,
+        near=near,
+        near_count=2,
+        watched=(own,),
+        mismatched=(wrong,),
+        mismatches=1,
+        problem="no price is known of WETH: sums in USD are without it",
+    )
+    nothing = MarketSample(identity=_UNKNOWN.identity, problem="its accounts are being looked for: block 7 of 9")
+    accepted = (("WETH.liquidation_threshold", "8250"), *CALM.parameters[1:])
+    return {
+        "aave": MarketSeen(sample=well, at_ns=0, number=3, accepted=accepted),
+        "weth-usdc": MarketSeen(sample=nothing, at_ns=0),
+    }
+
+
 def _feeds() -> dict[str, FeedRecord]:
     number = str((6 << 64) + 21_154)
     read = {"block": BLOCK, "grade": Grade.QUORUM, "votes": 2, "groups": 3, "at_s": NOON_NS // _NS}
@@ -342,6 +383,7 @@ def _told(head: Agreement, finalized: Agreement, fresh: BlockRef | None = None) 
         fresh=fresh,
         contracts=_contracts(),
         indexes=_indexes(),
+        markets=_markets(),
         feeds=_feeds(),
     )
     state = EngineState(settings=_settings(), chains={"ethereum": chain}, gateways=_gateways())
@@ -365,6 +407,9 @@ def _state() -> dict[str, Message]:
         "index": well["index/ethereum/debtors"],
         "index-waiting": well["index/ethereum/holders"],
         "index-topic-cleared": cleared(ORIGIN.root + "index/ethereum/holders"),
+        "risk": well["risk/ethereum/aave"],
+        "risk-unknown": well["risk/ethereum/weth-usdc"],
+        "risk-topic-cleared": cleared(ORIGIN.root + "risk/ethereum/weth-usdc"),
         "feed-aggregator": well["feed/ethereum/eth-usd"],
         "feed-pool": well["feed/ethereum/spot"],
         "feed-unknown": well["feed/ethereum/uptime"],

@@ -88,11 +88,17 @@ class MarketPool(Ticking):
     def __init__(self, settings: Settings | None = None, *, rounds: int = 14) -> None:
         super().__init__(settings or lending())
         self.rounds(rounds)
+        self.keep_events = True
 
     def value(self, sample: MarketSample = CALM, market: str = "aave", **change: Any) -> None:
         """Tell a valuation at the agreed head, but for what is changed."""
         at = {"block": self.state.chains["sim"].head.block} if sample.is_known else {}
         self.take(MarketValued(t_ns=self.now, chain="sim", market=market, sample=replace(sample, **{**at, **change})))
+
+    def take_problem(self, problem: str) -> None:
+        """Tell that nothing could be valued yet."""
+        self.value(MarketSample(identity=WETH.identity, problem=problem))
+        self.round()
 
     @property
     def seen(self) -> MarketSeen:

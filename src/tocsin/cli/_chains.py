@@ -5,6 +5,7 @@ from typing import Any
 
 from tocsin.cli._feeds import feed_lines, gateway_lines
 from tocsin.cli._indexes import brief
+from tocsin.cli._markets import market_lines
 from tocsin.cli._words import NS, clean, counts, level_of, number, paint, part, rows, say, span, table, whole
 
 _QUORUM_GROUPS = 2
@@ -30,6 +31,7 @@ def chain_lines(document: Mapping[str, Any], shift_ns: int, *, colour: bool) -> 
         if contracts := rows(row, "contracts"):
             yield from table([_CONTRACT_HEAD, *(_contract_cells(one) for one in contracts)])
         yield from map(brief, rows(row, "indexes"))
+        yield from market_lines(row)
         yield from feed_lines(row)
         if beacons := rows(row, "beacons"):
             yield from table([_BEACON_HEAD, *(_beacon_cells(beacon) for beacon in beacons)])

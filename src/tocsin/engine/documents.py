@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tocsin.chain.nodelife import NodeLife
-from tocsin.engine import beacondocs, contractdocs, feeddocs, indexdocs, traitdocs
+from tocsin.engine import beacondocs, contractdocs, feeddocs, indexdocs, marketdocs, traitdocs
 from tocsin.engine.pool import groups_of
 from tocsin.engine.shown import block, seconds
 from tocsin.engine.state import ChainState, Document, EngineState, Lasting
@@ -59,7 +59,7 @@ def changed(state: EngineState, wall_ns: int, t_ns: int, chain: str) -> tuple[En
 
 
 def _others(state: EngineState, chain: ChainSettings, wall_ns: int, t_ns: int) -> Iterator[_Told]:
-    """Yield what is told of beacon nodes, contracts, log indexes and prices; they are looked at many times a second."""
+    """Yield what is told of all that is no node; they are looked at many times a second."""
     now, settings = state.chains[chain.name], state.settings
     if settings is None:
         return
@@ -71,6 +71,8 @@ def _others(state: EngineState, chain: ChainSettings, wall_ns: int, t_ns: int) -
         )
     for index, lasting, document in indexdocs.told(now, chain):
         yield _Told(topic=topics.index(chain.name, index.name), kind="index", lasting=lasting, document=document)
+    for market, lasting, document in marketdocs.told(now, chain) if chain.markets else ():
+        yield _Told(topic=topics.risk(chain.name, market.name), kind="risk", lasting=lasting, document=document)
     for feed, lasting, document in feeddocs.told(state, chain, t_ns, wall_ns) if chain.feeds else ():
         yield _Told(topic=topics.feed(chain.name, feed.name), kind="feed", lasting=lasting, document=document)
     for gateway, lasting, document in feeddocs.gateways_told(state, settings, chain, t_ns, wall_ns):
@@ -107,6 +109,7 @@ def cleared(state: EngineState, wall_ns: int) -> tuple[EngineState, tuple[StateC
     wanted |= {topics.node(chain.name, node.name) for chain in chains for node in chain.everyone}
     wanted |= {topics.contract(chain.name, one.name) for chain in chains for one in chain.contracts}
     wanted |= {topics.index(chain.name, one.name) for chain in chains for one in chain.indexes}
+    wanted |= {topics.risk(chain.name, one.name) for chain in chains for one in chain.markets}
     wanted |= {topics.feed(chain.name, one.name) for chain in chains for one in chain.feeds}
     wanted |= {topics.gateway(one.name) for chain in chains for one in chain.gateways}
     gone = sorted(state.published.keys() - wanted)

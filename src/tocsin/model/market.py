@@ -209,6 +209,20 @@ class MarketSeen:
     """Since when nothing could be valued; None while it can."""
 
 
+def altered(
+    accepted: tuple[tuple[str, str], ...], now: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str | None, str | None], ...]:
+    """Return the parameters that are not what was accepted: name, then and now; None where there is none.
+
+    Nothing where either is not known.
+    """
+    if not accepted or not now or accepted == now:
+        return ()
+    before, after = dict(accepted), dict(now)
+    names = sorted(before.keys() | after.keys())
+    return tuple((name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketView:
     """One market at one tick."""

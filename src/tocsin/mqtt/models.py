@@ -11,20 +11,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tocsin.chain.nodelife import NodeState
 from tocsin.model.alert import REASONS, AlertState, Grade, Severity
-from tocsin.mqtt.models_base import Address, Block, Counter, Hash, Height, Name
+from tocsin.mqtt.models_base import Address, Block, Counter, Hash, Height, Name, Time
 from tocsin.mqtt.models_feed import DescribedFeed, DescribedGateway, Feed, Gateway
 from tocsin.mqtt.models_homeassistant import HomeAssistantDiscovery
+from tocsin.mqtt.models_risk import DescribedMarket, Risk
 from tocsin.mqtt.presence import State
 from tocsin.wire.acks import MOST_MISSING, MOST_WANTED, Refusal
 
-Time = Annotated[
-    str,
-    Field(
-        description="RFC 3339, UTC, six digits of a second.",
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
-        json_schema_extra={"format": "date-time"},
-    ),
-]
 StreamId = Annotated[
     str,
     Field(
@@ -181,6 +174,7 @@ class DescribedChain(_Strict):
     contracts: list[DescribedContract] = []
     indexes: list[DescribedIndex] = []
     feeds: list[DescribedFeed] = []
+    markets: list[DescribedMarket] = []
 
 
 class Description(_Strict):
@@ -484,6 +478,12 @@ class IndexEvent(Event[Index]):
     type: Literal["dev.tocsin.index.v1"]
 
 
+class RiskEvent(Event[Risk]):
+    """A lending market stands otherwise; by interest alone it is said again once a minute."""
+
+    type: Literal["dev.tocsin.risk.v1"]
+
+
 class FeedEvent(Event[Feed]):
     """What a source of prices says, or the market beside it, changed."""
 
@@ -507,6 +507,7 @@ EVENTS: dict[str, type[BaseModel]] = {
     "node": NodeEvent,
     "contract": ContractEvent,
     "index": IndexEvent,
+    "risk": RiskEvent,
     "feed": FeedEvent,
     "gateway": GatewayEvent,
 }

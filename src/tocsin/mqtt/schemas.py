@@ -23,6 +23,7 @@ _PARAMETERS: Final = {
     "node": "The configured name of a node.",
     "name": "The configured name of a contract, a feed or a price gateway.",
     "index": "The configured name of a log index.",
+    "market": "The configured name of a lending market.",
     "fingerprint": "The identity of an alert: detector and labels.",
     "severity": "info, warning or critical.",
     "detector": "The id of a detector, such as node.lag.",

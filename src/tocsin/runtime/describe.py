@@ -27,6 +27,10 @@ def description(settings: Settings) -> dict[str, object]:
                 "nodes": [_node(node) for node in chain.nodes],
                 "contracts": [{"name": one.name, "address": one.address} for one in chain.contracts],
                 "indexes": [{"name": one.name, "from": one.start} for one in chain.indexes],
+                "markets": [
+                    {"name": one.name, "kind": one.kind, "pool": one.pool, "id": one.id or None}
+                    for one in chain.markets
+                ],
                 "feeds": [
                     {"name": one.name, "address": one.address, "kind": one.kind.value, "prices": one.prices or None}
                     for one in chain.feeds
@@ -84,6 +88,7 @@ def configured_topics(settings: Settings) -> list[str]:
     found += [topics.node(chain.name, node.name) for chain in settings.chains for node in chain.everyone]
     found += [topics.contract(chain.name, one.name) for chain in settings.chains for one in chain.contracts]
     found += [topics.index(chain.name, one.name) for chain in settings.chains for one in chain.indexes]
+    found += [topics.risk(chain.name, one.name) for chain in settings.chains for one in chain.markets]
     found += [topics.feed(chain.name, one.name) for chain in settings.chains for one in chain.feeds]
     found += [topics.gateway(one.name) for chain in settings.chains for one in chain.gateways if one.judged]
     return found

@@ -215,8 +215,7 @@ CONTRACT: Final = (
         address="risk/{chain}/{market}",
         kind="risk",
         retained=True,
-        served=False,
-        content="at-risk curve, accounts near threshold, totals, block, book_hash, exactness",
+        content="a lending market at a block: at-risk curve, accounts near the threshold, totals, book_hash, exactness",
     ),
     Topic(
         address="alert/{fingerprint}",
