@@ -314,7 +314,7 @@ async def list_asset(lab: Lab, asset: Asset, token: Contract, more: Sequence[Jso
     steps += more
     steps.append(set_("setReserveFactor", at, 1000))
     steps.append(token.call("approve", lab.pool.address, 2**256 - 1))
-    steps.append(token.call("mint", lab.chain.owner, 2**110))
+    steps.append(token.call("mint", lab.chain.owner, 2**127))
     steps.append(lab.pool.call("supply", at, asset.liquidity * 10**asset.decimals, lab.chain.owner, 0))
     await lab.chain.send(*steps)
 

@@ -101,9 +101,8 @@ class PlainRules:
         )
 
     def legs(self, market: PlainMarket, account: PlainAccount, at_s: int) -> Legs:
-        del at_s
-        collateral = {at: shares for at, shares in account.supplied.items() if market.assets[at].threshold}
-        return Legs(collateral=collateral, debt=account.owed)
+        del market, at_s
+        return Legs(collateral=account.supplied, debt=account.owed)
 
     def verdict(self, market: PlainMarket, account: PlainAccount, at_s: int) -> Verdict:
         """Return what the contracts would say. Raises UnknownStateError where a price is missing."""

@@ -46,8 +46,11 @@ def place(parts: Parts, part: str) -> bytes:
 
 
 def _by_id(reserves: Sequence[Reserve]) -> tuple[Reserve | None, ...]:
-    """Return reserves by their ids. Raises UnknownStateError for ids that a pool cannot give."""
-    found: list[Reserve | None] = [None] * (1 + max((each.id for each in reserves), default=-1))
+    """Return reserves by their ids: one that was dropped leaves a gap. Raises UnknownStateError for strange ids."""
+    most = max((each.id for each in reserves), default=-1)
+    if most >= MOST_RESERVES:
+        raise UnknownStateError(f"a reserve has the id {most}, and accounts have room for {MOST_RESERVES}")
+    found: list[Reserve | None] = [None] * (1 + most)
     for each in reserves:
         other = found[each.id]
         if other is not None:
@@ -57,7 +60,7 @@ def _by_id(reserves: Sequence[Reserve]) -> tuple[Reserve | None, ...]:
 
 
 def _reserves(revision: Revision, parts: Parts, listed: Sequence[bytes]) -> Reading[list[Reserve]]:
-    """Read the reserves of a list, in which one that was dropped has left a gap."""
+    """Read the reserves of a list. Raises UnknownStateError for more than a pool can have."""
     if len(listed) > MOST_RESERVES:
         raise UnknownStateError(f"a pool lists {MOST_RESERVES} reserves at most, and this one says {len(listed)}")
     pool, oracle = place(parts, reading.POOL), place(parts, reading.ORACLE)
@@ -74,9 +77,6 @@ def _reserves(revision: Revision, parts: Parts, listed: Sequence[bytes]) -> Read
         )
         for asset, one, price, until_s in zip(assets, data, prices, grace, strict=True)
     ]
-    for each in found:
-        if each.id >= len(listed) or listed[each.id] != each.asset:
-            raise UnknownStateError(f"0x{each.asset.hex()} says that it is reserve {each.id}, and the list does not")
     return found
 
 

@@ -2,18 +2,14 @@
 
 from tocsin.protocols.aave_v3.market import RAY
 from tocsin.protocols.aave_v3.revisions import Growth
-from tocsin.protocols.base import UnknownStateError
+from tocsin.protocols.integers import fitting
 
 YEAR_S = 365 * 86_400
-_MOST = 2**256
 
 
 def ray_mul(left: int, right: int) -> int:
     """Return a product of ray, rounded half up. Raises UnknownStateError where the contracts overflow."""
-    product = left * right + RAY // 2
-    if product >= _MOST:
-        raise UnknownStateError("a product of 256 bits or more: the contracts revert")
-    return product // RAY
+    return fitting(left * right + RAY // 2) // RAY
 
 
 def linear(rate: int, seconds: int) -> int:

@@ -107,12 +107,20 @@ def liquidation(
         revision.skips_worthless and seized.reserve.configuration.threshold == 0
     ):
         return NOT_COLLATERAL
+    _refuse_discounts(live, account)
     pair = _pair(revision, market, account, seized, repaid, at_s)
     if pair.owed == 0:
         return NOT_OWED
     if pair.collateral_price == 0 or pair.debt_price == 0:
         return NO_PRICE
     return _settle(revision, market, account, pair, data, amount, at_s)
+
+
+def _refuse_discounts(live: tuple[Live | None, ...], account: Account) -> None:
+    """Raise UnknownStateError where interest is owed with a discount: health leaves it out, and liquidations do not."""
+    for each in live:
+        if each is not None and each.reserve.discounted and account.borrows(each.reserve.id):
+            raise UnknownStateError(f"debts of 0x{each.reserve.asset.hex()} have a discount on interest")
 
 
 def _live_of(live: tuple[Live | None, ...], asset: bytes) -> Live:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from tocsin.protocols.aave_v3 import reading
 from tocsin.protocols.aave_v3.assembly import NOWHERE
 from tocsin.protocols.aave_v3.revisions import Revision
-from tocsin.protocols.base import Question, Reading, known
+from tocsin.protocols.base import Question, Read, Reading, UnknownStateError, known
 from tocsin.protocols.names import names_of
 from tocsin.protocols.places import Parts, Target
 
@@ -22,14 +22,14 @@ def parts(revision: Revision | None, target: Target) -> Reading[Parts]:
     Raises UnknownStateError where pool or addresses provider do not answer.
     """
     (provider,) = yield (Question(reading.PROVIDER_PLACE, target.pool),)
-    provider = known(provider, reading.PROVIDER_PLACE)
+    provider = _there(provider, reading.PROVIDER_PLACE)
     oracle, configurator, sentinel = yield (
         Question(reading.ORACLE_PLACE, provider),
         Question(reading.CONFIGURATOR_PLACE, provider),
         Question(reading.SENTINEL_PLACE, provider),
     )
     reserves = yield from _reserves(target.pool)
-    oracle = known(oracle, reading.ORACLE_PLACE)
+    oracle = _there(oracle, reading.ORACLE_PLACE)
     sources = yield from _sources(oracle, tuple(reserves))
     discounts = yield from _discounts({asset: tokens[2] for asset, tokens in reserves.items()})
     categories = () if revision is None else (yield from _categories(revision, target.pool))
@@ -51,6 +51,14 @@ def parts(revision: Revision | None, target: Target) -> Reading[Parts]:
         links={reading.SOURCE.asks.name: sources, reading.DISCOUNT.asks.name: discounts},
         numbers={reading.CATEGORIES: categories},
     )
+
+
+def _there(address: bytes | None, read: Read) -> bytes:
+    """Return an address that has to be one. Raises UnknownStateError."""
+    found: bytes = known(address, read)
+    if found == NOWHERE:
+        raise UnknownStateError(f"{read.of}: {read.asks.name}() says that there is none")
+    return found
 
 
 def _somewhere(address: bytes | None) -> tuple[bytes, ...]:

@@ -8,7 +8,7 @@ from tocsin.protocols.aave_v3.growth import compound, debt_index, ray_mul, suppl
 from tocsin.protocols.aave_v3.market import BPS, RAY, Account, Category, Holding, Market, Reserve
 from tocsin.protocols.aave_v3.revisions import Revision
 from tocsin.protocols.base import WAD, UnknownStateError
-from tocsin.protocols.integers import ceil_div, half_up_div
+from tocsin.protocols.integers import ceil_div, fitting, half_up_div
 
 _NOTHING = Holding()
 _MOST = 2**256
@@ -110,14 +110,14 @@ def supplied(revision: Revision, live: Live, holding: Holding) -> int:
     """Return what an account has supplied of a reserve, in units of the asset."""
     if not revision.directed:
         return ray_mul(holding.supplied, live.supply_index)
-    return holding.supplied * live.supply_index // RAY
+    return fitting(holding.supplied * live.supply_index) // RAY
 
 
 def variable_debt(revision: Revision, live: Live, holding: Holding) -> int:
     """Return what it owes at the variable rate."""
     if not revision.directed:
         return ray_mul(holding.borrowed, live.debt_index)
-    return ceil_div(holding.borrowed * live.debt_index, RAY)
+    return ceil_div(fitting(holding.borrowed * live.debt_index), RAY)
 
 
 def stable_debt(revision: Revision, holding: Holding, at_s: int) -> int:
@@ -134,7 +134,8 @@ def owed(revision: Revision, live: Live, holding: Holding, at_s: int) -> int:
 
 def debt_value(revision: Revision, amount: int, price: int, unit: int) -> int:
     """Return a debt in base units."""
-    return ceil_div(amount * price, unit) if revision.directed else amount * price // unit
+    value = fitting(amount * price)
+    return ceil_div(value, unit) if revision.directed else value // unit
 
 
 def used(market_live: tuple[Live | None, ...], account: Account) -> Iterator[tuple[Live, Holding]]:
@@ -155,10 +156,10 @@ def account_data(revision: Revision, market: Market, account: Account, at_s: int
         at, terms = live.reserve.id, live.terms(account.category)
         price = priced(live, terms)
         if account.uses(at) and terms.counts:
-            value = supplied(revision, live, holding) * price // live.unit
+            value = fitting(supplied(revision, live, holding) * price) // live.unit
             collateral += value
-            weighted += value * terms.threshold
-            lent += value * terms.ltv
+            weighted = fitting(weighted + value * terms.threshold)
+            lent = fitting(lent + value * terms.ltv)
         if account.borrows(at):
             debt += debt_value(revision, owed(revision, live, holding, at_s), price, live.unit)
     threshold = weighted // collateral if collateral else 0
@@ -186,9 +187,14 @@ def health(revision: Revision, collateral: int, weighted: int, debt: int) -> int
     if debt == 0:
         return NO_DEBT
     if revision.directed:
-        return half_up_div(weighted * WAD, debt) // BPS
-    counted = half_up_div(collateral * (weighted // collateral), BPS) if collateral else 0
-    return half_up_div(counted * WAD, debt)
+        return half_up_div(_over(weighted * WAD, debt), debt) // BPS
+    counted = half_up_div(_over(collateral * (weighted // collateral), BPS), BPS) if collateral else 0
+    return half_up_div(_over(counted * WAD, debt), debt)
+
+
+def _over(number: int, by: int) -> int:
+    """Return a number to which half of a divisor can be added within 256 bits. Raises UnknownStateError."""
+    return fitting(number + by // 2) - by // 2
 
 
 def _available(revision: Revision, collateral: int, debt: int, ltv: int) -> int:
