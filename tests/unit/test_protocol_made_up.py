@@ -25,49 +25,9 @@ from tocsin.risk.health import Flag, confirm, screen
 from tocsin.risk.scenarios import Scenarios
 from tocsin.risk.stress import stress
 
-MADE_UP: Final = """
-from tocsin.chain.logrules import Topic
-from tocsin.protocols.base import Event, Exactness, Read
-from tocsin.protocols.integers import ceil_div
-from tocsin.protocols.places import Base
-from tocsin.protocols.plain import Plain
-from tocsin.protocols.plainmarket import BPS, RAY, Worth
-from tocsin.protocols.plainreading import Sources
-
-
-def adds(market, account, at_s):
-    collateral = counted = debt = 0
-    for at, shares in account.supplied.items():
-        asset = market.assets[at]
-        value = shares * asset.supply_index // RAY * asset.price // asset.unit
-        collateral, counted = collateral + value, counted + value * asset.threshold // BPS
-    for at, shares in account.owed.items():
-        asset = market.assets[at]
-        debt += ceil_div(ceil_div(shares * asset.debt_index, RAY) * asset.price, asset.unit)
-    return Worth(collateral, counted, debt)
-
-
-BORROWED = Event(of="pool", signature="Borrowed(address,address,uint256)", account=Topic(1))
-KIND = Plain(
-    name="made-up",
-    sources=Sources(
-        assets=Read(of="pool", signature="assets()(address[])"),
-        price=Read(of="pool", signature="price(address)(int256)", takes=("asset",)),
-        threshold=Read(of="pool", signature="threshold(address)(uint16)", takes=("asset",)),
-        supply_index=Read(of="pool", signature="supplyIndex(address)(uint256)", takes=("asset",)),
-        debt_index=Read(of="pool", signature="debtIndex(address)(uint256)", takes=("asset",)),
-        supplied=Read(of="pool", signature="supplied(address,address)(uint256)", takes=("account", "asset")),
-        owed=Read(of="pool", signature="owed(address,address)(uint256)", takes=("asset", "account")),
-        view=Read(of="pool", signature="worth(address)(uint256,uint256,uint256)", takes=("account",)),
-        revision=Read(of="pool", signature="version()(uint256)"),
-    ),
-    base=Base(name="USD", decimals=8),
-    revisions={"7": (adds, Exactness.SOURCE)},
-    owes=(BORROWED,),
-    touches=(BORROWED, Event(of="pool", signature="Repaid(address,uint256)", account=Topic(1))),
-    changes=(Event(of="pool", signature="ThresholdSet(address,uint16)"),),
-).kind
-"""
+PAGE: Final = Path(__file__).parents[2] / "docs/how-to/add-a-protocol.md"
+MADE_UP: Final = PAGE.read_text().split("```python\n")[1].split("```")[0]
+"""What the page says to write: all that there is of it."""
 
 RAY: Final = 10**27
 POOL, WETH, USDC, ODD = (bytes([number]) * 20 for number in (1, 2, 3, 4))

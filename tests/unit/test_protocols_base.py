@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from tocsin.protocols.kind import Kind, followed, touched
 from tocsin.protocols.names import OLD_SYMBOL, names_of
 from tocsin.protocols.places import Parts, Target
 
+PAGE: Final = (Path(__file__).parents[2] / "docs/reference/protocols.md").read_text()
+ROW: Final = re.compile(r"^\| `([a-z0-9-]+)` \| `([^`]+)` \| [^|]+ \| ([a-z ]+) \|$", re.MULTILINE)
 VIEW = Read(of="pool", signature="health(address)(uint256)", takes=("account",))
 BORROW = Event(of="pool", signature="Borrow(address,uint256)", account=Topic(1))
 PLAN = Plan(
@@ -189,7 +192,9 @@ def test_every_protocol_says_what_it_is_and_who_owes_in_it() -> None:
         assert all(kind.configured(target).all(event.of) for event in kind.owes)
 
 
-KIND: Final = Kind(name="made-up", rules=lambda _: CHAIN_RULES, revision=lambda _: _revision(), owes=(BORROW,))
+KIND: Final = Kind(
+    name="made-up", rules=lambda _: CHAIN_RULES, revision=lambda _: _revision(), owes=(BORROW,), revisions=()
+)
 
 
 def _revision() -> Reading[str]:
@@ -266,3 +271,28 @@ def test_tokens_are_called_what_nobody_can_mistake() -> None:
 @pytest.mark.parametrize(("number", "by", "up", "half"), [(0, 3, 0, 0), (7, 2, 4, 4), (5, 3, 2, 2), (4, 3, 2, 1)])
 def test_quotients_round_as_their_names_say(number: int, by: int, up: int, half: int) -> None:
     assert (ceil_div(number, by), half_up_div(number, by)) == (up, half)
+
+
+# -- the page about protocols
+
+
+def test_the_table_lists_every_revision_that_is_known_and_how() -> None:
+    told = {(kind, revision): known for kind, revision, known in ROW.findall(PAGE)}
+    there = {
+        (name, revision): kind_of(name).rules(revision).exactness.value
+        for name in kinds()
+        for revision in kind_of(name).revisions
+    }
+    assert told == there, "docs/reference/protocols.md lists other revisions, or says otherwise how they are known"
+    assert Exactness.CHAIN.value not in there.values()
+
+
+@pytest.mark.parametrize("name", kinds())
+def test_every_protocol_has_a_section_and_a_revision_that_is_known(name: str) -> None:
+    assert f"\n## {name}\n" in PAGE
+    assert kind_of(name).revisions
+
+
+def test_every_label_says_what_its_verdicts_are_called() -> None:
+    for label in Exactness:
+        assert re.search(rf"^\| {label.value} \| .* \| `{label.of_verdicts}` \|$", PAGE, re.MULTILINE)

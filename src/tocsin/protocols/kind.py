@@ -26,6 +26,8 @@ class Kind:
     """Reads which revision is there: a call or none, so it is asked at every block. Raises UnknownStateError."""
     owes: tuple[Event, ...]
     """Whose accounts make up the book; of the pool, or of the tokens that are configured."""
+    revisions: tuple[str, ...]
+    """Those that are counted."""
     pool: str = "pool"
     """What the part is called that is configured as `pool`."""
     tokens: str = ""

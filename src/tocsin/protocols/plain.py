@@ -154,7 +154,9 @@ class Plain:
     @property
     def kind(self) -> Kind:
         """What the package has as `KIND`."""
-        return Kind(name=self.name, rules=self.rules, revision=self._revision, owes=self.owes)
+        return Kind(
+            name=self.name, rules=self.rules, revision=self._revision, owes=self.owes, revisions=tuple(self.revisions)
+        )
 
     def rules(self, revision: str) -> Rules[Any, Any]:
         """Return the rules of a revision; of an unknown one those that ask the pool."""

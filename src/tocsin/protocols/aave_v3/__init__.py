@@ -30,4 +30,4 @@ def _revision(target: Target) -> Reading[str]:
     return answers_with(reading.REVISION, target)
 
 
-KIND: Final = Kind(name=NAME, rules=rules, revision=_revision, owes=(reading.BORROW,))
+KIND: Final = Kind(name=NAME, rules=rules, revision=_revision, owes=(reading.BORROW,), revisions=tuple(REVISIONS))

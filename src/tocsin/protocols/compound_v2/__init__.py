@@ -25,6 +25,7 @@ KIND: Final = Kind(
     rules=rules,
     revision=locating.revision,
     owes=(reading.BORROW, reading.MINT_VAI),
+    revisions=tuple(REVISIONS),
     pool=reading.COMPTROLLER,
     tokens=reading.TOKEN,
 )

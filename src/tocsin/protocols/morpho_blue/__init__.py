@@ -25,4 +25,12 @@ def _revision(target: Target) -> Reading[str]:
     return REVISION
 
 
-KIND = Kind(name=NAME, rules=rules, revision=_revision, owes=reading.PLAN.owes, pool=reading.MORPHO, has_ids=True)
+KIND = Kind(
+    name=NAME,
+    rules=rules,
+    revision=_revision,
+    owes=reading.PLAN.owes,
+    revisions=(REVISION,),
+    pool=reading.MORPHO,
+    has_ids=True,
+)
