@@ -241,6 +241,12 @@ CASES: Final = (
         ((87, 100, 0, 0), (87, 100, 0, 0)),
     ),
     Case(
+        # 3 shares are worth 4.5, for which 4.6: 4 of the 3 that there are. Those cost 2.61: 3, 2 shares.
+        "one unit more than there is is too much",
+        lambda: offered(market(), account(3, 3), None),
+        (3, 3, 0, 0),
+    ),
+    Case(
         # 3 shares of 5 are worth 4.5, for which 4.6: 4 of 9 are seized; the debt is gone.
         "where there is enough collateral all of the debt can be repaid",
         lambda: offered(market(), account(9, 3), None),
