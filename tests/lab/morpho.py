@@ -39,7 +39,7 @@ class Kind:
 KINDS: Final = (
     Kind("18 against 6 decimals", 2_000_12345678 * PRICE_SCALE // 10**20, WAD * 86 // 100, WAD // 10, "moving"),
     Kind("8 against 18", 60_321 * PRICE_SCALE * 10**10, WAD * 915 // 1000, WAD // 4, "300", 10**6),
-    Kind("as much as there is", PRICE_SCALE * 11 // 10, WAD * 945 // 1000, 0, "moving"),
+    Kind("an odd loan-to-value", PRICE_SCALE * 11 // 10, WAD * 945 // 1000 + 1, 0, "moving", 10**21),
     Kind("most for liquidators", PRICE_SCALE * 37 // 100, WAD * 385 // 1000, 0, "", 10**19),
     Kind("dust", PRICE_SCALE * 337 // 100, WAD * 77 // 100, WAD // 20, "5000", 7),
 )

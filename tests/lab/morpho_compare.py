@@ -190,9 +190,9 @@ def _topic(artifacts: Artifacts, name: str) -> str:
 
 
 async def critical(lab: MorphoLab, place: Place) -> tuple[int, list[tuple[Any, ...]]]:
-    """Ask the contract at the prices where we say that accounts fall, and one unit above.
+    """Ask the contract at the prices where we say that accounts fall, and one unit above: it is on the line there.
 
-    Return how many accounts were tried, and those prices at which the contract says otherwise.
+    Return how many accounts were tried, and those prices at which it says otherwise than their edge or our verdict.
     """
     block = await lab.chain.anvil.block()
     at_s = int(block["timestamp"], 16)
@@ -207,6 +207,9 @@ async def critical(lab: MorphoLab, place: Place) -> tuple[int, list[tuple[Any, .
         for price, falls in ((found.edge, True), (found.edge + 1, False)):
             code = f"0x7f{price:064x}60005260206000f3"
             said = await asked(lab, call, block, {place.oracle: {"code": code}})
-            if (said != HEALTHY.reason) != falls:
-                wrong.append((place.kind.name, account, price, said))
+            at_price = market.with_price(price)
+            ours = counted(settle(at_price, account, at_s, shares=1))
+            verdict = RULES.verdict(at_price, account, at_s).liquidatable
+            if (said != HEALTHY.reason, said, verdict) != (falls, ours, falls):
+                wrong.append((place.kind.name, account, price, said, ours, verdict))
     return tried, wrong

@@ -20,7 +20,7 @@ from tocsin.protocols.morpho_blue.arithmetic import (
     word,
 )
 from tocsin.protocols.morpho_blue.market import PRICE_SCALE, Account, Market, Totals
-from tocsin.protocols.morpho_blue.valuation import owed, priced
+from tocsin.protocols.morpho_blue.valuation import owed, priced, worth_of
 
 CURSOR = 3 * 10**17
 """How much of what a loan-to-value leaves free a liquidator may have."""
@@ -71,7 +71,7 @@ def settle(market: Market, account: Account, at_s: int, *, seized: int = 0, shar
     try:
         totals = accrued(market, at_s)
         price = priced(market)
-        if not _falls(market, account, totals, price):
+        if not worth_of(account, totals, price, market.terms.lltv).falls:
             return HEALTHY
         if seized:
             shares = _shares_for(market, totals, price, seized)
@@ -80,11 +80,6 @@ def settle(market: Market, account: Account, at_s: int, *, seized: int = 0, shar
         return _settled(account, totals, seized, shares)
     except RevertError as error:
         return Refusal(reason=str(error))
-
-
-def _falls(market: Market, account: Account, totals: Totals, price: int) -> bool:
-    most = w_mul_down(mul_div_down(account.collateral, price, PRICE_SCALE), market.terms.lltv)
-    return most < owed(account, totals)
 
 
 def _shares_for(market: Market, totals: Totals, price: int, seized: int) -> int:

@@ -52,8 +52,13 @@ def worth(market: Market, account: Account, at_s: int) -> Worth:
 
     Raises UnknownStateError where the contracts revert, or where what nobody owes against has no price.
     """
-    due = owed(account, accrued(market, at_s))
-    if not account.collateral and not due:
+    totals = accrued(market, at_s)
+    if not account.collateral and not account.shares:
         return Worth(collateral=0, most=0, owed=0)
-    collateral = mul_div_down(account.collateral, priced(market), PRICE_SCALE)
-    return Worth(collateral=collateral, most=w_mul_down(collateral, market.terms.lltv), owed=due)
+    return worth_of(account, totals, priced(market), market.terms.lltv)
+
+
+def worth_of(account: Account, totals: Totals, price: int, lltv: int) -> Worth:
+    """Return what an account comes to at a price. Raises RevertError."""
+    collateral = mul_div_down(account.collateral, price, PRICE_SCALE)
+    return Worth(collateral=collateral, most=w_mul_down(collateral, lltv), owed=owed(account, totals))
