@@ -7,6 +7,7 @@ used in functions, methods and properties of modules.
 import ast
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from types import CodeType, FunctionType, ModuleType
@@ -27,6 +28,16 @@ class Turned:
     name: str
     """Module, function and what is rounded."""
     code: CodeType
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Let the function round so."""
+        kept = self.function.__code__
+        self.function.__code__ = self.code
+        try:
+            yield
+        finally:
+            self.function.__code__ = kept
 
 
 def turned(modules: Sequence[ModuleType], others: Others = _NONE) -> Iterator[Turned]:
@@ -52,12 +63,8 @@ def unnoticed(
     """Return the roundings that go the other way without any case failing, and the cases that fail of one."""
     silent, noticing = set(), set()
     for one in turned(modules, others):
-        kept = one.function.__code__
-        one.function.__code__ = one.code
-        try:
+        with one.at_work():
             found = failing()
-        finally:
-            one.function.__code__ = kept
         noticing |= found
         silent |= set() if found else {one.name}
     return silent, noticing

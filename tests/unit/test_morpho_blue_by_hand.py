@@ -268,8 +268,8 @@ def test_what_is_worked_by_hand(case: Case) -> None:
 
 # -- that each case is on an edge
 
-_MODULES: Final = (arithmetic, accrual, valuation, liquidation, critical)
-_INSTEAD: Final = {
+MODULES: Final = (arithmetic, accrual, valuation, liquidation, critical)
+INSTEAD: Final = {
     "mul_div_down": arithmetic.mul_div_up,
     "mul_div_up": arithmetic.mul_div_down,
     "w_mul_down": lambda left, right: arithmetic.mul_div_up(left, right, WAD),
@@ -300,7 +300,7 @@ def _failing() -> set[str]:
 
 def test_each_rounding_that_goes_the_other_way_fails_a_case_and_ten_cases_notice_one() -> None:
     assert not _failing()
-    silent, noticing = unnoticed(_MODULES, _failing, _INSTEAD)
+    silent, noticing = unnoticed(MODULES, _failing, INSTEAD)
     assert silent == set()
     assert len(noticing) >= 10
-    assert len(list(turned(_MODULES, _INSTEAD))) >= 30
+    assert len(list(turned(MODULES, INSTEAD))) >= 30
