@@ -235,7 +235,7 @@ class Lifecycle(RuleBasedStateMachine):
         assert alert.silenced is covered
         if alert.reason == "unsilenced":
             assert told.hushed
-        told.hushed = covered and (told.hushed or alert.reason in ("fired", "raised"))
+        told.hushed = covered and (told.hushed or alert.reason in ("fired", "raised", "changed"))
         told.heard = told.heard or not covered
 
     def check_flapping(self, alert: Alert, told: Told) -> None:

@@ -164,7 +164,9 @@ class People(RuleBasedStateMachine):
         self._take(*said)
 
     @rule(
-        data=st.data(), how=muted, reason=st.sampled_from(["raised", "reminder", "acked", "data-missing", "flapping"])
+        data=st.data(),
+        how=muted,
+        reason=st.sampled_from(["raised", "changed", "reminder", "acked", "data-missing", "flapping"]),
     )
     def change(self, data: st.DataObject, how: tuple[bool, str], reason: str) -> None:
         if not self.open:

@@ -34,12 +34,14 @@ from tocsin.engine import contractdocs
 from tocsin.engine.codec import decode_state, encode_state
 from tocsin.engine.step import step
 from tocsin.model.alert import AlertState, Grade, Severity
+from tocsin.model.block import BlockRef
 from tocsin.model.contract import Layout, Watch
-from tocsin.model.effect import Fetch, StateChanged
+from tocsin.model.effect import Fetch, Notify, StateChanged
 from tocsin.model.event import Fetched
+from tocsin.model.evolve import evolve
 from tocsin.model.observation import CHAIN_ID, LATEST, Part
 from tocsin.model.reading import READ, Pin, ProofOf, parse
-from tocsin.model.settings import Settings
+from tocsin.model.settings import ChannelSettings, Settings
 from tocsin.testing import SimNode
 from tocsin.testing.headers import header_hash
 from tocsin.testing.simstate import Change, SimAccount, word
@@ -287,14 +289,13 @@ def test_a_change_is_told_and_an_ack_makes_it_the_baseline(detector: str, change
     assert len(pool.alerts) == 3
 
 
-def test_an_ack_accepts_what_was_told_and_not_what_it_has_become_since() -> None:
+def test_an_ack_accepts_what_was_told_and_as_it_was_known_then() -> None:
     pool = well(StatePool())
     pool.write(VAULT, IMPLEMENTATION, 0xBAD)
     pool.until(lambda: bool(pool.alerts), 14)
     [told] = pool.alerts
     before = pool.seen().latest["implementation"]
-    pool.write(VAULT, IMPLEMENTATION, 0xBAD2)
-    # Nobody proves what it is now, so that it is known otherwise than what was told.
+    # Nobody proves any more what it is, so that it is known otherwise than when it was told.
     for name in pool.nodes:
         pool.answers[name] = lying("eth_getProof", lambda _: None)
     pool.rounds(14)
@@ -306,8 +307,80 @@ def test_an_ack_accepts_what_was_told_and_not_what_it_has_become_since() -> None
     pool.rounds(1)
     pinned = pool.seen().baseline["implementation"]
     assert (pinned.value, pinned.grade, pinned.block) == (f"0x{0xBAD:040x}", told.grade, told.block)
+    assert [alert.reason for alert in pool.alerts] == ["fired", "acked", "acked"]
+
+
+def test_a_value_that_has_become_another_one_since_the_last_word_is_not_accepted_and_fires_at_once() -> None:
+    pool = well(StatePool())
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD)
+    pool.until(lambda: bool(pool.alerts), 14)
+    [told] = pool.alerts
+    assert told.block is not None
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD2)
+    # As it is for a moment: the reading is there, and nobody has been told of it.
+    chain = pool.state.chains["sim"]
+    seen = chain.contracts.watched["vault"]
+    at = BlockRef(number=told.block.number + 1, hash=f"0x{1:064x}")
+    newer = evolve(seen.latest["implementation"], value=f"0x{0xBAD2:040x}", block=at)
+    seen = evolve(seen, latest={**seen.latest, "implementation": newer}, block=at)
+    chain = evolve(chain, contracts=evolve(chain.contracts, watched={**chain.contracts.watched, "vault": seen}))
+    pool.state = evolve(pool.state, chains={"sim": chain})
+    pool.ack("contract.proxy_upgraded")
+    pinned = pool.seen().baseline["implementation"]
+    assert (pinned.value, pinned.grade, pinned.block) == (f"0x{0xBAD:040x}", told.grade, told.block)
+    pool.tick()
     assert [alert.reason for alert in pool.alerts] == ["fired", "acked", "acked", "fired"]
-    assert f"0x{0xBAD2:040x}" in pool.alerts[-1].summary
+    assert f"implementation was 0x{0xBAD:040x}, is 0x{0xBAD2:040x}" in pool.alerts[-1].summary
+
+
+def test_a_second_change_is_told_at_once_and_is_what_an_ack_accepts() -> None:
+    pool = well(StatePool())
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD)
+    pool.until(lambda: bool(pool.alerts), 14)
+    pool.rounds(7)
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD2)
+    pool.until(lambda: len(pool.alerts) > 1, 14)
+    first, second = pool.alerts
+    assert (second.reason, second.state, second.activation) == ("changed", AlertState.FIRING, first.activation)
+    assert (first.fingerprint, first.count + 1) == (second.fingerprint, second.count)
+    assert f"implementation was 0x{0x111:040x}, is 0x{0xBAD2:040x}" in second.summary
+    pool.rounds(20)
+    assert len(pool.alerts) == 2, "it is said once"
+    pool.restart()
+    pool.rounds(4)
+    assert len(pool.alerts) == 2, "also of another life"
+    pool.ack("contract.proxy_upgraded")
+    pinned = pool.seen().baseline["implementation"]
+    assert (pinned.value, pinned.block) == (f"0x{0xBAD2:040x}", second.block)
+    pool.write(VAULT, IMPLEMENTATION, 0xBAD3)
+    pool.rounds(14)
+    assert [alert.reason for alert in pool.alerts] == ["fired", "changed", "acked", "acked", "fired"]
+
+
+def test_people_who_know_of_the_first_change_are_told_of_the_second() -> None:
+    pager = ChannelSettings(name="pager", match="detector=contract.*", gathers=False)
+    pool = well(StatePool(replace(watching(), channels=(pager,)), keep_events=True))
+    for value in (0xBAD, 0xBAD2):
+        pool.write(VAULT, IMPLEMENTATION, value)
+        pool.rounds(14)
+    told = [one for effect in pool.effects if isinstance(effect, Notify) for one in effect.notice.told]
+    assert [one.reason for one in told] == ["fired", "changed"]
+    assert f"0x{0xBAD2:040x}" in told[-1].summary
+
+
+def test_another_value_that_changes_beside_it_is_told_at_once_and_one_that_changes_back_is_not() -> None:
+    pool = well(StatePool())
+    pool.write(VAULT, OWNER_SLOT, MALLORY)
+    pool.until(lambda: bool(pool.alerts), 14)
+    pool.write(VAULT, OWNER_SLOT, ALICE)
+    pool.rounds(20)
+    assert [alert.reason for alert in pool.alerts] == ["fired"]
+    pool.write(VAULT, OWNER_SLOT, MALLORY)
+    pool.rounds(20)
+    assert [alert.reason for alert in pool.alerts] == ["fired"], "that was told"
+    pool.write(VAULT, OWNER_SLOT, MALLORY + 1)
+    pool.rounds(20)
+    assert [alert.reason for alert in pool.alerts] == ["fired", "changed"]
 
 
 def test_what_changes_back_stays_until_somebody_has_seen_it_and_keeps_its_baseline() -> None:

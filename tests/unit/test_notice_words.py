@@ -98,3 +98,7 @@ def test_whatever_a_summary_holds_a_title_is_one_short_line_and_the_event_is_jso
     assert event["type"] == "dev.tocsin.notice.v1"
     assert event["data"]["title"] == line
     assert event["data"]["alerts"][0]["runbook"] == "node.unreachable"
+
+
+def test_what_has_changed_once_more_is_said_to_have() -> None:
+    assert "it has changed once more since it was told" in words(replace(ONE, reason="changed"))

@@ -20,9 +20,9 @@ from tocsin.model.settings import ChannelSettings
 
 OPEN = "open"
 """Why a channel is told of an alert that fired before there was the channel."""
-_NEW = frozenset({"fired", "raised", "reminder", "unsilenced", "flapping", "state-lost", OPEN})
+_NEW = frozenset({"fired", "raised", "changed", "reminder", "unsilenced", "flapping", "state-lost", OPEN})
 """Reasons of an alert for which somebody is told who knows nothing of it."""
-_AGAIN = frozenset({"unsilenced", "flapping"})
+_AGAIN = frozenset({"changed", "unsilenced", "flapping"})
 """Reasons for which somebody is told again."""
 _REMINDER = "reminder"
 _ACKED = "acked"

@@ -5,6 +5,9 @@ from tocsin.alerting.tracked import Moment, Tracked
 from tocsin.model.alert import Alert, AlertState, Severity
 from tocsin.model.evolve import evolve
 
+WORSE = ("fired", "raised", "changed")
+"""Reasons after which there is more to know than before: what is said so under a silence is said again at its end."""
+
 
 def say(key: str, current: Tracked, moment: Moment, *, state: AlertState, reason: str) -> tuple[Tracked, Alert]:
     """Return an alert in a state that it may have had before, and the message about it."""
@@ -19,8 +22,9 @@ def say(key: str, current: Tracked, moment: Moment, *, state: AlertState, reason
         state=state,
         count=current.count + 1,
         told_ns=moment.now_ns,
+        said=finding.news,
         was_heard=not is_silenced or (current.was_heard and reason != "fired"),
-        is_hushed=is_silenced and (current.is_hushed or reason in ("fired", "raised")),
+        is_hushed=is_silenced and (current.is_hushed or reason in WORSE),
     )
     limit = limit_of(finding.limits, severity) or (finding.limits.critical if finding.limits.at_most else None)
     alert = Alert(

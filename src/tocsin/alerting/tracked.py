@@ -55,6 +55,8 @@ class Tracked:
     """Since when it has been clear, where it has to stay so for some time before it resolves."""
     told_ns: int = 0
     """When it was spoken of last, in engine time."""
+    said: str = ""
+    """The news of its finding when it was spoken of last."""
     reminded: int = 0
     """How often it was said again since it fired, or became worse."""
     flap: Flap | None = None

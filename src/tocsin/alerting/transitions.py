@@ -69,6 +69,8 @@ def _told(key: str, current: Tracked, moment: Moment) -> Outcome:
         return say(key, raised, moment, state=AlertState.FIRING, reason="raised")
     if current.state is AlertState.UNKNOWN:
         return say(key, current, moment, state=AlertState.FIRING, reason="data-back")
+    if current.finding.news != current.said and current.flap is None:
+        return say(key, evolve(current, reminded=0), moment, state=AlertState.FIRING, reason="changed")
     if is_due(current, moment):
         again = evolve(current, reminded=current.reminded + 1)
         return say(key, again, moment, state=AlertState.FIRING, reason="reminder")

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from tocsin.ids import digest
 from tocsin.model.alert import Finding, Grade, Limits
 from tocsin.model.contract import UNREADABLE, Bounds, ContractView, Known, Watch, is_list, is_other, listed, watch_of
+from tocsin.model.evolve import evolve
 from tocsin.model.view import ChainView
 from tocsin.units import amount_text
 
@@ -21,7 +23,9 @@ def changed(view: ChainView, detector: str, watches: tuple[Watch, ...], limits: 
             continue
         rows = [_row(one, name) for name in sorted(names, key=lambda name: watches.index(watch_of(name)))]
         said = "; ".join(_said(row) for row in rows)
-        yield _finding(one, detector, rows, limits, f"{one.settings.name} {what}: {said}", "changes")
+        found = _finding(one, detector, rows, limits, f"{one.settings.name} {what}: {said}", "changes")
+        # Somebody may change it again after people have looked, and an `ack` accepts what they were told last.
+        yield evolve(found, news=digest("\n".join(f"{row['watch']}={row['now']}" for row in rows).encode()))
 
 
 def beyond(view: ChainView, detector: str, watches: tuple[Watch, ...], limits: Limits) -> Iterator[Finding]:

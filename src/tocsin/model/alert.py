@@ -51,6 +51,7 @@ class AlertState(StrEnum):
 REASONS = (
     "fired",
     "raised",
+    "changed",
     "reminder",
     "test",
     "flapping",
@@ -142,6 +143,8 @@ class Finding:
     """All of it in canonical JSON where that is too long to travel; `evidence` is what travels of it then."""
     unmuted: bool = False
     """Whether no other alert says this in its place, whatever the table of inhibitions says of its detector."""
+    news: str = ""
+    """What an alert that goes on is said again for at once when it becomes another one; empty where nothing is."""
     fading: bool = False
     """Whether the newest observation speaks against it: an alert goes on by what came before, and none begins."""
 

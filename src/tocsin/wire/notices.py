@@ -21,6 +21,7 @@ LONGEST_TITLE: Final = 160
 """Characters: what a phone shows of a notification, and a short message carries."""
 
 _COMES_AGAIN: Final = {
+    "changed": "it has changed once more since it was told",
     "reminder": "still so, and nobody has acknowledged it",
     "flapping": "it comes and goes; it counts as firing until it has been quiet",
     "unsilenced": "it was silenced until now",
