@@ -9,6 +9,7 @@ import numpy.typing as npt
 from tocsin.wire.multicall import Words, integers
 
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 LIMBS: Final = 4
 MOST: Final = 2**256 - 1

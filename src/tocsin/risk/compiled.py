@@ -13,16 +13,20 @@ from typing import Any, Final
 import numpy as np
 from numba import types
 
-from tocsin.risk.amounts import Floats
+from tocsin.risk.amounts import Counts, Floats
 from tocsin.risk.factors import Factors
-from tocsin.risk.kernel import UNIT, Banded, Counts, Swept, Values
+from tocsin.risk.kernel import UNIT, Banded, Swept, Values
 from tocsin.risk.plain import linear
+from tocsin.risk.ranked import Prices, Ranked, Searched
 from tocsin.risk.scenarios import LANES, LEAF, LEAVES, Block, padded
+from tocsin.risk.searching import search
 from tocsin.risk.sweeping import FLOATS, OUT_FLOATS, SIDE, compiled, read, sweep, worst
 from tocsin.risk.table import PER_ROW, Table
 
 _BOOLS: Final = read(types.boolean)
 _PER_ROW: Final = float(PER_ROW)
+_TOGETHER: Final = 512
+"""Scenarios that are searched for together: what is known of them stays in the first cache."""
 
 
 @compiled(types.void(*SIDE, *SIDE, _BOOLS, *[FLOATS] * 5, types.float64, types.float64, *[OUT_FLOATS] * 4))
@@ -74,8 +78,8 @@ class CompiledKernel:
         fallen = tuple(np.zeros((columns, LEAVES)) for _ in range(4))
         everywhere = np.zeros(LEAVES)
         tables = (full.collateral, full.raw, full.debt)
-        whole = (full.collateral_low.min(axis=1), full.debt_high.max(axis=1), float(full.leaf_scale.max()))
-        bounds = (full.collateral_low, full.collateral_high, full.raw_low, full.raw_high, full.debt_low, full.debt_high)
+        bounds = (*full.collateral_bounds, *full.raw_bounds, *full.debt_bounds)
+        whole = (bounds[0].min(axis=1), bounds[-1].max(axis=1), float(full.leaf_scale.max()))
         inward = (*_flat(tables), *whole, *_flat(bounds), full.leaf_scale, full.scale, block.lanes)
         outward = (count, unsure, collateral, debt, bad_debt, hits, everywhere, *_flat(fallen))
         evaluated = sweep(*_legs(rows.table), rows.above, rows.below, *inward, *outward)
@@ -101,6 +105,27 @@ class CompiledKernel:
         lowest, place = np.empty(len(table)), np.empty(len(table), dtype=np.int64)
         worst(*_legs(table), *_flat((full.collateral, full.debt)), block.lanes, np.empty(LEAF), lowest, place)
         return lowest, place
+
+    def search(self, ranked: Ranked, prices: Prices) -> Searched:
+        """Return what becomes of the ranked accounts of a pair of columns under scenarios."""
+        lanes, size = len(prices.scale), len(ranked.ratio)
+        liquidatable, unsure = np.empty(lanes, dtype=np.int64), np.zeros(lanes, dtype=np.int64)
+        collateral, debt, bad_debt = (np.empty(lanes) for _ in range(3))
+        hits, looked = (np.zeros(size + 1, dtype=np.int64) for _ in range(2))
+        room = (np.empty(_TOGETHER, dtype=kind) for kind in (np.float64, np.float64, np.int64, np.int64))
+        accounts = (ranked.ratio, ranked.collateral_amount, ranked.debt_amount, ranked.above, ranked.below)
+        numbers = (ranked.widest, ranked.slack, ranked.weighted, ranked.raw, ranked.debt)
+        lists = (prices.collateral, prices.debt, prices.scale)
+        inward = (*accounts, ranked.raw_from, ranked.debt_from, *numbers, *lists)
+        search(*inward, *room, liquidatable, unsure, collateral, debt, bad_debt, hits, looked)
+        return Searched(
+            liquidatable=liquidatable,
+            unsure=unsure,
+            collateral=collateral,
+            debt=debt,
+            bad_debt=bad_debt,
+            hits=hits[:-1],
+        )
 
 
 def _legs(table: Table) -> tuple[Any, ...]:

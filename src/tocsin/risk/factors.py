@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final, TypeVar
 
@@ -55,6 +55,19 @@ class Factors:
     def width(self) -> int:
         """Return the number of columns."""
         return len(self.collateral)
+
+    def only(self, columns: npt.NDArray[np.intp]) -> "Factors":
+        """Return some columns, in this order, for what is computed on a part of a book; assets keep their places."""
+        return replace(
+            self,
+            collateral=_frozen(self.collateral[columns]),
+            raw=_frozen(self.raw[columns]),
+            debt=_frozen(self.debt[columns]),
+            collateral_step=_frozen(self.collateral_step[columns]),
+            debt_step=_frozen(self.debt_step[columns]),
+            asset=_frozen(self.asset[columns]),
+            names=tuple(self.names[at] for at in columns),
+        )
 
     @classmethod
     def of(cls, columns: Columns) -> "Factors":

@@ -7,18 +7,15 @@ block size, order and number of threads. Totals of values add up accounts in ano
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from tocsin.risk.amounts import Floats
+from tocsin.risk.amounts import Counts, Floats
 from tocsin.risk.factors import Factors
+from tocsin.risk.ranked import Prices, Ranked, Searched
 from tocsin.risk.scenarios import Block
 from tocsin.risk.table import Table
 
 UNIT: Final = 2.0**-53 * (1 + 2.0**-20)
 """The most that one rounding changes, relatively; with room for the rounding of what is computed with it."""
 
-Counts = npt.NDArray[np.int64]
 Values = tuple[Floats, Floats, Floats, Floats]
 """Of each row: weighted collateral, raw collateral, debt, band."""
 
@@ -68,3 +65,6 @@ class Kernel(Protocol):
 
     def worst(self, table: Table, block: Block) -> tuple[Floats, Counts]:
         """Return of each row its lowest ratio in the block and the first lane that has it."""
+
+    def search(self, ranked: Ranked, prices: Prices) -> Searched:
+        """Return what becomes of the ranked accounts of a pair of columns under scenarios."""

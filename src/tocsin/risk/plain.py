@@ -4,9 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from tocsin.risk.amounts import Floats
+from tocsin.risk.amounts import Counts, Floats
 from tocsin.risk.factors import Factors
-from tocsin.risk.kernel import UNIT, Banded, Counts, Swept, Values
+from tocsin.risk.kernel import UNIT, Banded, Swept, Values
+from tocsin.risk.ranked import Prices, Ranked, Searched, search
 from tocsin.risk.scenarios import LEAF, Block
 from tocsin.risk.table import Bools, Rows, Side, Table
 
@@ -41,15 +42,7 @@ class PlainKernel:
             left = np.flatnonzero(~_is_safe(rows, block))
             for begin in range(0, len(left), _AT_ONCE):
                 evaluated += _by_leaf(found, rows, left[begin : begin + _AT_ONCE], block)
-        return Swept(
-            liquidatable=found.liquidatable,
-            unsure=found.unsure,
-            collateral=found.collateral,
-            debt=found.debt,
-            bad_debt=found.bad_debt,
-            hits=found.hits,
-            evaluated=evaluated,
-        )
+        return found.swept(evaluated)
 
     def worst(self, table: Table, block: Block) -> tuple[Floats, Counts]:
         """Return of each row its lowest ratio in the block and the first lane that has it."""
@@ -65,6 +58,10 @@ class PlainKernel:
                 lowest[is_lower], at[is_lower] = least[is_lower], lane[is_lower] + leaf.start
         return lowest, at
 
+    def search(self, ranked: Ranked, prices: Prices) -> Searched:
+        """Return what becomes of the ranked accounts of a pair of columns under scenarios."""
+        return search(ranked, prices)
+
 
 class _Sums:
     """What a sweep adds up."""
@@ -79,6 +76,26 @@ class _Sums:
         self.bad_debt: Floats = np.zeros(lanes)
         self.hits: Counts = np.zeros(rows, dtype=np.int64)
 
+    def swept(self, evaluated: int) -> Swept:
+        return Swept(
+            liquidatable=self.liquidatable,
+            unsure=self.unsure,
+            collateral=self.collateral,
+            debt=self.debt,
+            bad_debt=self.bad_debt,
+            hits=self.hits,
+            evaluated=evaluated,
+        )
+
+
+def valued(rows: Banded, block: Block) -> Swept:
+    """Return what becomes of few rows in a block of any number of scenarios, each pair valued."""
+    found = _Sums(len(rows.table), block.lanes)
+    with np.errstate(all="ignore"):
+        bands, every = (rows.above[:, None], rows.below[:, None]), np.arange(len(rows.table), dtype=np.intp)
+        _valued(found, rows.table, bands, every, block, slice(0, block.lanes))
+    return found.swept(len(rows.table) * block.lanes)
+
 
 def summed(side: Side, factor: Floats) -> Floats:
     """Return the sum of amount by factor of each row."""
@@ -88,9 +105,11 @@ def summed(side: Side, factor: Floats) -> Floats:
 
 def linear(amounts: Floats, factors: Floats) -> Floats:
     """Return what amounts by column and leaf are worth in each lane; a column without any may have no known price."""
-    of_lanes = np.repeat(amounts, LEAF, axis=1)[:, : factors.shape[1]]
-    worth: Floats = np.where(of_lanes > 0, of_lanes * factors, 0.0).sum(axis=0)
-    return worth
+    found = np.zeros(factors.shape[1])
+    for column in np.flatnonzero(amounts.any(axis=1)):
+        of_lanes = np.repeat(amounts[column], LEAF)[: len(found)]
+        found += np.where(of_lanes > 0, of_lanes * factors[column], 0.0)
+    return found
 
 
 def _leaves(block: Block) -> list[slice]:
@@ -99,8 +118,8 @@ def _leaves(block: Block) -> list[slice]:
 
 def _is_safe(rows: Banded, block: Block) -> Bools:
     """Return which rows the lowest and highest factors of the whole block show to be safe."""
-    (least,) = rows.table.collateral.layers.sums((block.collateral_low.min(axis=1),))
-    (most,) = rows.table.debt.layers.sums((block.debt_high.max(axis=1),))
+    (least,) = rows.table.collateral.layers.sums((block.collateral_bounds[0].min(axis=1),))
+    (most,) = rows.table.debt.layers.sums((block.debt_bounds[1].max(axis=1),))
     found: Bools = least - most > rows.above * block.leaf_scale.max()
     return found
 
@@ -109,9 +128,10 @@ def _by_leaf(found: _Sums, rows: Banded, left: Rows, block: Block) -> int:
     """Add what becomes of the rows that are left; returns how many pairs were valued."""
     table, above, below = rows.table.take(left), rows.above[left, None], rows.below[left, None]
     has, owes = table.collateral.layers, table.debt.layers
-    low, high = owes.tables(block.debt_low), owes.tables(block.debt_high)
-    is_safe = has.tables(block.collateral_low) - high > above * block.leaf_scale
-    has_fallen = low - has.tables(block.collateral_high) > below * block.leaf_scale
+    low, high = (owes.tables(bound) for bound in block.debt_bounds)
+    least, most = (has.tables(bound) for bound in block.collateral_bounds)
+    is_safe = least - high > above * block.leaf_scale
+    has_fallen = low - most > below * block.leaf_scale
     evaluated = 0
     for at, lanes in enumerate(_leaves(block)):
         if len(fallen := np.flatnonzero(has_fallen[:, at])):
@@ -130,8 +150,8 @@ def _fallen(found: _Sums, table: Table, owed: tuple[Floats, Floats], block: Bloc
     found.debt[lanes] += _worth(table.debt, debt)
     found.collateral[lanes] += _worth(table.collateral, raw)
     low, high = owed
-    is_short = low > summed(table.collateral, block.raw_high[:, at])
-    may_be_short = high > summed(table.collateral, block.raw_low[:, at])
+    is_short = low > summed(table.collateral, block.raw_bounds[1][:, at])
+    may_be_short = high > summed(table.collateral, block.raw_bounds[0][:, at])
     short, perhaps = table.take(np.flatnonzero(is_short)), table.take(np.flatnonzero(may_be_short & ~is_short))
     found.bad_debt[lanes] += _worth(short.debt, debt) - _worth(short.collateral, raw)
     if len(perhaps):

@@ -1,7 +1,8 @@
 """Prices as they might be: multiples of today's, by asset, cut into blocks for kernels."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,7 @@ LANES: Final = LEAF * LEAVES
 _MOST_MULTIPLE: Final = 2.0**60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Scenarios:
     """Multiples of prices, shape (scenarios, assets), with assets as `Factors` has them; what stands still has 1."""
 
@@ -52,39 +53,58 @@ class Scenarios:
                 row[places[asset]] = multiple
         return cls(multiples=multiples, assets=factors.assets)
 
-    @property
+    @cached_property
     def scale(self) -> Floats:
         """Return by how much the band grows in each scenario: by as much as the price that grows most, if one does."""
         scale: Floats = self.multiples.max(axis=1, initial=1.0)
         return scale
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Block:
-    """Scenarios that are computed at once, in leaves of `LEAF`; the last may be shorter.
+Bounds = tuple[Floats, Floats]
+"""Lowest and highest factors in each leaf, shape (columns, leaves)."""
 
-    Factors have shape (columns, lanes), their extremes in each leaf (columns, leaves).
-    """
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Block:
+    """Scenarios that are computed at once, in leaves of `LEAF`; the last may be shorter. Factors: (columns, lanes)."""
 
     places: npt.NDArray[np.intp]
     """Which scenarios these are."""
     collateral: Floats
     raw: Floats
     debt: Floats
-    collateral_low: Floats
-    collateral_high: Floats
-    raw_low: Floats
-    raw_high: Floats
-    debt_low: Floats
-    debt_high: Floats
     scale: Floats
-    leaf_scale: Floats
-    """The largest of each leaf."""
 
     @property
     def lanes(self) -> int:
         """Return the number of scenarios."""
         return len(self.places)
+
+    @cached_property
+    def collateral_bounds(self) -> Bounds:
+        return _bounds(self.collateral)
+
+    @cached_property
+    def raw_bounds(self) -> Bounds:
+        return _bounds(self.raw)
+
+    @cached_property
+    def debt_bounds(self) -> Bounds:
+        return _bounds(self.debt)
+
+    @cached_property
+    def leaf_scale(self) -> Floats:
+        """Return the largest scale of each leaf."""
+        return np.maximum.reduceat(self.scale, _leaves(self.scale))
+
+
+def _bounds(factors: Floats) -> Bounds:
+    leaves = _leaves(factors)
+    return np.minimum.reduceat(factors, leaves, axis=1), np.maximum.reduceat(factors, leaves, axis=1)
+
+
+def _leaves(lanes: Floats) -> npt.NDArray[np.intp]:
+    return np.arange(0, lanes.shape[-1], LEAF)
 
 
 def padded(block: Block) -> Block:
@@ -92,24 +112,12 @@ def padded(block: Block) -> Block:
     if block.lanes == LANES:
         return block
     lane = np.minimum(np.arange(LANES), block.lanes - 1)
-    leaf = np.minimum(np.arange(LEAVES), len(block.leaf_scale) - 1)
-
-    def of(table: Floats, places: npt.NDArray[np.intp]) -> Floats:
-        return np.ascontiguousarray(table[:, places])
-
-    return replace(
-        block,
-        collateral=of(block.collateral, lane),
-        raw=of(block.raw, lane),
-        debt=of(block.debt, lane),
-        collateral_low=of(block.collateral_low, leaf),
-        collateral_high=of(block.collateral_high, leaf),
-        raw_low=of(block.raw_low, leaf),
-        raw_high=of(block.raw_high, leaf),
-        debt_low=of(block.debt_low, leaf),
-        debt_high=of(block.debt_high, leaf),
+    return Block(
+        places=block.places,
+        collateral=np.ascontiguousarray(block.collateral[:, lane]),
+        raw=np.ascontiguousarray(block.raw[:, lane]),
+        debt=np.ascontiguousarray(block.debt[:, lane]),
         scale=block.scale[lane],
-        leaf_scale=block.leaf_scale[leaf],
     )
 
 
@@ -123,21 +131,12 @@ def blocks(factors: Factors, scenarios: Scenarios, order: npt.NDArray[np.intp], 
         yield _block(factors, scenarios.multiples[places], places, scale[places])
 
 
+def whole(factors: Factors, scenarios: Scenarios) -> Block:
+    """Return all scenarios as one block, for few accounts and columns; kernels take no more than `LANES` at once."""
+    return _block(factors, scenarios.multiples, np.arange(len(scenarios)), scenarios.scale)
+
+
 def _block(factors: Factors, multiples: Floats, places: npt.NDArray[np.intp], scale: Floats) -> Block:
     by_column = np.ascontiguousarray(multiples[:, factors.asset].T)
     collateral, raw, debt = (by_column * one[:, None] for one in (factors.collateral, factors.raw, factors.debt))
-    leaves = np.arange(0, len(places), LEAF)
-    return Block(
-        places=places,
-        collateral=collateral,
-        raw=raw,
-        debt=debt,
-        collateral_low=np.minimum.reduceat(collateral, leaves, axis=1),
-        collateral_high=np.maximum.reduceat(collateral, leaves, axis=1),
-        raw_low=np.minimum.reduceat(raw, leaves, axis=1),
-        raw_high=np.maximum.reduceat(raw, leaves, axis=1),
-        debt_low=np.minimum.reduceat(debt, leaves, axis=1),
-        debt_high=np.maximum.reduceat(debt, leaves, axis=1),
-        scale=scale,
-        leaf_scale=np.maximum.reduceat(scale, leaves),
-    )
+    return Block(places=places, collateral=collateral, raw=raw, debt=debt, scale=scale)

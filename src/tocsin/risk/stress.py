@@ -12,11 +12,11 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tocsin.risk.amounts import Floats
+from tocsin.risk.amounts import Counts, Floats
 from tocsin.risk.book import Book
 from tocsin.risk.evaluate import evaluate
 from tocsin.risk.factors import Factors
-from tocsin.risk.kernel import Banded, Counts, Kernel, Swept
+from tocsin.risk.kernel import Banded, Kernel, Swept
 from tocsin.risk.plain import PLAIN
 from tocsin.risk.scenarios import LANES, Block, Scenarios, blocks
 from tocsin.risk.table import Rows, Table

@@ -54,13 +54,13 @@ def compiled(signature: Any) -> Callable[[Callable[..., object]], F]:
     return made
 
 
-def _inlined(function: Callable[..., object]) -> F:
+def inlined(function: Callable[..., object]) -> F:
     """Compile into its callers: a call with arrays passes seven words for each, and takes longer than most rows."""
     made: F = njit(nogil=True, boundscheck=False, error_model="numpy", forceinline=True)(function)
     return made
 
 
-@_inlined
+@inlined
 def _sum(leg: Any, end: Any, col: Any, amount: Any, factor: Any) -> float:  # pragma: no cover - compiled
     found = 0.0
     while leg < end:
@@ -69,7 +69,7 @@ def _sum(leg: Any, end: Any, col: Any, amount: Any, factor: Any) -> float:  # pr
     return found
 
 
-@_inlined
+@inlined
 def _bound(leg: Any, end: Any, col: Any, amount: Any, factor: Any) -> Any:  # pragma: no cover - compiled
     """Return the sum by one bound of each leaf."""
     found = zeros()
@@ -79,7 +79,7 @@ def _bound(leg: Any, end: Any, col: Any, amount: Any, factor: Any) -> Any:  # pr
     return found
 
 
-@_inlined
+@inlined
 def _value(leg: Any, end: Any, col: Any, amount: Any, factor: Any, lane: Any) -> Any:  # pragma: no cover - compiled
     """Return the sum in sixteen lanes."""
     found = zeros()
@@ -89,12 +89,12 @@ def _value(leg: Any, end: Any, col: Any, amount: Any, factor: Any, lane: Any) ->
     return found
 
 
-@_inlined
+@inlined
 def _add(into: Any, place: Any, lanes: Any) -> None:  # pragma: no cover - compiled
     store(into, place, plus(load(into, place), lanes))
 
 
-@_inlined
+@inlined
 def _add_legs(leg: Any, end: Any, col: Any, amount: Any, leaves: Any, into: Any) -> None:  # pragma: no cover - compiled
     """Add amounts to their columns, in the leaves of a mask."""
     while leg < end:

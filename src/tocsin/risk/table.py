@@ -1,7 +1,7 @@
 """Legs of accounts in columns: rows of collateral and debt, each a range of legs sorted by column."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -141,6 +141,15 @@ class Table:
             always_exact=self.always_exact[rows],
         )
 
+    @property
+    def used(self) -> Rows:
+        """Return the columns that have a leg, rising."""
+        return np.union1d(self.collateral.place, self.debt.place)
+
+    def within(self, columns: Rows) -> "Table":
+        """Return the same rows with legs numbered by their places in these columns, which rise and hold all of them."""
+        return replace(self, collateral=_renumbered(self.collateral, columns), debt=_renumbered(self.debt, columns))
+
     def legs(self, row: int) -> Legs:
         """Return one row, exact."""
         return Legs(
@@ -166,6 +175,10 @@ def joined(first: Table, second: Table) -> Table:
         debt=_joined(first.debt, second.debt),
         always_exact=np.concatenate((first.always_exact, second.always_exact)),
     )
+
+
+def _renumbered(side: Side, columns: Rows) -> Side:
+    return replace(side, col=np.searchsorted(columns, side.col).astype(np.uint16))
 
 
 def _of_row(side: Side, row: int) -> dict[int, int]:
