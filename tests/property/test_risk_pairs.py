@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.books import column, columns
+from tests.support.kernels import KERNELS
 
 from tocsin.risk.book import Book
 from tocsin.risk.columns import Band
-from tocsin.risk.compiled import COMPILED
 from tocsin.risk.factors import Factors
 from tocsin.risk.kernel import Kernel
 from tocsin.risk.pairs import pair_index, stress_pairs
@@ -59,7 +59,7 @@ def same(book: Book, factors: Factors, scenarios: Scenarios, kernel: Kernel) -> 
     return sum(len(pair.rows) for pair in index.pairs)
 
 
-@pytest.mark.parametrize("kernel", [PLAIN, COMPILED], ids=lambda kernel: kernel.name)
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 def test_a_search_counts_what_the_kernel_counts(kernel: Kernel) -> None:
     book, factors = market(1, 2000)
     random = np.random.default_rng(2)

@@ -2,16 +2,16 @@
 
 import pytest
 from benchmarks._planted import ROUNDINGS, Rounding, judged, planted
+from tests.support.kernels import KERNELS
 
-from tocsin.risk.compiled import COMPILED
 from tocsin.risk.kernel import Kernel
 from tocsin.risk.plain import PLAIN
 
-KERNELS = pytest.mark.parametrize("kernel", [PLAIN, COMPILED], ids=lambda kernel: kernel.name)
+BY_EACH = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 RULES = pytest.mark.parametrize("rounding", ROUNDINGS, ids=lambda rounding: rounding.name)
 
 
-@KERNELS
+@BY_EACH
 @RULES
 def test_no_flag_is_wrong_near_the_line(rounding: Rounding, kernel: Kernel) -> None:
     found = judged(planted(rounding, 700, seed=7), kernel)
@@ -33,7 +33,7 @@ def test_without_its_steps_the_band_would_not_hold(rounding: Rounding) -> None:
 
 
 @pytest.mark.slow
-@KERNELS
+@BY_EACH
 @RULES
 def test_no_flag_of_a_hundred_thousand_is_wrong(rounding: Rounding, kernel: Kernel) -> None:
     found = judged(planted(rounding, 100_000, seed=11), kernel)

@@ -9,20 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.books import NAMES, accounts, column, columns, columns_of_any_price, deltas, exact_sums, shocked
+from tests.support.kernels import KERNELS, NEEDS_NUMBA, compiled
 
 from tocsin.risk.backend import Backend, Wanted, backend, may_make_code
 from tocsin.risk.book import Book, Deltas, apply
 from tocsin.risk.columns import Columns
-from tocsin.risk.compiled import COMPILED
 from tocsin.risk.evaluate import evaluate
 from tocsin.risk.factors import Factors
 from tocsin.risk.kernel import Kernel
 from tocsin.risk.plain import PLAIN
-from tocsin.risk.scenarios import LANES, Scenarios
+from tocsin.risk.scenarios import LANES, LEAF, Scenarios
 from tocsin.risk.stress import StressReport, stress, worst
 from tocsin.risk.table import Legs
 
-KERNELS = (PLAIN, COMPILED)
 MULTIPLES = st.sampled_from([0.0, 0.5, 0.8, 0.9, 0.99, 1.0, 1.01, 1.2, 2.0]) | st.floats(0, 4)
 TOTALS = ("collateral", "debt", "bad_debt")
 
@@ -56,22 +55,24 @@ def wide_book(seed: int, rows: int = 400, width: int = 256) -> tuple[Book, Facto
     return Book.of(names, all_), Factors.of(columns(made))
 
 
+@NEEDS_NUMBA
 @given(accounts(), deltas(), columns_of_any_price() | columns_of_any_price(broken=True))
 def test_backends_give_the_same_bits(all_: dict[bytes, Legs], what: Deltas, at_block: Columns) -> None:
     book, factors = apply(Book.of(NAMES, all_), what), Factors.of(at_block)
-    one, other = (evaluate(book, factors, kernel) for kernel in KERNELS)
+    one, other = (evaluate(book, factors, kernel) for kernel in (PLAIN, compiled()))
     for name in ("collateral", "raw", "debt", "band"):
         assert np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True), name
 
 
+@NEEDS_NUMBA
 @given(accounts(), deltas(), columns_of_any_price() | columns_of_any_price(broken=True), scenarios_of())
 def test_backends_count_the_same(
     all_: dict[bytes, Legs], what: Deltas, at_block: Columns, rows: list[list[float]]
 ) -> None:
     book, factors = apply(Book.of(NAMES, all_), what), Factors.of(at_block)
     scenarios = of(factors, rows)
-    same(stress(book, factors, scenarios), stress(book, factors, scenarios, COMPILED))
-    one, other = (worst(book, factors, scenarios, kernel) for kernel in KERNELS)
+    same(stress(book, factors, scenarios), stress(book, factors, scenarios, compiled()))
+    one, other = (worst(book, factors, scenarios, kernel) for kernel in (PLAIN, compiled()))
     assert np.array_equal(one.ratio, other.ratio, equal_nan=True)
     assert np.array_equal(one.scenario, other.scenario)
 
@@ -81,12 +82,12 @@ def test_backends_count_the_same(
 def test_neither_block_size_nor_order_nor_threads_change_a_count(kernel: Kernel, volatility: float) -> None:
     book, factors = wide_book(1)
     random = np.random.default_rng(2)
-    rows = np.exp(random.normal(0, volatility, (2 * LANES + 5, len(factors.assets))))
+    rows = np.exp(random.normal(0, volatility, (LANES + 2 * LEAF + 5, len(factors.assets))))
     scenarios = Scenarios(multiples=rows, assets=factors.assets)
     found = stress(book, factors, scenarios, PLAIN, lanes=1)
     assert found.evaluated < found.pairs
     assert found.liquidatable.sum() > 0
-    for lanes in (1, 7, LANES):
+    for lanes in (7, LEAF + 1, LANES):
         same(found, stress(book, factors, scenarios, kernel, lanes=lanes))
     with ThreadPoolExecutor(2) as pool:
         same(found, stress(book, factors, scenarios, kernel, mapper=pool.map))
@@ -186,8 +187,9 @@ def test_scenarios_that_cannot_be_are_refused() -> None:
         stress(Book.of(("a",), {}), factors, Scenarios.of(factors, [{}]), lanes=LANES + 1)
 
 
+@NEEDS_NUMBA
 def test_the_backend_is_the_compiled_one_unless_it_may_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert backend() == Backend(kernel=COMPILED)
+    assert backend() == Backend(kernel=compiled())
     assert backend(Wanted.NUMPY) == Backend(kernel=PLAIN, why="numpy was asked for")
     assert may_make_code()
     monkeypatch.setattr("tocsin.risk.backend.may_make_code", lambda: False)

@@ -1,8 +1,10 @@
 """The compiler stays where it is wanted: the modules of one backend name it, and valuing by numpy does not load it."""
 
+import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "tocsin"
@@ -31,3 +33,7 @@ def test_starting_and_asking_for_status_loads_neither_books_nor_kernels() -> Non
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_in_ci_the_compiler_is_there() -> None:
+    assert find_spec("numba") is not None or "CI" not in os.environ

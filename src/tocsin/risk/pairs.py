@@ -7,6 +7,7 @@ do, and accounts of any other shape, or with a band that is no small part of wha
 counts are its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -20,12 +21,15 @@ from tocsin.risk.kernel import Banded, Kernel
 from tocsin.risk.plain import PLAIN, valued
 from tocsin.risk.ranked import Prices, Ranked
 from tocsin.risk.scenarios import LANES, Scenarios, whole
+from tocsin.risk.stopping import Stop, never
 from tocsin.risk.stress import Chosen, Mapper, StressReport, check_assets, chosen, swept
 from tocsin.risk.table import Rows
 
 _WIDEST: Final = 2.0**-17
 """The largest band, as a share of collateral or debt, of accounts that are searched for. Larger ones are dust."""
 _Values = tuple[Floats, Floats, Floats, Floats]
+SEARCHED: Final = 4096
+"""Scenarios that are searched together: enough that what is done for each pair by itself does not count."""
 _FEW: Final = 2**15
 """Pairs of other accounts and scenario that are valued in one go."""
 
@@ -73,27 +77,62 @@ def pair_index(book: Book, factors: Factors, kernel: Kernel = PLAIN) -> PairInde
 
 
 def stress_pairs(
-    index: PairIndex, scenarios: Scenarios, kernel: Kernel = PLAIN, *, lanes: int = LANES, mapper: Mapper = map
+    index: PairIndex,
+    scenarios: Scenarios,
+    kernel: Kernel = PLAIN,
+    *,
+    lanes: int = LANES,
+    mapper: Mapper = map,
+    stop: Stop = never,
 ) -> StressReport:
-    """Return what `stress` returns, with the same counts. Raises ValueError for scenarios of other assets."""
+    """Return what `stress` returns, with the same counts. Raises ValueError for scenarios of other assets.
+
+    `stop` is asked before each `SEARCHED` scenarios, and while the other accounts are swept.
+    """
     check_assets(index.factors, scenarios)
-    few = len(index.others.rows) * len(scenarios) <= _FEW
-    found = _few(index, scenarios) if few else swept(index.others, index.factors, scenarios, kernel, lanes, mapper)
+    parts = []
+    for begin in range(0, max(len(scenarios), 1), SEARCHED):
+        some = scenarios if len(scenarios) <= SEARCHED else scenarios.part(begin, begin + SEARCHED)
+        part = None if stop() else _searched(index, some, kernel, lanes, mapper, stop)
+        if part is None or not part.is_whole:
+            break
+        parts.append(part)
+    return _joined(index, parts, len(scenarios))
+
+
+def _searched(
+    index: PairIndex, scenarios: Scenarios, kernel: Kernel, lanes: int, mapper: Mapper, stop: Stop
+) -> StressReport:
+    """Return what becomes of all accounts; not whole where sweeping the other accounts was stopped."""
+    if len(index.others.rows) * len(scenarios) <= _FEW:
+        found = _few(index, scenarios)
+    else:
+        found = swept(index.others, index.factors, scenarios, kernel, lanes=lanes, mapper=mapper, stop=stop)
+    if not found.is_whole:
+        return found
     by_asset, scale = np.ascontiguousarray(scenarios.multiples.T), scenarios.scale
     for pair in index.pairs:
         has, owes = (by_asset[index.factors.asset[column]] for column in pair.columns)
         _search(pair, Prices(collateral=has, debt=owes, scale=scale), kernel, found)
-    rows = sum(len(pair.rows) for pair in index.pairs)
+    return found
+
+
+def _joined(index: PairIndex, parts: Sequence[StressReport], asked: int) -> StressReport:
+    """Return runs of scenarios, one behind the other, as one."""
+    none, places = np.zeros(0, dtype=np.int64), sum(len(part.places) for part in parts)
+    rows = len(index.others.rows) + sum(len(pair.rows) for pair in index.pairs)
     return StressReport(
-        liquidatable=found.liquidatable,
-        unsure=found.unsure,
-        collateral=found.collateral,
-        debt=found.debt,
-        bad_debt=found.bad_debt,
-        hits=found.hits,
-        unjudged=found.unjudged,
-        pairs=found.pairs + rows * len(scenarios),
-        evaluated=found.evaluated,
+        places=np.arange(places, dtype=np.intp),
+        asked=asked,
+        liquidatable=np.concatenate([none, *(part.liquidatable for part in parts)]),
+        unsure=np.concatenate([none, *(part.unsure for part in parts)]),
+        collateral=np.concatenate([none.astype(np.float64), *(part.collateral for part in parts)]),
+        debt=np.concatenate([none.astype(np.float64), *(part.debt for part in parts)]),
+        bad_debt=np.concatenate([none.astype(np.float64), *(part.bad_debt for part in parts)]),
+        hits=sum((part.hits for part in parts), start=np.zeros(index.others.size, dtype=np.int64)),
+        unjudged=index.others.unjudged,
+        pairs=rows * places,
+        evaluated=sum(part.evaluated for part in parts),
     )
 
 
@@ -106,6 +145,8 @@ def _few(index: PairIndex, scenarios: Scenarios) -> StressReport:
     hits = np.zeros(others.size, dtype=np.int64)
     hits[others.rows] = part.hits
     return StressReport(
+        places=np.arange(len(scenarios), dtype=np.intp),
+        asked=len(scenarios),
         liquidatable=part.liquidatable,
         unsure=part.unsure,
         collateral=part.collateral,

@@ -1,6 +1,6 @@
 """Prices as they might be: multiples of today's, by asset, cut into blocks for kernels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -52,6 +52,10 @@ class Scenarios:
                     raise ValueError(f"no column is of the asset {asset!r}; there are {', '.join(factors.assets)}")
                 row[places[asset]] = multiple
         return cls(multiples=multiples, assets=factors.assets)
+
+    def part(self, begin: int, end: int) -> "Scenarios":
+        """Return the scenarios from one place up to another."""
+        return Scenarios(multiples=self.multiples[begin:end], assets=self.assets)
 
     @cached_property
     def scale(self) -> Floats:
@@ -121,14 +125,16 @@ def padded(block: Block) -> Block:
     )
 
 
-def blocks(factors: Factors, scenarios: Scenarios, order: npt.NDArray[np.intp], lanes: int = LANES) -> Iterator[Block]:
-    """Cut scenarios of the factors' assets, in this order, into blocks of `LANES` at most, else ValueError."""
+def cut_up(order: npt.NDArray[np.intp], lanes: int = LANES) -> list[npt.NDArray[np.intp]]:
+    """Cut scenarios in this order into the places of blocks. Raises ValueError for more lanes than `LANES`."""
     if not 1 <= lanes <= LANES:
         raise ValueError(f"{lanes} scenarios in a block, and there can be {LANES}")
-    scale = scenarios.scale
-    for begin in range(0, len(order), lanes):
-        places = order[begin : begin + lanes]
-        yield _block(factors, scenarios.multiples[places], places, scale[places])
+    return [order[begin : begin + lanes] for begin in range(0, len(order), lanes)]
+
+
+def block_of(factors: Factors, scenarios: Scenarios, places: npt.NDArray[np.intp]) -> Block:
+    """Return some scenarios of the factors' assets as a block."""
+    return _block(factors, scenarios.multiples[places], places, scenarios.scale[places])
 
 
 def whole(factors: Factors, scenarios: Scenarios) -> Block:

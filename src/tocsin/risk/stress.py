@@ -18,7 +18,8 @@ from tocsin.risk.evaluate import evaluate
 from tocsin.risk.factors import Factors
 from tocsin.risk.kernel import Banded, Kernel, Swept
 from tocsin.risk.plain import PLAIN
-from tocsin.risk.scenarios import LANES, Block, Scenarios, blocks
+from tocsin.risk.scenarios import LANES, Scenarios, block_of, cut_up
+from tocsin.risk.stopping import Stop, never
 from tocsin.risk.table import Rows, Table
 
 S = TypeVar("S")
@@ -34,8 +35,15 @@ class Mapper(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StressReport:
-    """What becomes of a book, by scenario in the order in which they were given, shape (scenarios,). Base units."""
+    """What becomes of a book, by scenario in the order in which they were given, shape (scenarios,). Base units.
 
+    Of a run that was stopped only scenarios that were computed are in it, for all accounts each: see `places`.
+    """
+
+    places: Rows
+    """Which scenarios these are, rising; all that were asked for, unless the run was stopped."""
+    asked: int
+    """How many were asked for."""
     liquidatable: Counts
     """How many accounts are below the line in real numbers."""
     unsure: Counts
@@ -54,6 +62,11 @@ class StressReport:
     """Judged accounts in debt, by scenarios."""
     evaluated: int
     """Of these, how many were valued one by one."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether every scenario was computed."""
+        return len(self.places) == self.asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,30 +98,42 @@ def stress(
     *,
     lanes: int = LANES,
     mapper: Mapper = map,
+    stop: Stop = never,
 ) -> StressReport:
     """Return what becomes of a book under scenarios; bands grow with the prices.
 
-    `mapper` spreads blocks over threads. Raises ValueError for factors or scenarios of other columns or assets.
+    `mapper` spreads blocks over threads; `stop` is asked before each block and ends the run when it says so. Raises
+    ValueError for factors or scenarios of other columns or assets.
     """
-    return swept(chosen(book, factors, kernel), factors, scenarios, kernel, lanes, mapper)
+    return swept(chosen(book, factors, kernel), factors, scenarios, kernel, lanes=lanes, mapper=mapper, stop=stop)
 
 
 def swept(
-    what: Chosen, factors: Factors, scenarios: Scenarios, kernel: Kernel, lanes: int = LANES, mapper: Mapper = map
+    what: Chosen,
+    factors: Factors,
+    scenarios: Scenarios,
+    kernel: Kernel,
+    *,
+    lanes: int = LANES,
+    mapper: Mapper = map,
+    stop: Stop = never,
 ) -> StressReport:
     """Return what becomes of accounts under scenarios, block by block."""
     check_assets(factors, scenarios)
-    cut = list(blocks(factors, scenarios, by_weight(what.banded.table, factors, scenarios), lanes))
 
-    def run(block: Block) -> Swept:
-        return kernel.sweep(what.banded, block)
+    def run(places: Rows) -> Swept:
+        return kernel.sweep(what.banded, block_of(factors, scenarios, places))
 
-    parts = list(mapper(run, cut))
+    order = by_weight(what.banded.table, factors, scenarios)
+    cut, parts = _until(stop, run, cut_up(order, lanes), mapper)
     hits = np.zeros(what.size, dtype=np.int64)
     for part in parts:
         hits[what.rows] += part.hits
-    back = np.argsort(np.concatenate([np.empty(0, dtype=np.intp), *(block.places for block in cut)]))
+    places = np.concatenate([np.empty(0, dtype=np.intp), *cut])
+    back = np.argsort(places)
     return StressReport(
+        places=places[back],
+        asked=len(scenarios),
         liquidatable=_in_order([part.liquidatable for part in parts], back, np.int64),
         unsure=_in_order([part.unsure for part in parts], back, np.int64),
         collateral=_in_order([part.collateral for part in parts], back, np.float64),
@@ -116,9 +141,16 @@ def swept(
         bad_debt=_in_order([part.bad_debt for part in parts], back, np.float64),
         hits=hits,
         unjudged=what.unjudged,
-        pairs=len(what.rows) * len(scenarios),
+        pairs=len(what.rows) * len(places),
         evaluated=sum(part.evaluated for part in parts),
     )
+
+
+def _until(stop: Stop, run: Callable[[Rows], T], cut: list[Rows], mapper: Mapper) -> tuple[list[Rows], list[T]]:
+    """Run blocks until told to stop; return those that were run, and what became of them."""
+    results = mapper(lambda places: None if stop() else run(places), cut)
+    done = [(places, result) for places, result in zip(cut, results, strict=True) if result is not None]
+    return [places for places, _ in done], [result for _, result in done]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,6 +162,9 @@ class Worst:
 
     ratio: Floats
     scenario: Counts
+    computed: int
+    """Over how many scenarios; fewer than asked for where the run was stopped."""
+    asked: int
 
 
 def worst(
@@ -140,24 +175,25 @@ def worst(
     *,
     lanes: int = LANES,
     mapper: Mapper = map,
+    stop: Stop = never,
 ) -> Worst:
-    """Return the worst that scenarios do to each account. Raises ValueError as `stress` does."""
+    """Return the worst that scenarios do to each account; stopped and spread as `stress` is. Raises as it does."""
     check_assets(factors, scenarios)
     what = chosen(book, factors, kernel)
-    cut = list(blocks(factors, scenarios, np.arange(len(scenarios)), lanes))
 
-    def run(block: Block) -> tuple[Floats, Counts]:
-        return kernel.worst(what.banded.table, block)
+    def run(places: Rows) -> tuple[Floats, Counts]:
+        return kernel.worst(what.banded.table, block_of(factors, scenarios, places))
 
+    cut, parts = _until(stop, run, cut_up(np.arange(len(scenarios)), lanes), mapper)
     lowest = np.full(len(what.rows), np.inf)
     place = np.full(len(what.rows), -1, dtype=np.int64)
-    for block, (ratio, lane) in zip(cut, mapper(run, cut), strict=True):
+    for places, (ratio, lane) in zip(cut, parts, strict=True):
         is_lower = ratio < lowest
-        lowest[is_lower], place[is_lower] = ratio[is_lower], block.places[lane[is_lower]]
+        lowest[is_lower], place[is_lower] = ratio[is_lower], places[lane[is_lower]]
     ratios, scenario = np.full(what.size, np.inf), np.full(what.size, -1, dtype=np.int64)
     ratios[what.unjudged] = np.nan
     ratios[what.rows], scenario[what.rows] = lowest, place
-    return Worst(ratio=ratios, scenario=scenario)
+    return Worst(ratio=ratios, scenario=scenario, computed=sum(map(len, cut)), asked=len(scenarios))
 
 
 def check_assets(factors: Factors, scenarios: Scenarios) -> None:
