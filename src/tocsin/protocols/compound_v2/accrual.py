@@ -99,7 +99,9 @@ def owed_at_most(debt: Borrow, index: int) -> int:
 
 
 def vai_index(revision: Revision, market: Market, vai: Vai, at_s: int) -> int:
-    """Return the index of VAI with all interest added up to a time. Raises UnknownStateError."""
+    """Return the index of VAI with all interest added up to a time that is known. Raises UnknownStateError."""
+    if vai.accrued_at is None:
+        return vai.index
     steps = moment(revision, market, at_s) - vai.accrued_at
     if steps < 0:
         raise UnknownStateError(f"VAI has its interest up to {vai.accrued_at}, after block {market.block.number}")

@@ -129,7 +129,7 @@ def _venus_terms(pool: bytes, places: Sequence[bytes]) -> Reading[list[dict[str,
     said = yield from _pool_terms(pool, 0, places)
     forced = yield from _each(reading.FORCED, pool, places)
     paused: list[list[bool]] = []
-    for action in (reading.LIQUIDATING, reading.REPAYING, reading.SEIZING):
+    for action in (reading.LIQUIDATING, reading.REPAYING, reading.SEIZING, reading.TRANSFERRING):
         answers: Sequence[Any] = yield tuple(Question(reading.ACTION_PAUSED, pool, (token, action)) for token in places)
         paused.append([known(answer, reading.ACTION_PAUSED) for answer in answers])
     borrow_caps = yield from _each(reading.BORROW_CAP, pool, places)
@@ -142,9 +142,10 @@ def _venus_terms(pool: bytes, places: Sequence[bytes]) -> Reading[list[dict[str,
             "liquidation_paused": liquidating,
             "repayment_paused": repaying,
             "seizure_paused": seizing,
+            "transfer_paused": transferring,
             "rules": (("borrow cap", str(borrow_cap)), ("supply cap", str(supply_cap))),
         }
-        for (listed, terms), is_forced, liquidating, repaying, seizing, borrow_cap, supply_cap in zip(
+        for (listed, terms), is_forced, liquidating, repaying, seizing, transferring, borrow_cap, supply_cap in zip(
             said, forced, *paused, borrow_caps, supply_caps, strict=True
         )
     ]
@@ -186,10 +187,9 @@ def _vai(parts: Parts, pool: bytes) -> Reading[Vai | None]:
     controller = parts.one(reading.VAI)
     if controller is None:
         return None
-    index, rate, accrued_at, liquidating, minting, repaying, forced = yield (
+    index, rate, liquidating, minting, repaying, forced = yield (
         Question(reading.VAI_INDEX, controller),
         Question(reading.VAI_RATE, controller),
-        Question(reading.VAI_ACCRUED_AT, controller),
         Question(reading.ACTION_PAUSED, pool, (controller, reading.LIQUIDATING)),
         Question(reading.VAI_MINT_PAUSED, pool),
         Question(reading.VAI_REPAY_PAUSED, pool),
@@ -199,7 +199,6 @@ def _vai(parts: Parts, pool: bytes) -> Reading[Vai | None]:
         controller=controller,
         index=known(index, reading.VAI_INDEX),
         rate=rate,
-        accrued_at=known(accrued_at, reading.VAI_ACCRUED_AT),
         liquidation_paused=known(liquidating, reading.ACTION_PAUSED),
         paused=known(minting, reading.VAI_MINT_PAUSED) or known(repaying, reading.VAI_REPAY_PAUSED),
         forced=known(forced, reading.FORCED),

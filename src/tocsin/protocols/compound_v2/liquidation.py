@@ -23,6 +23,8 @@ PAUSED = Refusal(reason="action is paused")
 VAI_PAUSED = Refusal(reason="VAI is paused")
 VAI_FIRST = Refusal(reason="VAIDebtTooHigh")
 SEIZES_TOO_MUCH = Refusal(reason="LIQUIDATE_SEIZE_TOO_MUCH")
+NO_BONUS = Refusal(reason="the pool has no incentive for the collateral")
+"""Of which the one contract that all goes through cannot keep a share."""
 SHORT_TOTAL = Refusal(reason="MATH_ERROR")
 """All that is owed to the market, each debt cut by itself, may come to a little less than one debt."""
 
@@ -118,7 +120,7 @@ def blocked(
             return VAI_PAUSED
     elif market.tokens[repaid].liquidation_paused or market.tokens[repaid].repayment_paused:
         return PAUSED
-    if seizing.seizure_paused:
+    if seizing.seizure_paused or (market.liquidator is not None and seizing.transfer_paused):
         return PAUSED
     return _vai_first(revision, market, account, repaid, at_s)
 
@@ -202,6 +204,8 @@ def _repaid(case: _Case, offered: int) -> Liquidation | Refusal:
         return SEIZES_TOO_MUCH
     if case.revision.venus and case.seized not in case.account.entered:
         return NOT_COLLATERAL
+    if case.market.liquidator is not None and case.market.terms(case.seized, case.account.pool).incentive < WAD:
+        return NO_BONUS
     return Liquidation(
         repaid=repaid, seized=seized, fee=_fee(case, seized), debt_left=left, collateral_left=held - seized
     )

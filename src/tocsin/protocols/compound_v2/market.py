@@ -53,6 +53,8 @@ class Token:
     liquidation_paused: bool = False
     repayment_paused: bool = False
     seizure_paused: bool = False
+    transfer_paused: bool = False
+    """Who liquidates through one contract gets his share by a transfer."""
     seize_share: int = 0
     """Of what is seized of it, which share stays with the protocol."""
     rules: tuple[tuple[str, str], ...] = ()
@@ -79,7 +81,11 @@ class Vai:
     index: int
     rate: int | None
     """Per block."""
-    accrued_at: int
+    accrued_at: int | None = None
+    """The block up to which interest was added. None where it is not known, as no call tells it.
+
+    Then what is owed is at least what is stored: the interest since VAI was last minted or repaid is not in it.
+    """
     liquidation_paused: bool = False
     paused: bool = False
     """Whether minting or repaying is paused: debts of it can't be changed then."""

@@ -33,6 +33,7 @@ def _of_token(revision: Revision, parts: Parts, token: Token) -> Iterator[tuple[
     if revision.venus:
         yield "liquidating paused", _yes(is_so=token.liquidation_paused)
         yield "repaying paused", _yes(is_so=token.repayment_paused)
+        yield "transferring paused", _yes(is_so=token.transfer_paused)
     else:
         yield "protocol seize share", _percent(token.seize_share)
     yield from token.rules

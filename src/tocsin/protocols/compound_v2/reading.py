@@ -82,14 +82,13 @@ TIME: Final = Read(of=CLOCK, signature="getCurrentBlockTimestamp()(uint256)")
 """Of the Multicall3 that most chains have: interest is counted in blocks, and times to come are told in seconds."""
 VAI_INDEX: Final = Read(of=VAI, signature="vaiMintIndex()(uint256)")
 VAI_RATE: Final = Read(of=VAI, signature="getVAIRepayRatePerBlock()(uint256)")
-VAI_ACCRUED_AT: Final = Read(of=VAI, signature="accrualBlockNumber()(uint256)")
 VAI_PAST: Final = Read(of=VAI, signature="pastVAIInterest(address)(uint256)", takes=("account",))
 VAI_INDEX_OF: Final = Read(of=VAI, signature="getVAIMinterInterestIndex(address)(uint256)", takes=("account",))
 TREASURY_SHARE: Final = Read(of=LIQUIDATOR, signature="treasuryPercentMantissa()(uint256)")
 VAI_FIRST: Final = Read(of=LIQUIDATOR, signature="forceVAILiquidate()(bool)")
 LEAST_VAI: Final = Read(of=LIQUIDATOR, signature="minLiquidatableVAI()(uint256)")
 
-REPAYING, SEIZING, LIQUIDATING = 3, 4, 5
+REPAYING, SEIZING, LIQUIDATING, TRANSFERRING = 3, 4, 5, 6
 """Numbers of actions of Venus that can be paused."""
 
 BORROW: Final = Event(of=TOKEN, signature="Borrow(address,uint256,uint256,uint256)", account=Word(0))
@@ -181,7 +180,7 @@ def plan(revision: Revision | None) -> Plan:
             changes=(*_CHANGES, *changes),
         )
     if revision.venus:
-        market += (POOL_TERMS, POOLS, POOL, PAUSED, ACTION_PAUSED, FORCED, VAI_INDEX, VAI_RATE, VAI_ACCRUED_AT)
+        market += (POOL_TERMS, POOLS, POOL, PAUSED, ACTION_PAUSED, FORCED, VAI_INDEX, VAI_RATE)
         account += (CHOSEN_POOL, FORCED_FOR, MINTED, VAI_PAST, VAI_INDEX_OF)
     else:
         market += (INCENTIVE, terms_of(revision), SEIZURE_PAUSED, SEIZE_SHARE)
