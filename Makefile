@@ -91,7 +91,7 @@ $(STAMPS)/anvil: package-lock.json $(STAMPS)/dependencies | system
 	else echo 'skipped: npm is not installed, tests with a real node will be skipped'; test -z "$${CI:-}"; fi
 	@touch $@
 
-# Sources of protocols of which npm has no code, and their compilers: 40 MB and a minute that `make test` does without.
+# Protocols of which npm has sources alone, with their compilers, or much: 100 MB and a minute that `make test` does without.
 lab: $(STAMPS)/lab
 
 $(STAMPS)/lab: tests/lab/package-lock.json tests/lab/compile.js $(wildcard tests/lab/contracts/*.sol) $(STAMPS)/dependencies | system

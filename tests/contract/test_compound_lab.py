@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tests.lab import venus
-from tests.lab.chain import ARGUMENTS, Artifacts, Chain
+from tests.lab.chain import ARGUMENTS, Artifacts, Chain, selector, signature_of
 from tests.lab.compare_venus import Compared, Tried, compare, critical, liquidate, unknown
 from tests.support.anvil import running_anvil
 
+from tocsin.chain.logrules import Topic
+from tocsin.protocols.compound_v2 import reading
 
 pytestmark = pytest.mark.slow
 
@@ -103,3 +105,38 @@ async def test_at_a_critical_price_the_comptroller_sees_a_shortfall_and_one_unit
         exact, wrong = await critical(lab)
     assert wrong == []
     assert exact > 200
+
+
+_PARTS = {
+    reading.COMPTROLLER: ("MarketFacet", "PolicyFacet", "SetterFacet", "RewardFacet", "Unitroller", "Diamond"),
+    reading.TOKEN: ("VBep20Delegate", "VBep20Delegator", "VAIController"),
+    reading.VAI: ("VAIController",),
+    reading.LIQUIDATOR: ("Liquidator",),
+    reading.MODEL: ("JumpRateModel",),
+}
+_ELSEWHERE = (reading.ORACLE, reading.CLOCK)
+"""What has no contract in the package."""
+
+
+def test_what_is_read_and_followed_of_venus_is_what_its_contracts_have() -> None:
+    if not venus.CORE.exists():
+        pytest.skip(f"{venus.CORE} is not there: run `make lab`")
+    core = Artifacts(venus.CORE)
+    abis = {part: [item for name in names for item in core[name]["abi"]] for part, names in _PARTS.items()}
+    plan = venus.RULES.plan
+    for event in (*plan.owes, *plan.touches, *plan.changes):
+        found = [
+            item
+            for item in abis[event.of]
+            if item["type"] == "event" and signature_of(item) == event.signature and selector(item) == event.topic0
+        ]
+        assert found, event.signature
+        if event.account is not None:
+            is_topic = isinstance(event.account, Topic)
+            inputs = [spec for spec in found[0]["inputs"] if spec["indexed"] == is_topic]
+            spec = inputs[event.account.number - is_topic]
+            assert spec["name"] in ("account", "borrower", "minter", "from", "to"), event.signature
+    for read in (*plan.market, *plan.account, plan.view):
+        assert read is not None
+        names = [signature_of(item) for item in abis.get(read.of, []) if item["type"] == "function"]
+        assert read.of in _ELSEWHERE or f"{read.asks.name}{read.asks.takes}" in names, read.signature

@@ -35,7 +35,9 @@ class Revision:
 
 _COMPOUND: Final = Revision(number="compound", release="Compound v2")
 _MOONWELL: Final = Revision(number="moonwell", release="Moonwell", timed=True, deprecates=False)
-_VENUS: Final = Revision(number="venus-10", release="Venus core pool 10", exactness=Exactness.VERIFIED, deprecates=False, venus=True)
+_VENUS: Final = Revision(
+    number="venus-10", release="Venus core pool 10", exactness=Exactness.VERIFIED, deprecates=False, venus=True
+)
 
 REVISIONS: Final[Mapping[str, Revision]] = {each.number: each for each in (_COMPOUND, _MOONWELL, _VENUS)}
 """By the names that `locating.revision` gives them."""
