@@ -23,4 +23,11 @@ def _revision(target: Target) -> Reading[str]:
     return answers_with(reading.VERSION, target)
 
 
-KIND: Final = Kind(name=NAME, rules=rules, revision=_revision, owes=reading.OWES, pool=reading.COMET)
+KIND: Final = Kind(
+    name=NAME,
+    rules=rules,
+    revision=_revision,
+    owes=reading.OWES,
+    revisions=(KNOWN,),
+    pool=reading.COMET,
+)
