@@ -13,6 +13,10 @@ from tocsin.protocols.aave_v3.revisions import REVISIONS
 from tocsin.protocols.aave_v3.rules import AaveRules
 from tocsin.protocols.base import Liquidation, Question, Reading, UnknownStateError
 from tocsin.protocols.places import Base, Parts, Target, Unread
+from tocsin.risk.book import Book
+from tocsin.risk.evaluate import evaluate
+from tocsin.risk.factors import Factors
+from tocsin.risk.health import Flag, screen
 
 POOL, PROVIDER, ORACLE, CONFIGURATOR, SENTINEL, SOURCE = (bytes([number]) * 20 for number in range(1, 7))
 NOWHERE: Final = bytes(20)
@@ -226,6 +230,34 @@ def reserve(number: int, **more: Any) -> Reserve:
         price=10**8,
         **more,
     )
+
+
+@pytest.mark.parametrize("revision", ["1", "8", "10"])
+def test_a_reserve_whose_indexes_overflow_is_unknown_to_those_who_use_it_and_to_nobody_else(revision: str) -> None:
+    rules, year_s = AaveRules(REVISIONS[revision]), 365 * 86_400
+    broken = replace(reserve(1), variable_rate=2**128 - 1, liquidity_rate=2**128 - 1, variable_index=2**128 - 1)
+    market = Market(block=BLOCK, reserves=(reserve(0), broken, reserve(2)))
+    fine = Account(address=b"\x11" * 20, flags=0b010010, holdings={0: Holding(supplied=10), 2: Holding(borrowed=4)})
+    assert rules.verdict(market, fine, year_s).health_wad == 2 * 10**18
+    assert rules.critical_price(market, fine, asset(0), year_s).edge is not None
+    owes = replace(fine, flags=0b000110, holdings={0: Holding(supplied=10), 1: Holding(borrowed=4)})
+    uses = replace(fine, flags=0b011000, holdings={1: Holding(supplied=10), 2: Holding(borrowed=4)})
+    for account in (owes, uses):
+        for asked in (
+            lambda one: rules.verdict(market, one, year_s),
+            lambda one: rules.critical_price(market, one, asset(1), year_s),
+            lambda one: rules.liquidation(market, one, asset(0), asset(1), None, year_s),
+        ):
+            with pytest.raises(UnknownStateError, match="reserve 1: a number of more than 256 bits"):
+                asked(account)
+    columns = rules.columns(market, year_s)
+    legs = {each.address: rules.legs(market, each, year_s) for each in (fine, replace(owes, address=b"\x12" * 20))}
+    book = Book.of(columns.names, legs)
+    flags = screen(evaluate(book, Factors.of(columns)))
+    assert {book.account(row): flags[row] for row in range(2)} == {
+        b"\x11" * 20: Flag.SAFE,
+        b"\x12" * 20: Flag.UNSURE,
+    }
 
 
 @pytest.mark.parametrize("revision", ["1", "7"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tocsin.protocols.aave_v3.market import BPS, Account, Market
 from tocsin.protocols.aave_v3.revisions import Revision
 from tocsin.protocols.aave_v3.valuation import debt_value, health, live_reserves, owed, priced, supplied, used
-from tocsin.protocols.base import WAD, Region
+from tocsin.protocols.base import WAD, Region, UnknownStateError
 from tocsin.protocols.integers import half_up_div
 from tocsin.protocols.prices import (
     LEAST,
@@ -71,6 +71,8 @@ def exposure(revision: Revision, market: Market, account: Account, asset: bytes,
         amount = supplied(revision, live, holding) if account.uses(at) and terms.counts else 0
         owes = owed(revision, live, holding, at_s) if account.borrows(at) else 0
         replaced = terms.inside and not revision.bitmaps and market.categories[account.category].price
+        if live.unknown:
+            raise UnknownStateError(live.unknown)
         if live.reserve.asset == asset and not replaced:
             held, threshold, due, unit = amount, terms.threshold, owes, live.unit
             continue

@@ -1,7 +1,7 @@
 """What an account has and owes at a time: the six numbers of `getUserAccountData`, by a revision's own roundings."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tocsin.protocols.aave_v3.growth import compound, debt_index, ray_mul, supply_index
@@ -38,6 +38,8 @@ class Live:
     unit: int
     own: Terms
     by_category: Mapping[int, Terms]
+    unknown: str = ""
+    """Why it cannot be valued at this time: the contracts revert for whoever uses or owes it, and for nobody else."""
 
     def terms(self, category: int) -> Terms:
         return self.by_category.get(category, self.own)
@@ -62,7 +64,10 @@ NO_DEBT = _MOST - 1
 
 @lru_cache(maxsize=64)
 def live_reserves(revision: Revision, market: Market, at_s: int) -> tuple[Live | None, ...]:
-    """Return a market's reserves as they are at a time. Raises UnknownStateError for one before they were updated."""
+    """Return a market's reserves as they are at a time. Raises UnknownStateError for one before they were updated.
+
+    One whose indexes overflow is there, without a price.
+    """
     return tuple(None if each is None else _live(revision, market, each, at_s) for each in market.reserves)
 
 
@@ -70,14 +75,15 @@ def _live(revision: Revision, market: Market, reserve: Reserve, at_s: int) -> Li
     seconds = at_s - reserve.updated_s
     if seconds < 0:
         raise UnknownStateError(f"reserve {reserve.id} was updated at {reserve.updated_s}, after {at_s}")
-    return Live(
-        reserve,
-        supply_index(reserve.liquidity_index, reserve.liquidity_rate, seconds),
-        debt_index(revision.growth, reserve.variable_index, reserve.variable_rate, seconds),
-        reserve.unit,
-        _own(revision, reserve),
-        {number: _terms(revision, reserve, each) for number, each in market.categories.items() if number},
-    )
+    own = _own(revision, reserve)
+    by_category = {number: _terms(revision, reserve, each) for number, each in market.categories.items() if number}
+    try:
+        supply = supply_index(reserve.liquidity_index, reserve.liquidity_rate, seconds)
+        debt = debt_index(revision.growth, reserve.variable_index, reserve.variable_rate, seconds)
+    except UnknownStateError as error:
+        unpriced = {number: replace(terms, price=None) for number, terms in by_category.items()}
+        return Live(reserve, 0, 0, reserve.unit, replace(own, price=None), unpriced, f"reserve {reserve.id}: {error}")
+    return Live(reserve, supply, debt, reserve.unit, own, by_category)
 
 
 def _own(revision: Revision, reserve: Reserve) -> Terms:
@@ -176,7 +182,9 @@ def account_data(revision: Revision, market: Market, account: Account, at_s: int
 
 
 def priced(live: Live, terms: Terms) -> int:
-    """Return the price that a reserve counts with. Raises UnknownStateError where the oracle has none."""
+    """Return the price that a reserve counts with. Raises UnknownStateError where it has none, or no indexes."""
+    if live.unknown:
+        raise UnknownStateError(live.unknown)
     if terms.price is None:
         raise UnknownStateError(f"the oracle has no price of 0x{live.reserve.asset.hex()}: the contracts revert")
     return terms.price
