@@ -245,7 +245,7 @@ class Plan:
     touches: tuple[Event, ...]
     """After which an account has to be read again."""
     changes: tuple[Event, ...]
-    """After which the market's parameters have to be read again."""
+    """After which the contracts may be others. Not what moves by itself: the market is read at each block anyway."""
 
 
 # -- rules

@@ -90,7 +90,6 @@ _OF_STABLE_DEBT: Final = (
     Event(of=POOL, signature="MintUnbacked(address,address,address,uint256,uint16)", account=Topic(2)),
 )
 _CHANGES: Final = (
-    Event(of=POOL, signature="ReserveDataUpdated(address,uint256,uint256,uint256,uint256,uint256)"),
     Event(of=POOL, signature="Upgraded(address)"),
     Event(of=CONFIGURATOR, signature="ReserveInitialized(address,address,address,address,address)"),
     Event(of=CONFIGURATOR, signature="CollateralConfigurationChanged(address,uint256,uint256,uint256)"),
