@@ -12,6 +12,7 @@ import pytest
 from tocsin import protocols
 from tocsin.model.block import BlockRef
 from tocsin.model.log import Log
+from tocsin.model.market import MarketSettings
 from tocsin.protocols import kind_of, kinds, rules_of
 from tocsin.protocols.base import Exactness, Question, Reach, Reading, Rules, UnknownStateError
 from tocsin.protocols.horizon import seconds_to_liquidation
@@ -24,6 +25,9 @@ from tocsin.risk.factors import Factors
 from tocsin.risk.health import Flag, confirm, screen
 from tocsin.risk.scenarios import Scenarios
 from tocsin.risk.stress import stress
+from tocsin.valuation.packing import Packed, pack
+from tocsin.valuation.situation import Situation
+from tocsin.valuation.valuing import value
 
 PAGE: Final = Path(__file__).parents[2] / "docs/how-to/add-a-protocol.md"
 MADE_UP: Final = PAGE.read_text().split("```python\n")[1].split("```")[0]
@@ -230,6 +234,37 @@ def test_an_asset_on_both_sides_is_tried_price_by_price_near_the_line() -> None:
         else:
             assert region.edge == min(at for at, one in enumerate(falls, 1) if one)
     assert tried > 20
+
+
+def test_it_is_valued_as_the_daemon_values_markets() -> None:
+    accounts = {**ON_THE_LINE, who(4): ({WETH: 2 * 10**18}, {USDC: 1_650 * 10**6}), who(5): ({ODD: 1}, {WETH: 10**15})}
+    loaded = Loaded(Pool(accounts))
+    situation = Situation(
+        rules=loaded.rules,
+        parts=loaded.parts,
+        market=loaded.market,
+        accounts=Packed(PlainAccount, {address: pack(one) for address, one in loaded.accounts.items()}),
+        book=loaded.book,
+        block=BLOCK,
+        time_s=0,
+    )
+    settings = MarketSettings(name="lab", kind="made-up", pool=f"0x{POOL.hex()}", near_ppm=100_000)
+    found = value(situation, settings, salt=b"salt").sample
+    assert (found.accounts, found.indebted, found.unknown, found.problem) == (5, 4, 0, "")
+    assert (found.base, found.base_decimals, found.exactness.value) == ("USD", 8, "screened")
+    assert (found.liquidatable, found.underwater) == (2, 1)
+    assert [(one.account, one.liquidatable) for one in found.near] == [
+        (f"0x{who(5).hex()}", True),
+        (f"0x{who(2).hex()}", True),
+        (f"0x{who(1).hex()}", False),
+    ]
+    first, second, third = found.near
+    assert (third.health_ppm, third.asset, third.price) == (10**6, "WETH", str(2_000 * 10**8 - 1))
+    assert second.held == ()
+    # At 5 % less of all but debts, the two on the line fall; at 20 % the fourth does not: 3,200 x 0.8 is above 1,650.
+    assert [one.accounts for one in found.curve] == [3, 3, 3, 3]
+    assert dict(found.parameters)["USDC threshold"] == "9000 bps"
+    assert first.debt == str(2 * 10**8)
 
 
 def test_its_view_is_asked_and_held_against_its_function() -> None:
