@@ -204,6 +204,14 @@ def test_a_market_that_does_not_answer_is_none_and_says_which_part(name: str) ->
         fake.read(RULES.market(parts, BLOCK))
 
 
+@pytest.mark.parametrize("name", ["ADDRESSES_PROVIDER", "getPriceOracle"])
+def test_a_pool_without_a_provider_or_an_oracle_is_none(name: str) -> None:
+    fake = Fake()
+    fake.says[name] = NOWHERE
+    with pytest.raises(UnknownStateError, match=rf"{name}\(\) says that there is none"):
+        loaded(fake)
+
+
 def test_indexes_and_times_that_go_back_are_doubted_but_not_those_of_a_reserve_that_was_listed_anew() -> None:
     _, before = loaded(Fake())
     first, *rest = before.reserves
