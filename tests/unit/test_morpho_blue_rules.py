@@ -27,8 +27,9 @@ from tocsin.protocols.base import (
     UnknownStateError,
 )
 from tocsin.protocols.horizon import seconds_to_liquidation
-from tocsin.protocols.kind import touched
+from tocsin.protocols.kind import followed, touched
 from tocsin.protocols.morpho_blue import reading
+from tocsin.protocols.morpho_blue.accrual import accrued
 from tocsin.protocols.morpho_blue.liquidation import settle
 from tocsin.protocols.morpho_blue.market import Account, Market, Totals
 from tocsin.protocols.morpho_blue.rules import MorphoRules
@@ -113,6 +114,34 @@ def test_the_parts_of_a_market_are_those_that_its_terms_name() -> None:
     assert RULES.base(replace(parts(), names={LOAN: "USDC"}), read()) == Base(name="USDC", decimals=6)
 
 
+def test_the_id_of_a_market_is_the_hash_of_its_terms() -> None:
+    # wstETH against WETH on Ethereum, as it is published.
+    places = (
+        "c02aaa39b223fe8d0a0e5c4f27ead9083c756cc2",
+        "7f39c581f595b53c5cb19bd0b3f8da6c935e2ca0",
+        "2a01eb9496094da03c4e364def50f5ad1280ad72",
+        "870ac11d48b15db9a138cf899d20f13f79ba00bc",
+    )
+    published = bytes.fromhex("c54d7acf14de29e0e5527cabd7a576506870346a78a11a6762e2cca66322ec41")
+    target = replace(TARGET, id=published)
+    said = (*map(bytes.fromhex, places), 945 * WAD // 1000)
+    found = driven(RULES.parts(target), idToMarketParams=said)[0]
+    assert found.one(reading.IRM).hex() == places[3]
+
+
+def test_a_market_for_idle_money_has_no_collateral_no_oracle_no_model_and_nobody_who_can_fall() -> None:
+    terms = (LOAN, bytes(20), bytes(20), bytes(20), 0)
+    target = replace(TARGET, id=keccak256(encode(signature("x(address,address,address,address,uint256)").takes, terms)))
+    found, _ = driven(RULES.parts(target), idToMarketParams=terms)
+    assert set(found.at) == {reading.MORPHO, reading.LOAN}
+    idle, asked = driven(RULES.market(found, BLOCK), idToMarketParams=terms, price=None)
+    assert reading.RATE not in [one.read for one in asked]
+    later_s = UPDATED_S + 10**6
+    assert accrued(idle, later_s) == idle.totals
+    assert not RULES.verdict(idle, account(0, 0), later_s).liquidatable
+    assert len(RULES.columns(idle, later_s).all) == 2
+
+
 @pytest.mark.parametrize("said", [(bytes(20),) * 4 + (0,), (*TERMS[:4], 1), (COLLATERAL, *TERMS[1:])])
 def test_terms_that_the_id_is_not_the_hash_of_are_of_no_market(said: tuple[Any, ...]) -> None:
     for what in (RULES.parts(TARGET), RULES.market(parts(), BLOCK), kind_of("morpho-blue").revision(TARGET)):
@@ -165,6 +194,16 @@ def test_the_index_names_who_borrows_in_this_market_and_no_other() -> None:
     assert (event.account, event.addresses) == ("topic2", (f"0x{MORPHO.hex()}",))
     with pytest.raises(ValueError, match="is named by its id"):
         kind_of("morpho-blue").check(Target(pool=MORPHO))
+
+
+def test_the_one_contract_is_asked_for_logs_of_this_market_alone() -> None:
+    wanted = followed(reading.PLAN, parts())
+    assert (wanted.addresses, wanted.first_arguments) == ((MORPHO,), (ID,))
+    assert set(wanted.topics) == {event.topic0 for event in (*reading.PLAN.touches, *reading.PLAN.changes)}
+    # Where some event has no id, or has it elsewhere, logs of all markets have to be asked for.
+    for other in (None, Topic(2)):
+        mixed = replace(reading.PLAN, changes=(replace(reading.PLAN.changes[0], market=other),))
+        assert followed(mixed, parts()).first_arguments == ()
 
 
 def test_logs_of_this_market_touch_whom_they_name_and_those_of_others_nobody() -> None:

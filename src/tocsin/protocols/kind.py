@@ -70,11 +70,18 @@ class Touched:
 
 
 def followed(plan: Plan, parts: Parts) -> LogFilter:
-    """Return which logs say who has to be read again, and whether parameters changed."""
-    events = (*plan.touches, *plan.changes)
+    """Return which logs say who has to be read again, and whether parameters changed.
+
+    It may match more: a contract that has many markets is asked for one alone where all events have its id first.
+    """
+    events = [event for event in (*plan.touches, *plan.changes) if parts.all(event.of)]
     addresses = {address for event in events for address in parts.all(event.of)}
-    topics = {event.topic0 for event in events if parts.all(event.of)}
-    return LogFilter(addresses=tuple(sorted(addresses)), topics=tuple(sorted(topics)))
+    only = {event.only(parts.target.id) for event in events}
+    return LogFilter(
+        addresses=tuple(sorted(addresses)),
+        topics=tuple(sorted({event.topic0 for event in events})),
+        first_arguments=tuple(one.value for one in only if one and one.topic.number == 1 and len(only) == 1),
+    )
 
 
 def touched(plan: Plan, parts: Parts, logs: Iterable[Log]) -> Touched:
