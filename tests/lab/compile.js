@@ -1,6 +1,7 @@
 // Compiles what is published as sources, with a compiler from npm: `node compile.js aave-v3.6 morpho-blue`, into build/<name>/.
 //
 // AAVE_SOURCES names another folder with the sources of Aave (its src/contracts), for a release that npm does not have.
+// COMET_SOURCES names the folder with those of Comet (its contracts), which npm does not have: `node compile.js comet`.
 'use strict';
 const fs = require('fs');
 const path = require('path');
@@ -32,6 +33,12 @@ const projects = {
     wanted: ['morpho/Morpho.sol', 'morpho/mocks/ERC20Mock.sol', 'own/MovingRate.sol'],
     settings: { optimizer: { enabled: true, runs: 999999 }, viaIR: true },
     compiler: 'solc-0.8.19',
+  },
+  comet: {
+    folders: [['comet/', process.env.COMET_SOURCES || '']],
+    wanted: ['Comet', 'CometExt', 'test/FaucetToken'].map(name => `comet/${name}.sol`),
+    settings: { optimizer: { enabled: true, runs: 1 } },
+    compiler: 'solc-0.8.15',
   },
 };
 

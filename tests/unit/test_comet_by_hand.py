@@ -12,13 +12,13 @@ import pytest
 from tests.support import roundings
 
 from tocsin.model.block import BlockRef
-from tocsin.protocols.base import Liquidation, Reach, Refusal, UnknownStateError
-from tocsin.protocols.comet import critical, liquidation, valuation
+from tocsin.protocols.base import Liquidation, Reach, Reading, Refusal, UnknownStateError
+from tocsin.protocols.comet import KIND, critical, liquidation, reading, valuation
 from tocsin.protocols.comet.liquidation import BAD_PRICE, HEALTHY, NOT_FOR_SALE, PAUSED, SHORT
 from tocsin.protocols.comet.market import FACTOR, INDEX, PAUSED_ABSORB, PAUSED_BUY, Account, Asset, Market, doubt
 from tocsin.protocols.comet.rules import CometRules
 from tocsin.protocols.comet.valuation import Indexes, accrued, position, stored
-from tocsin.protocols.places import Parts, Target
+from tocsin.protocols.places import Parts, Target, Unread
 
 TENTH: Final = FACTOR // 10
 BASE: Final = b"\xba" * 20
@@ -349,3 +349,96 @@ def test_a_parameter_that_governance_changes_is_another_text() -> None:
     after = dict(RULES.parameters(parts, market(of(0, counts=7), pauses=PAUSED_BUY, target_reserves=5)))
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"WETH liquidate collateral factor", "buy paused", "target reserves"}
+
+
+# -- reading
+
+
+SAID: Final[dict[str, Any]] = {
+    "version": "0",
+    "baseToken": BASE,
+    "baseTokenPriceFeed": b"\xfe" * 20,
+    "baseScale": 10**6,
+    "numAssets": 1,
+    "getAssetInfo": (0, address(5), b"\xfd" * 20, 10**18, 7 * TENTH, 8 * TENTH, 9 * TENTH, 10**24),
+    "totalsBasic": (INDEX, 2 * INDEX, 0, 0, 50, 40, 1_000, PAUSED_BUY),
+    "getUtilization": 16 * TENTH,
+    "getPrice": 10**8,
+    "getSupplyRate": 3,
+    "getBorrowRate": 4,
+    "balanceOf": 77,
+    "getCollateralReserves": 5,
+    "storeFrontPriceFactor": 5 * TENTH,
+    "baseBorrowMin": 100,
+    "targetReserves": 1_000,
+    "description": "USDC / USD",
+    "symbol": "USDC",
+    "userBasic": (-9, 0, 0, 1, 0),
+    "userCollateral": (12, 0),
+} | {read.asks.name: 1 for read in reading.RATES}
+TARGET: Final = Target(pool=b"\xc0" * 20)
+
+
+def drive(asks: Reading[Any], **other: Any) -> Any:
+    """Answer a reading by the names of what it asks; what is None reverts."""
+    said, questions = SAID | other, next(asks)
+    while True:
+        try:
+            questions = asks.send([said.get(one.read.asks.name) for one in questions])
+        except StopIteration as done:
+            return done.value
+
+
+def read(**other: Any) -> Market:
+    found: Market = drive(RULES.market(drive(RULES.parts(TARGET), **other), BLOCK), **other)
+    return found
+
+
+BLOCK: Final = BlockRef(number=7, hash="0x07")
+
+
+def test_a_comet_and_its_accounts_are_read() -> None:
+    assert drive(KIND.revision(TARGET)) == "0"
+    parts, found = drive(RULES.parts(TARGET)), read()
+    assert (found.borrow_index, found.borrow_rate, found.accrued_s, found.base_balance) == (2 * INDEX, 4, 1_000, 77)
+    assert found.assets[0].liquidate_factor == 8 * TENTH
+    (mine,) = drive(RULES.accounts(parts, found, (address(1),)))
+    assert (mine.principal, mine.balances) == (-9, {0: 12})
+    assert RULES.base(parts, found).name == "USD"
+    in_ether = {"description": "Constant price feed", "symbol": "WETH"}
+    assert RULES.base(drive(RULES.parts(TARGET), **in_ether), read(**in_ether)).name.startswith("WETH")
+
+
+def test_a_price_that_is_missing_is_part_of_a_market_and_what_is_no_comet_is_named() -> None:
+    found = read(getPrice=None)
+    assert (found.base_price, found.assets[0].price) == (None, None)
+    for other, said in (
+        ({"numAssets": 25}, "25 assets"),
+        ({"totalsBasic": (0, 0, 0, 0, 0, 0, 0, 0)}, "never initialized"),
+        ({"getAssetInfo": (1, *SAID["getAssetInfo"][1:])}, "says that it is number 1"),
+        ({"getAssetInfo": None}, "getAssetInfo"),
+        ({"baseScale": None}, "baseScale"),
+    ):
+        with pytest.raises(UnknownStateError, match=said):
+            read(**other)
+    with pytest.raises(UnknownStateError, match="version"):
+        drive(KIND.revision(TARGET), version=None)
+
+
+def test_an_account_that_cannot_be_read_says_why() -> None:
+    parts, found = drive(RULES.parts(TARGET)), read()
+    for other, said in (
+        ({"userBasic": None}, "principal"),
+        ({"userCollateral": None}, "balance of asset 0"),
+        ({"userBasic": (-9, 0, 0, 3, 0)}, "a bit set"),
+        ({"userBasic": (-9, 0, 0, 0, 1)}, "a bit set"),
+    ):
+        (unread,) = drive(RULES.accounts(parts, found, (address(1),)), **other)
+        assert isinstance(unread, Unread)
+        assert said in unread.reason
+
+
+def test_a_bit_of_the_second_word_is_of_an_asset_from_the_seventeenth_on() -> None:
+    many = market(*(of(number) for number in range(20)))
+    (mine,) = drive(RULES.accounts(drive(RULES.parts(TARGET)), many, (address(1),)), userBasic=(-9, 0, 0, 2, 4))
+    assert mine.balances == {1: 12, 18: 12}
