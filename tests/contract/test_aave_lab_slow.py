@@ -14,7 +14,7 @@ from tests.lab.compare import Compared, Tried, compare, critical, liquidate
 from tests.lab.plans import PARTS_3_6, assert_plan_is_of
 from tests.support.anvil import running_anvil
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 _BUILT = Path(__file__).parents[1] / "lab/build/aave-v3.6"
 VERSIONS = {"1": "3.0", "10": "3.6"}
