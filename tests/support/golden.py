@@ -29,7 +29,7 @@ from tocsin.chain.nodelife import NodeLife, NodeState
 from tocsin.engine import documents
 from tocsin.engine.sitting import Contracts
 from tocsin.engine.state import NOTHING_AGREED, ChainState, EngineState
-from tocsin.model.alert import REASONS, AlertState, Grade, Severity
+from tocsin.model.alert import REASONS, AlertState, Exactness, Grade, Severity
 from tocsin.model.beacon import BeaconHead, BeaconRecord, Checkpoint
 from tocsin.model.block import BlockRef, Header, Verification
 from tocsin.model.contract import Amount, Bounds, ContractSettings, Known, Pinned, Watch, Watched
@@ -44,7 +44,7 @@ from tocsin.model.feed import (
     Role,
 )
 from tocsin.model.index import IndexEvent, IndexSample, IndexSeen, IndexSettings
-from tocsin.model.market import AccountSettings, Exactness, MarketSample, MarketSeen, MarketSettings, Mismatch
+from tocsin.model.market import AccountSettings, MarketSample, MarketSeen, MarketSettings, Mismatch
 from tocsin.model.observation import Fault, FaultKind
 from tocsin.model.settings import BeaconSettings, ChainSettings, NodeSettings, Settings
 from tocsin.model.traits import Capabilities, Reach, Vitals

@@ -6,13 +6,12 @@ from typing import Any
 from tests.support.pool import settings_for
 from tests.support.ticking import Ticking
 
-from tocsin.model.alert import Grade
+from tocsin.model.alert import Exactness, Grade
 from tocsin.model.block import BlockRef
 from tocsin.model.event import MarketValued
 from tocsin.model.market import (
     AccountSample,
     AtRisk,
-    Exactness,
     Held,
     MarketSample,
     MarketSeen,

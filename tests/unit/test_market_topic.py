@@ -13,12 +13,12 @@ from tests.support.samples import ALICE, BOB, CALM, CURVE, E8, WETH, MarketPool,
 from tocsin.cli._chains import chain_lines
 from tocsin.engine import marketdocs
 from tocsin.engine.status import status
+from tocsin.model.alert import Exactness
 from tocsin.model.effect import StateChanged
 from tocsin.model.market import (
     MOST_NAMED,
     AccountSettings,
     AtRisk,
-    Exactness,
     MarketSample,
     MarketSeen,
     MarketSettings,

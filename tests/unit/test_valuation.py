@@ -26,7 +26,8 @@ from tests.support.handmarket import (
 )
 
 from tocsin.errors import CorruptRecord
-from tocsin.model.market import AccountSettings, Exactness, Held
+from tocsin.model.alert import Exactness
+from tocsin.model.market import AccountSettings, Held
 from tocsin.protocols.aave_v3.market import Account
 from tocsin.protocols.base import Verdict
 from tocsin.protocols.chainrules import ChainRules

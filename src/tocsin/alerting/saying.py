@@ -42,6 +42,7 @@ def say(key: str, current: Tracked, moment: Moment, *, state: AlertState, reason
         block=finding.block,
         evidence=finding.evidence,
         whole=finding.whole,
+        exactness=finding.exactness,
         started_wall_ns=current.started_wall_ns,
         updated_wall_ns=moment.wall_ns,
         resolved_wall_ns=moment.wall_ns if state is AlertState.RESOLVED else None,

@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 
 from tocsin.detect import (
+    account_exposure,
+    account_health,
+    account_leverage,
+    account_liquidatable,
     beacon_el_offline,
     beacon_lag,
     beacon_mismatch,
@@ -67,6 +71,15 @@ from tocsin.detect import (
     pool_quorum_lost,
     pool_split,
     provider_unreachable,
+    risk_at_risk,
+    risk_bad_debt,
+    risk_blocked_liquidation,
+    risk_concentration,
+    risk_liquidatable,
+    risk_model_mismatch,
+    risk_near_threshold,
+    risk_param_changed,
+    risk_stuck,
     self_channel_failing,
     self_clock_skew,
     self_config,
@@ -81,6 +94,10 @@ from tocsin.detect import (
 from tocsin.detect.base import ChainDetector, Detector, SelfDetector
 
 CHAIN_DETECTORS: tuple[ChainDetector, ...] = (
+    account_exposure.DETECTOR,
+    account_health.DETECTOR,
+    account_leverage.DETECTOR,
+    account_liquidatable.DETECTOR,
     beacon_el_offline.DETECTOR,
     beacon_lag.DETECTOR,
     beacon_mismatch.DETECTOR,
@@ -140,6 +157,15 @@ CHAIN_DETECTORS: tuple[ChainDetector, ...] = (
     pool_quorum_lost.DETECTOR,
     pool_split.DETECTOR,
     provider_unreachable.DETECTOR,
+    risk_at_risk.DETECTOR,
+    risk_bad_debt.DETECTOR,
+    risk_blocked_liquidation.DETECTOR,
+    risk_concentration.DETECTOR,
+    risk_liquidatable.DETECTOR,
+    risk_model_mismatch.DETECTOR,
+    risk_near_threshold.DETECTOR,
+    risk_param_changed.DETECTOR,
+    risk_stuck.DETECTOR,
 )
 """In the order in which they run and publish: by id."""
 

@@ -2,8 +2,8 @@
 
 from tocsin.alerting.lifecycle import acknowledge
 from tocsin.alerting.tracked import Moment
-from tocsin.detect import chain_finality_violation, node_call_mismatch, node_proof_invalid
-from tocsin.engine import charges, documents, finality, maintenance, pinning, selfwatch, silencing
+from tocsin.detect import chain_finality_violation, node_call_mismatch, node_proof_invalid, risk_param_changed
+from tocsin.engine import charges, documents, finality, maintenance, markets, pinning, selfwatch, silencing
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.engine.stream import numbered
 from tocsin.model.alert import Alert
@@ -105,6 +105,8 @@ def _judged(
         return finality.released(chain), ()
     if alert.detector in pinning.DETECTORS:
         return pinning.accepted(chain, key, alert, event, _moment(state, event))
+    if alert.detector == risk_param_changed.ID:
+        return markets.accepted(chain, key, alert, _moment(state, event))
     accusations = _CHARGES.get(alert.detector, ())
     settings = next((each for each in state.settings.chains if each.name == name), None) if state.settings else None
     node = next((each.name for each in settings.nodes if ("node", each.id) in alert.labels), "") if settings else ""

@@ -219,6 +219,7 @@ def _same_subjects(before: Settings | None, settings: Settings, name: str) -> li
     others = {contract_labels(settings, chain, one) for one in blockstate.changed(was, chain)}
     others |= {feed_labels(settings, chain, one) for one in feeds.changed(was, chain)}
     others |= {index_labels(settings, chain, one) for one in indexes.changed(was, chain)}
+    others |= set(markets.others(was, settings, chain))
     return [labels for labels in _subjects(settings, name) if labels not in others]
 
 
@@ -232,4 +233,5 @@ def _subjects(settings: Settings, name: str) -> list[Labels]:
         *(feed_labels(settings, chain, one.name) for one in chain.feeds),
         *(gateway_labels(settings, chain, one.name) for one in chain.gateways if one.judged),
         *(index_labels(settings, chain, one.name) for one in chain.indexes),
+        *(labels for one in chain.markets for labels in markets.labels_of(settings, chain, one)),
     ]

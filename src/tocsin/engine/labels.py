@@ -9,6 +9,7 @@ from tocsin.model.contract import CONTRACT
 from tocsin.model.feed import FEED, GATEWAY
 from tocsin.model.host import DISK, ENDPOINT, RESOURCE, UNIT
 from tocsin.model.index import INDEX
+from tocsin.model.market import ACCOUNT, MARKET
 from tocsin.model.newest import newest
 from tocsin.model.peer import PEER
 from tocsin.model.settings import ChainSettings, NodeSettings, Settings
@@ -40,6 +41,8 @@ KEYS = (
     FEED,
     GATEWAY,
     INDEX,
+    MARKET,
+    ACCOUNT,
 )
 """What matches can go by: every label that an alert of ours can have, detector and severity."""
 
@@ -77,6 +80,11 @@ def gateway_labels(settings: Settings, chain: ChainSettings, name: str) -> Label
 def index_labels(settings: Settings, chain: ChainSettings, name: str) -> Labels:
     """Return the labels of a log index."""
     return tuple(sorted((*chain_labels(settings, chain), (INDEX, name))))
+
+
+def market_labels(settings: Settings, chain: ChainSettings, name: str) -> Labels:
+    """Return the labels of a lending market."""
+    return tuple(sorted((*chain_labels(settings, chain), (MARKET, name))))
 
 
 @newest

@@ -1,7 +1,6 @@
 """What is told of markets: their retained topics, bounded however big a market is, and their rows in the status."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
@@ -9,15 +8,14 @@ from tocsin.clock import NS
 from tocsin.engine.shown import block, seconds
 from tocsin.engine.state import ChainState, Document, Lasting
 from tocsin.model.market import (
-    PPM,
     AccountSample,
     AtRisk,
     MarketSample,
     MarketSeen,
     MarketSettings,
-    Mismatch,
     altered,
 )
+from tocsin.model.marketrows import TEXT, account, fitting, mismatch
 from tocsin.model.settings import ChainSettings
 from tocsin.wire.envelope import rfc3339
 
@@ -26,9 +24,6 @@ LIMIT: Final = 16_000
 """Bytes of a document at most: brokers and small clients take it, however many accounts are near the line."""
 _CURVE, _NEAR, _WATCHED, _SHARES, _WRONG = 3_200, 5_600, 3_000, 1_200, 1_000
 """What the rows of each list may have of that; the others are counted, and left out."""
-_FAR: Final = 10**12
-"""Millionths: a price that is a million times as high. What is farther says no more."""
-_TEXT: Final = 64
 _PROBLEM: Final = 300
 _NOT_VALUED: Final = "it was not valued yet"
 
@@ -106,24 +101,22 @@ def document(one: MarketSettings, seen: MarketSeen, chain_id: int) -> dict[str, 
         "time": None if sample.time_s is None else rfc3339(sample.time_s * NS),
         "grade": None if sample.grade is None else sample.grade.value,
         "exactness": sample.exactness.value,
-        "revision": sample.revision[:_TEXT] or None,
+        "revision": sample.revision[:TEXT] or None,
         "book_hash": sample.book_hash or None,
-        "base": {"name": sample.base[:_TEXT], "decimals": sample.base_decimals} if sample.base else None,
+        "base": {"name": sample.base[:TEXT], "decimals": sample.base_decimals} if sample.base else None,
         "totals": _totals(sample) if sample.is_known else None,
-        "curve": _fitting(map(_point, sample.curve), _CURVE),
-        "near": _fitting(map(account, sample.near), _NEAR),
+        "curve": fitting(map(_point, sample.curve), _CURVE),
+        "near": fitting(map(account, sample.near), _NEAR),
         "near_count": sample.near_count,
-        "watched": _fitting(_watched(one, sample), _WATCHED),
-        "shares": _fitting(
-            ({"asset": asset[:_TEXT], "share_ppm": share} for asset, share in sample.shares_ppm), _SHARES
-        ),
+        "watched": fitting(_watched(one, sample), _WATCHED),
+        "shares": fitting(({"asset": asset[:TEXT], "share_ppm": share} for asset, share in sample.shares_ppm), _SHARES),
         "largest": {"account": sample.largest, "share_ppm": sample.largest_ppm} if sample.largest else None,
         "changed": len(altered(seen.accepted, sample.parameters)),
         "checked": sample.checked,
         "mismatches": sample.mismatches,
-        "mismatched": _fitting(map(mismatch, sample.mismatched), _WRONG),
+        "mismatched": fitting(map(mismatch, sample.mismatched), _WRONG),
         "lag_blocks": sample.lag_blocks,
-        "backend": sample.backend[:_TEXT] or None,
+        "backend": sample.backend[:TEXT] or None,
         "problem": sample.problem[:_PROBLEM] or None,
     }
 
@@ -153,48 +146,8 @@ def _point(one: AtRisk) -> dict[str, object]:
     }
 
 
-def account(one: AccountSample) -> dict[str, object]:
-    """Return an account as documents and evidence show it."""
-    return {
-        "account": one.account,
-        "health": None if one.health_ppm is None else ratio(one.health_ppm),
-        "collateral": one.collateral,
-        "debt": one.debt,
-        "liquidatable": one.liquidatable,
-        "blocked": one.blocked[:_TEXT] or None,
-        "exactness": one.exactness.value,
-        "asset": one.asset[:_TEXT] or None,
-        "price": one.price,
-        "distance_ppm": None if one.distance_ppm is None else max(-_FAR, min(one.distance_ppm, _FAR)),
-        "seconds_left": one.seconds_left,
-        "unknown": one.unknown[:_TEXT] or None,
-    }
-
-
 def _watched(one: MarketSettings, sample: MarketSample) -> Iterator[dict[str, object]]:
     names = {each.address: each.name for each in one.watched}
     for each in sample.watched:
         if each.account in names:
             yield {"name": names[each.account], **account(each)}
-
-
-def mismatch(one: Mismatch) -> dict[str, object]:
-    """Return a difference from the chain's own view, as documents and evidence show it."""
-    return {"account": one.account, "what": one.what[:_TEXT], "ours": one.ours[:96], "chain": one.chain[:96]}
-
-
-def ratio(ppm: int) -> str:
-    """Write a ratio of whole millionths as a decimal."""
-    whole, rest = divmod(ppm, PPM)
-    return f"{whole}.{rest:06d}"
-
-
-def _fitting(all_: Iterable[dict[str, object]], room: int) -> Sequence[dict[str, object]]:
-    """Return the first rows, as many as there is room for in bytes."""
-    found = []
-    for row in all_:
-        room -= len(json.dumps(row)) + 1
-        if room < 0:
-            break
-        found.append(row)
-    return found

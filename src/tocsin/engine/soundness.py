@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from tocsin.alerting.matching import MatchError, parse
 from tocsin.detect import REGISTRY
-from tocsin.engine import contractsound, feedsound
+from tocsin.engine import contractsound, feedsound, marketsound
 from tocsin.engine.doubt import TRIES
 from tocsin.engine.state import ChainState, EngineState, Survey
 from tocsin.model.contract import Bounds, ContractSettings
@@ -78,7 +78,8 @@ def _flaw_of(state: ChainState, chain: ChainSettings) -> str | None:
         return f"{chain.name} asked for a doubtful header more or less often than it ever does"
     if not all(_is_trial(survey) for survey in state.surveys.values()):
         return f"{chain.name} tries an ability that there is not"
-    return contractsound.flaw(state, chain)
+    samples = [seen.sample for seen in state.markets.values()]
+    return contractsound.flaw(state, chain) or marketsound.flaw(chain, samples)
 
 
 def _is_trial(survey: Survey) -> bool:

@@ -36,6 +36,7 @@ from tocsin.engine import (
     intake,
     leads,
     maintenance,
+    markets,
     pinning,
     truth,
     wanted,
@@ -136,6 +137,7 @@ def tick(
     said = judged.alerts
     lived = live(judged.chain, view, chain)
     lived = pinning.told(lived, said) if said and chain.contracts else lived
+    lived = markets.told(lived, said) if said and chain.markets else lived
     asked, fetches = _asked(lived, chain, event.t_ns, request) if has_news else (lived, ())
     return Looked(
         chain=_pruned(asked, len(state.tree.headers)) if has_news else lived,
@@ -348,6 +350,7 @@ def _view(
         gateways=gateways.views(settings, chain, prices, event.wall_ns) if chain.gateways else (),
         quotes=feeds.quotes(state, chain, prices, event.t_ns, event.wall_ns) if chain.feeds else (),
         indexes=indexes.views(state, settings, chain) if chain.indexes else (),
+        markets=markets.views(state, settings, chain, event.t_ns) if chain.markets else (),
     )
 
 
@@ -408,6 +411,8 @@ def _subjects(view: ChainView, unplaced: Collection[str]) -> dict[Labels, Subjec
         subjects[gateway.labels] = gateways.observed(gateway)
     for index in view.indexes:
         subjects[index.labels] = Subject(sample=view.tick)
+    for market in view.markets:
+        subjects.update(markets.subjects(market))
     subjects[view.labels] = Subject(sample=view.tick)
     return subjects
 

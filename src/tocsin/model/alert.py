@@ -39,6 +39,18 @@ class Grade(StrEnum):
     BLIND = "blind"
 
 
+class Exactness(StrEnum):
+    """How a number of a market is known. Closed."""
+
+    EXACT = "exact"
+    """Counted by the contracts' own roundings, which were held against the contracts."""
+    SCREENED = "screened"
+    """Counted by rules that were not, or ranked by floats."""
+    CHAIN = "chain"
+    """Asked of the protocol's own view function."""
+    UNVERIFIED = "unverified"
+
+
 class AlertState(StrEnum):
     """Where an alert is in its life; only the last three are ever published."""
 
@@ -145,6 +157,8 @@ class Finding:
     """Whether no other alert says this in its place, whatever the table of inhibitions says of its detector."""
     news: str = ""
     """What an alert that goes on is said again for at once when it becomes another one; empty where nothing is."""
+    exactness: Exactness | None = None
+    """How the value is known; None where it is no number of a market."""
     fading: bool = False
     """Whether the newest observation speaks against it: an alert goes on by what came before, and none begins."""
 
@@ -182,4 +196,6 @@ class Alert:
     flapping: bool = False
     """Whether it comes and goes, and is kept firing meanwhile."""
     whole: bytes = b""
+    """As in a finding."""
+    exactness: Exactness | None = None
     """As in a finding."""

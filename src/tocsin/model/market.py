@@ -6,10 +6,9 @@ integers with six decimals (`ppm`), so that alerts never hang on how a float is 
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
-from tocsin.model.alert import Grade, Labels
+from tocsin.model.alert import Exactness, Grade, Labels
 from tocsin.model.block import BlockRef
 
 MARKET: Final = "market"
@@ -20,15 +19,6 @@ PPM: Final = 10**6
 SHOCKS_BPS: Final = (-500, -1_000, -2_000, -3_000)
 MOST_NAMED: Final = 100
 """Accounts that a sample names at most, the nearest to the line first; all are counted."""
-
-
-class Exactness(StrEnum):
-    """How a verdict is known. Closed."""
-
-    EXACT = "exact"
-    SCREENED = "screened"
-    CHAIN = "chain"
-    UNVERIFIED = "unverified"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +195,8 @@ class MarketSeen:
     number: int = 0
     """How many blocks were valued so far."""
     accepted: tuple[tuple[str, str], ...] = ()
+    told: tuple[tuple[str, str | None], ...] = ()
+    """What people were told that parameters are instead; None of one that there is no more."""
     stuck_ns: int | None = None
     """Since when nothing could be valued; None while it can."""
 
@@ -230,3 +222,14 @@ class MarketView:
     settings: MarketSettings
     labels: Labels
     seen: MarketSeen
+    is_current: bool
+    """Whether its valuation is of the agreed head, or of a block just below it."""
+    lag_blocks: int = 0
+    """How far the agreed head is above the block that is valued."""
+    is_lost: bool = False
+    """Whether there has been none for so long that what was known is worth nothing any more."""
+
+
+def account_labels(market: Labels, name: str) -> Labels:
+    """Return the labels of an account of one's own in a market."""
+    return tuple(sorted((*market, (ACCOUNT, name))))

@@ -11,6 +11,7 @@ from tocsin.model.event import ChannelSample, DeliverySampled
 from tocsin.model.feed import FeedView, GatewayView, Quote
 from tocsin.model.host import HeadAges, HostView
 from tocsin.model.index import IndexView
+from tocsin.model.market import MarketView
 from tocsin.model.observation import BudgetUse, Fault
 from tocsin.model.peer import PeerView
 from tocsin.model.selftest import EchoView
@@ -269,6 +270,8 @@ class ChainView:
     """What all sources say of the prices that feeds of this chain have."""
     indexes: tuple[IndexView, ...] = ()
     """Log indexes that were looked at."""
+    markets: tuple[MarketView, ...] = ()
+    """Lending markets of which a valuation has told, if only why there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tocsin.model.alert import Grade
-from tocsin.model.market import Exactness
+from tocsin.model.alert import Exactness, Grade
 from tocsin.mqtt.models_base import Address, Block, Counter, Hash, Name, Strict, Time
 
 Units = Annotated[str, Field(pattern="^[0-9]+$", description="In the smallest unit of the base, see `base`.")]

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tocsin.errors import TocsinError
-from tocsin.model.market import PPM, AccountSample, Exactness, Held
+from tocsin.model.alert import Exactness
+from tocsin.model.market import PPM, AccountSample, Held
 from tocsin.protocols.base import WAD, Reach, Region, Verdict
 from tocsin.protocols.horizon import YEAR_S, seconds_to_liquidation
 from tocsin.risk.columns import Columns

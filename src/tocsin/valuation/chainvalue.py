@@ -5,9 +5,9 @@ There is no book, no curve and no critical price: nothing is worked out that onl
 
 from collections.abc import Mapping
 
-from tocsin.model.alert import Grade
+from tocsin.model.alert import Exactness, Grade
 from tocsin.model.block import BlockRef
-from tocsin.model.market import MOST_NAMED, PPM, AccountSample, Exactness, MarketSample, MarketSettings
+from tocsin.model.market import MOST_NAMED, PPM, AccountSample, MarketSample, MarketSettings
 from tocsin.protocols.base import Verdict
 from tocsin.valuation.accounts import of_verdict, order, unknown
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from tocsin.chain.readaudit import drawn
 from tocsin.errors import TocsinError
-from tocsin.model.alert import Grade
-from tocsin.model.market import MOST_NAMED, PPM, AccountSample, Exactness, MarketSample, MarketSettings
+from tocsin.model.alert import Exactness, Grade
+from tocsin.model.market import MOST_NAMED, PPM, AccountSample, MarketSample, MarketSettings
 from tocsin.protocols.base import Verdict
 from tocsin.protocols.places import Base
 from tocsin.risk.book import Book

@@ -201,7 +201,7 @@ def alert_data(effect: AlertChanged, origin: Origin) -> dict[str, object]:
         "limit": plain(alert.limit),
         "unit": alert.unit,
         "grade": alert.grade,
-        "exactness": None,
+        "exactness": alert.exactness,
         "block": _block(alert.block),
         "evidence": evidence(alert),
         "vantage": origin.vantage,
