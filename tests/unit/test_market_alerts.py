@@ -5,7 +5,8 @@ from dataclasses import replace
 from tests.support.samples import ALICE, BOB, CALM, PARAMETERS, WETH, MarketPool, account, lending
 
 from tocsin.detect.risk_liquidatable import LiquidatableParams
-from tocsin.model.alert import AlertState, Exactness, Over, Severity
+from tocsin.detect.risk_stuck import MarketStuckParams
+from tocsin.model.alert import AlertState, Exactness, Over, Severity, Under
 from tocsin.model.effect import AlertChanged
 from tocsin.model.event import ConfigRevised, MarketValued
 from tocsin.model.market import AccountSettings, MarketSample, Mismatch
@@ -71,21 +72,35 @@ def test_what_is_missing_makes_an_alert_unknown_and_its_return_decides() -> None
     assert said(pool, "risk.liquidatable")[-1] == "resolved cleared"
 
 
-def test_a_market_that_is_valued_no_more_becomes_unknown_after_25_blocks_and_says_why() -> None:
+def test_a_valuation_far_behind_is_none_and_alerts_become_unknown_after_25_blocks() -> None:
     pool = pool_of(**BELOW)
-    revalue(pool, NOTHING)
-    for _ in range(24):
-        assert said(pool, "risk.liquidatable") == ["firing fired"], "a short break says nothing"
-        revalue(pool, NOTHING)
-    revalue(pool, NOTHING)
-    revalue(pool, NOTHING)
+    head = pool.state.chains["sim"].head.block
+    assert head is not None
+    pool.value(block=replace(head, number=head.number - 25, hash="0x" + "25" * 32))
+    pool.tick()
+    assert said(pool, "risk.liquidatable") == ["firing fired"], "a short break says nothing"
+    pool.value(block=replace(head, number=head.number - 26, hash="0x" + "26" * 32))
+    pool.tick()
     assert said(pool, "risk.liquidatable") == ["firing fired", "unknown data-missing"]
-    [stuck] = pool.about("risk.stuck")
-    assert stuck.severity is Severity.WARNING
-    assert "no node answers at that block" in stuck.summary
     revalue(pool)
-    assert pool.about("risk.stuck")[-1].state is AlertState.RESOLVED
-    assert pool.about("risk.liquidatable")[-1].state is AlertState.RESOLVED
+    assert said(pool, "risk.liquidatable")[-1] == "resolved cleared"
+
+
+def test_a_market_that_is_valued_no_more_is_told_with_the_reason_until_it_is_again() -> None:
+    params = {"risk.stuck": MarketStuckParams(warning=Over(over=20), critical=Over(over=30), clear=Under(under=10))}
+    pool = MarketPool(lending(WETH, **params))
+    pool.value(NOTHING)
+    assert not pool.about("risk.stuck")
+    revalue(pool, NOTHING)
+    revalue(pool, NOTHING)
+    [never] = pool.about("risk.stuck")
+    assert never.severity is Severity.WARNING, "one that never was valued is no more than that"
+    assert "no node answers at that block" in never.summary
+    revalue(pool)
+    assert said(pool, "risk.stuck")[-1] == "resolved cleared"
+    for _ in range(4):
+        revalue(pool, NOTHING)
+    assert pool.about("risk.stuck")[-1].severity is Severity.CRITICAL
 
 
 def test_a_valuation_of_a_block_that_was_replaced_decides_nothing() -> None:
