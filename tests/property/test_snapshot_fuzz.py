@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from tests.support.beacons import BeaconPool, with_beacons
 from tests.support.feedpool import EVERY, ORACLE, gateway, world
+from tests.support.samples import ALICE, BOB, CALM, WETH, account
 from tests.support.statepool import PLAIN, PROXY
 from tests.support.ticking import fails
 
@@ -36,12 +37,14 @@ from tocsin.model.event import (
     Event,
     GatewayPolled,
     HostSampled,
+    MarketValued,
     PeerHeard,
     PeersListened,
     Ticked,
     Woken,
 )
 from tocsin.model.host import DiskSample, UnitSample
+from tocsin.model.market import AccountSettings, MarketSample, Mismatch
 from tocsin.model.observation import CHAIN_ID, FINALIZED, GENESIS, LATEST, SAFE, SYNCING
 from tocsin.model.settings import BaseFeeRule, HostSettings, Settings
 from tocsin.model.trust import Trust
@@ -51,6 +54,22 @@ from tocsin.testing.simfeeds import PHASE, answered, install
 Path = tuple[str | int, ...]
 DISK = DiskSample(path="/", size=100, free=10, inodes=10, inodes_free=2)
 UNIT = UnitSample(unit="a.service", active="active")
+
+
+OWN = AccountSettings(
+    name="treasury", address=ALICE, health_floor_ppm=1_200_000, most_leverage_ppm=5_000_000,
+    most_asset_ppm=(("WETH", 500_000),), most_market="1000.5",
+)  # fmt: skip
+SICK: dict[str, Any] = {
+    "liquidatable": 2,
+    "blocked": 1,
+    "near": (account(BOB, "0.9", blocked="it is paused"), account(ALICE, None, unknown="no price")),
+    "near_count": 2,
+    "watched": (account(ALICE, "0.99"),),
+    "mismatches": 1,
+    "mismatched": (Mismatch(account=BOB, what="healthFactor", ours="1", chain="2"),),
+    "parameters": (("WETH.paused", "yes"),),
+}
 
 
 def everything(slot_ns: int) -> Settings:
@@ -69,6 +88,7 @@ def everything(slot_ns: int) -> Settings:
         contracts=(PROXY, PLAIN),
         feeds=EVERY,
         gateways=(gateway(),),
+        markets=(replace(WETH, watched=(OWN,)),),
     )
     return replace(
         settings,
@@ -105,6 +125,8 @@ def sample(slot_ns: int) -> Sample:
     pool.chain.fork("bad")
     pool.nodes["n2"].view.branch = "bad"
     pool.rounds(12)
+    for change in {}, SICK:
+        pool.take(valued(pool, pool.now, **change))
     pool.answers["n1"] = fails()
     pool.rounds(6)
     pool.take(pool._poll("n0", (CHAIN_ID, LATEST)))
@@ -120,6 +142,12 @@ def sample(slot_ns: int) -> Sample:
         paths=paths,
         news=tuple(_news(pool)),
     )
+
+
+def valued(pool: BeaconPool, t_ns: int, **change: Any) -> MarketValued:
+    """A valuation of the market at the agreed head."""
+    sample: MarketSample = replace(CALM, block=pool.state.chains["sim"].head.block, **change)
+    return MarketValued(t_ns=t_ns, chain="sim", market="aave", sample=sample)
 
 
 def _paths(plain: Any, path: Path = ()) -> Iterator[Path]:
@@ -142,6 +170,7 @@ def _news(pool: BeaconPool) -> Iterator[Event]:
         later = second * NS
         if second == 8:
             yield PeerHeard(t_ns=t_ns + later, peer="x/y", boot="b", period_ns=10 * NS)
+            yield valued(pool, t_ns + later)
             yield HostSampled(t_ns=t_ns + later, wall_ns=wall_ns + later, number=2, disks=(DISK,), units=(UNIT,))
             args = (("fingerprint", "x"),)
             yield Commanded(t_ns=t_ns + later, wall_ns=wall_ns + later, verb="ack", args=args, by="me")
@@ -278,6 +307,10 @@ def pinned_to(plain: Any, name: str, **changes: Any) -> None:
     chain_of(plain)["contracts"]["watched"]["vault"]["baseline"] = {name: {**TOLD, **changes}}
 
 
+def own_of(plain: Any) -> Any:
+    return plain["settings"]["chains"][0]["markets"][0]["watched"][0]
+
+
 CONTRADICTIONS = {
     "no such chain": lambda plain: plain["chains"].pop("sim"),
     "another chain": lambda plain: plain["chains"].update(other=chain_of(plain)),
@@ -316,6 +349,13 @@ CONTRADICTIONS = {
     ),
     "pinned to what is no value": lambda plain: pinned_to(plain, "weather"),
     "pinned to what nobody knew": lambda plain: pinned_to(plain, "owner", grade="split"),
+    "a market in words": lambda plain: chain_of(plain)["markets"]["aave"]["sample"].update(debt="much"),
+    "a market of less than nobody": lambda plain: chain_of(plain)["markets"]["aave"]["sample"].update(liquidatable=-1),
+    "an account in words": lambda plain: chain_of(plain)["markets"]["aave"]["sample"]["near"][0].update(debt="-1"),
+    "a market of no place": lambda plain: plain["settings"]["chains"][0]["markets"][0].update(pool="0x12"),
+    "an account of no place": lambda plain: own_of(plain).update(address="me"),
+    "a limit below nothing": lambda plain: own_of(plain).update(most_leverage_ppm=0),
+    "a limit in words": lambda plain: own_of(plain).update(most_market="much"),
     "a period that is none": lambda plain: plain["peers"]["known"]["x/y"].update(period_ns=-1),
 }
 

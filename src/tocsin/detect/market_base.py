@@ -11,6 +11,8 @@ from tocsin.model.view import ChainView
 from tocsin.units import amount_text
 
 BPS: Final = 10_000
+_MOST: Final = 10**15
+"""Of any value: what is more says no more."""
 _ROOM: Final = 12_000
 """Bytes of evidence that name accounts."""
 _WORST_LAST: Final = (Exactness.EXACT, Exactness.CHAIN, Exactness.SCREENED, Exactness.UNVERIFIED)
@@ -56,7 +58,7 @@ def finding(
     return Finding(
         detector=detector,
         labels=one.labels if labels is None else labels,
-        value=value,
+        value=min(value, _MOST),
         unit=unit,
         limits=limits,
         sample=one.seen.number if sample is None else sample,
