@@ -127,7 +127,7 @@ class MarketTable(Table):
     tokens: Annotated[tuple[Address, ...], Field(max_length=_MOST_TOKENS), Listed] = ()
     """The contracts whose events name who owes, where the pool is not that (Compound v2)."""
     shocks: Annotated[tuple[Shock, ...], Field(min_length=1, max_length=_MOST_SHOCKS), Listed] = SHOCKS_BPS
-    """By how much the prices of all collateral fall in each point of the at-risk curve."""
+    """By how much prices fall in each point of the at-risk curve, all but those of what the market counts in."""
     near: Percent = 500
     """Accounts that are liquidatable, or no farther than this above the line, are named."""
     sample_one_in: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000

@@ -1,7 +1,7 @@
 """How much of a market becomes liquidatable if prices fall: one point of its at-risk curve.
 
-All collateral falls by as much at once: what a crash does to assets that move together. It is a number of a model, and
-is never called exact.
+All prices but those of what the market counts in fall by as much at once: what a crash does to assets that move
+together. It is a number of a model, and is never called exact.
 """
 
 from collections.abc import Iterator

@@ -52,7 +52,7 @@ class MarketSettings:
     index: str = ""
     """The log index that names its accounts."""
     shocks_bps: tuple[int, ...] = SHOCKS_BPS
-    """By how much all prices of collateral move in each point of the at-risk curve."""
+    """By how much prices move in each point of the at-risk curve, all but those that stand for the base."""
     near_ppm: int = 50_000
     """Accounts with a health below 1 and so much are named."""
     sample_one_in: int = 1_000
@@ -67,7 +67,7 @@ class MarketSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtRisk:
-    """One point of the at-risk curve: what becomes liquidatable if all collateral prices move by `shock_bps`."""
+    """One point of the at-risk curve: what becomes liquidatable if prices move by `shock_bps`: all but the base's."""
 
     shock_bps: int
     accounts: int
