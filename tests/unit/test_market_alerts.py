@@ -144,14 +144,28 @@ def test_changed_parameters_stay_until_they_are_accepted_as_they_were_told() -> 
     assert fired.evidence["changes"] == [{"name": "WETH.liquidation_threshold", "before": "8300", "now": "8000"}]
     revalue(pool)
     assert said(pool, "risk.param_changed") == ["firing fired"], "also where the old value is back"
-    revalue(pool, parameters=(CHANGED[0], ("WETH.paused", "yes")))
+    revalue(pool, parameters=CHANGED)
+    told = len(pool.about("risk.param_changed"))
+    pool.value(parameters=(CHANGED[0], ("WETH.paused", "yes")))
     pool.ack("risk.param_changed")
     assert pool.seen.accepted == CHANGED, "what was told, and no more"
+    assert len(pool.about("risk.param_changed")) == told + 2
     assert said(pool, "risk.param_changed")[-2:] == ["firing acked", "resolved acked"]
     pool.tick()
     again = pool.about("risk.param_changed")[-1]
     assert (again.state, again.activation) == (AlertState.FIRING, 2)
     assert "WETH.paused was no, is yes" in again.summary
+
+
+def test_what_is_changed_next_is_told_at_once_by_the_same_alert() -> None:
+    pool = pool_of()
+    revalue(pool, parameters=CHANGED)
+    revalue(pool, parameters=(CHANGED[0], ("WETH.paused", "yes")))
+    first, second = pool.about("risk.param_changed")
+    assert (first.activation, second.activation) == (1, 1)
+    assert "WETH.paused was no, is yes" in second.summary
+    pool.ack("risk.param_changed")
+    assert pool.seen.accepted == (CHANGED[0], ("WETH.paused", "yes"))
 
 
 def test_parameters_that_come_and_go_are_told_and_accepted_too() -> None:

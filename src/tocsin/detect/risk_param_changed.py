@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from tocsin.detect.base import ChainDetector
 from tocsin.detect.market_base import finding, valued
+from tocsin.ids import digest
 from tocsin.model.alert import Finding, Limits, Over, Under
+from tocsin.model.evolve import evolve
 from tocsin.model.market import altered
 from tocsin.model.marketrows import Row, fitting
 from tocsin.model.view import ChainView
@@ -38,7 +40,7 @@ def risk_param_changed(view: ChainView, params: ParamChangedParams) -> Iterator[
         said = "; ".join(f"{name} {_turn(old, new)}" for name, old, new in changes[:_SAID])
         more = f" and {len(changes) - _SAID} more" if len(changes) > _SAID else ""
         rows: Iterator[Row] = ({"name": name, "before": old, "now": new} for name, old, new in changes)
-        yield finding(
+        found = finding(
             one,
             ID,
             len(changes),
@@ -48,6 +50,7 @@ def risk_param_changed(view: ChainView, params: ParamChangedParams) -> Iterator[
             exactness=None,
             evidence={"revision": sample.revision, "changes": fitting(rows, _ROOM)},
         )
+        yield evolve(found, news=digest(repr(changes).encode())) if changes else found
 
 
 def _turn(old: str | None, new: str | None) -> str:
