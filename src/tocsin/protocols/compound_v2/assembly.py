@@ -174,11 +174,13 @@ def _pools(pool: bytes, last: int, places: Sequence[bytes]) -> Reading[Mapping[i
         raise UnknownStateError(f"a comptroller of {last} pools: {MOST_POOLS} at most are believed")
     numbers = range(1, last + 1)
     said: Sequence[Any] = yield tuple(Question(reading.POOL, pool, (number,)) for number in numbers)
+    tokens: Sequence[Any] = yield tuple(Question(reading.POOL_TOKENS, pool, (number,)) for number in numbers)
     found = {}
-    for number, answer in zip(numbers, said, strict=True):
+    for number, answer, named in zip(numbers, said, tokens, strict=True):
         _, active, falls_back = known(answer, reading.POOL)
-        terms = yield from _pool_terms(pool, number, places)
-        mine = {at: own for at, (listed, own) in enumerate(terms) if listed}
+        own = [at for at, token in enumerate(places) if token in known(named, reading.POOL_TOKENS)]
+        terms = yield from _pool_terms(pool, number, [places[at] for at in own])
+        mine = {at: each for at, (listed, each) in zip(own, terms, strict=True) if listed}
         found[number] = Pool(number=number, terms=mine, active=active, falls_back=falls_back)
     return found
 

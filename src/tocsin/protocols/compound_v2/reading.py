@@ -39,6 +39,7 @@ POOL_TERMS: Final = Read(
 )
 POOLS: Final = Read(of=COMPTROLLER, signature="lastPoolId()(uint96)")
 POOL: Final = Read(of=COMPTROLLER, signature="pools(uint96)(string,bool,bool)", takes=("pool",))
+POOL_TOKENS: Final = Read(of=COMPTROLLER, signature="getPoolVTokens(uint96)(address[])", takes=("pool",))
 PAUSED: Final = Read(of=COMPTROLLER, signature="protocolPaused()(bool)")
 ACTION_PAUSED: Final = Read(of=COMPTROLLER, signature="actionPaused(address,uint8)(bool)", takes=("token", "action"))
 FORCED: Final = Read(of=COMPTROLLER, signature="isForcedLiquidationEnabled(address)(bool)", takes=("token",))
@@ -180,7 +181,7 @@ def plan(revision: Revision | None) -> Plan:
             changes=(*_CHANGES, *changes),
         )
     if revision.venus:
-        market += (POOL_TERMS, POOLS, POOL, PAUSED, ACTION_PAUSED, FORCED, VAI_INDEX, VAI_RATE)
+        market += (POOL_TERMS, POOLS, POOL, POOL_TOKENS, PAUSED, ACTION_PAUSED, FORCED, VAI_INDEX, VAI_RATE)
         account += (CHOSEN_POOL, FORCED_FOR, MINTED, VAI_PAST, VAI_INDEX_OF)
     else:
         market += (INCENTIVE, terms_of(revision), SEIZURE_PAUSED, SEIZE_SHARE)
