@@ -32,6 +32,8 @@ COMMANDS = {
     "contract": "Show what a watched contract is known to be.",
     "feed": "Show what a source of prices says, and the market.",
     "read": "Read a contract, and tell how many groups say so.",
+    "account": "Show how an account stands in lending markets.",
+    "stress": "Show what other prices would do to a lending market.",
     "verify": "Check the evidence against a node again, offline.",
     "index": "Show how far the log indexes are.",
     "events": "Show the stream of alerts.",

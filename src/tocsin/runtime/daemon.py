@@ -44,6 +44,8 @@ from tocsin.runtime.host import HostWatch
 from tocsin.runtime.incidents import Incidents, about
 from tocsin.runtime.indexes import Indexes
 from tocsin.runtime.logs import log_alert
+from tocsin.runtime.marketasks import MarketAsks
+from tocsin.runtime.markets import MarketWatch
 from tocsin.runtime.orphans import orphans, pins
 from tocsin.runtime.people import People
 from tocsin.runtime.readers import Readers
@@ -141,6 +143,15 @@ class Daemon:
             state=lambda: self.core.state,
             emit=self.core.take,
         )
+        self.markets = MarketWatch(
+            supervisor=self.supervisor,
+            watch=self.watch,
+            readers=self.readers,
+            mono=self._mono,
+            now_ns=self.clock.t_ns,
+            state=lambda: self.core.state,
+            emit=self.core.take,
+        )
         self.host = HostWatch(
             clock=self.clock, mono=self._mono, resolver=self.resolver, emit=self.core.take, environ=environ
         )
@@ -178,6 +189,7 @@ class Daemon:
         self._status_file = StatusFile(runtime_dir)
         self.incidents = Incidents(store, Path(loaded.tree.watchdog.state_dir))
         self.reads = Reads(state=lambda: self.core.state, sessions=self.watch.sessions, now_ns=self.clock.t_ns)
+        self.asks = MarketAsks(self.markets)
         verbs = Verbs(self)
         self.control = ControlServer(runtime_dir, verbs.handlers, verbs.streams)
         self._reloading = asyncio.Lock()
@@ -279,6 +291,7 @@ class Daemon:
         self.readers.apply(settings)
         await self.indexes.apply(settings, state_dir)
         await self.amounts.apply(settings, state_dir)
+        await self.markets.apply(settings, state_dir)
 
     def _spawn(self, name: str, factory: Callable[[], Awaitable[None]], *, fatal: bool = False) -> None:
         self.supervisor.spawn(name, factory, budget_ns=_TASK_BUDGET_NS, fatal=fatal)
@@ -306,6 +319,7 @@ class Daemon:
             self.supervisor.stop()
 
     async def _end(self) -> None:
+        self.markets.close()
         await self.watch.close()
         await self.beacons.close()
         await self.gateways.close()
@@ -370,7 +384,7 @@ class Daemon:
     def _note_ready(self, document: Mapping[str, object], since_ns: int) -> None:
         if self._is_ready:
             return
-        if self._knows_all() or self._mono.monotonic_ns() - since_ns > _READY_S * NS:
+        if (self._knows_all() and self.markets.is_warm) or self._mono.monotonic_ns() - since_ns > _READY_S * NS:
             self._is_ready = True
             garbage.settled()
             self.notifier.ready(report.line(dict(document)))

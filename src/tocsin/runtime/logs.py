@@ -63,7 +63,7 @@ def set_up(level: str) -> None:
     handler.addFilter(RedactingFilter())
     logging.basicConfig(level=_LEVELS[level.lower()], handlers=[handler], force=True)
     # A debug log of every packet would drown ours; their warnings still come through.
-    for noisy in ("asyncio", "aiohttp.client"):
+    for noisy in ("asyncio", "aiohttp.client", "numba"):
         logging.getLogger(noisy).setLevel(max(logging.INFO, _LEVELS[level.lower()]))
 
 

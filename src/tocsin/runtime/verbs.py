@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -50,6 +50,18 @@ class Reading(Protocol):
         ...
 
 
+class AskingMarkets(Protocol):
+    """What people ask of lending markets. No by TocsinError."""
+
+    async def stress(self, request: Mapping[str, Any]) -> dict[str, object]:
+        """Return what other prices would do to a market."""
+        ...
+
+    async def account(self, request: Mapping[str, Any]) -> dict[str, object]:
+        """Return how an account stands in markets."""
+        ...
+
+
 class Asked(Protocol):
     """What the verbs need of the daemon."""
 
@@ -61,6 +73,11 @@ class Asked(Protocol):
     @property
     def reads(self) -> Reading:
         """What answers questions about state."""
+        ...
+
+    @property
+    def asks(self) -> AskingMarkets:
+        """What answers questions about lending markets."""
         ...
 
     def report(self) -> Mapping[str, object]:
@@ -117,6 +134,8 @@ class Verbs:
             "incidents": self.incidents,
             "notify": self.notify,
             "read": self.read,
+            "stress": self.stress,
+            "account": self.account,
         }
         self.streams: Mapping[str, Stream] = {"events": self.events, "incident": self.incident}
 
@@ -180,6 +199,14 @@ class Verbs:
     async def read(self, request: Request, _: Peer) -> Reply:
         """Read a call and slots of an `address` at the agreed `block`; return what the groups say."""
         return await self._daemon.reads.read(question_of(request))
+
+    async def stress(self, request: Request, _: Peer) -> Reply:
+        """Return what rows of `moves` of `assets`, in basis points, do to a `market`; `referee` asks a node as well."""
+        return await self._daemon.asks.stress(request)
+
+    async def account(self, request: Request, _: Peer) -> Reply:
+        """Return how an `address` stands in each market, or in one `market`."""
+        return await self._daemon.asks.account(request)
 
     async def record(self, request: Request, _: Peer) -> Reply:
         """Write the journal of the last `seconds` into a new file at `path`, which must be absolute."""

@@ -4,10 +4,13 @@ Versions share what did not change, so that the older ones cost little, and one 
 simply used again. None of them is ever changed: a thread may value one while the next one is made.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+import orjson
 
 from tocsin.errors import TocsinError
 from tocsin.model.alert import Grade
@@ -94,6 +97,19 @@ class Version:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """Accounts as they were after a block, of a life before, and what the book of them was called."""
+
+    block: BlockRef
+    accounts: Packed
+    unread: frozenset[bytes]
+    revision: str
+    parameters: str
+    """A digest of the market's parameters then."""
+    book: str
+
+
 class Versions:
     """The last versions, by the hash of their blocks."""
 
@@ -120,6 +136,11 @@ class Versions:
         return bool(self._by_hash)
 
     @property
+    def newest(self) -> Version:
+        """The one that was kept last."""
+        return next(reversed(self._by_hash.values()))
+
+    @property
     def lowest(self) -> int:
         """The height of the lowest."""
         return min(version.block.number for version in self._by_hash.values())
@@ -137,6 +158,11 @@ class Sorted:
     legs: Mapping[bytes, Legs]
     unread: Mapping[bytes, str]
     kind: type | None
+
+
+def parameters_digest(parameters: tuple[tuple[str, str], ...]) -> str:
+    """Return what names parameters: the same for the same ones."""
+    return hashlib.sha256(orjson.dumps(parameters)).hexdigest()
 
 
 def sorted_(rules: Rules[Any, Any], market: Any, told: Told, at_s: int) -> Sorted:
@@ -158,9 +184,11 @@ def sorted_(rules: Rules[Any, Any], market: Any, told: Told, at_s: int) -> Sorte
 
 
 def whole(rules: Rules[Any, Any], market: Any, accounts: Packed, at_s: int, unread: Mapping[bytes, str]) -> Sorted:
-    """Return what all accounts come to under a market whose parameters are other ones."""
-    found = sorted_(rules, market, {account: accounts[account] for account in accounts}, at_s)
-    return replace(found, unread={**found.unread, **unread})
+    """Return what all accounts come to under a market whose parameters are other ones; unread ones have no legs."""
+    told = {account: accounts[account] for account in accounts if account not in unread}
+    found = sorted_(rules, market, told, at_s)
+    legs = {**found.legs, **dict.fromkeys(unread, NO_LEGS)}
+    return replace(found, legs=legs, unread={**found.unread, **unread})
 
 
 def book_of(rules: Rules[Any, Any], market: Any, legs: Mapping[bytes, Legs], at_s: int) -> Book:
