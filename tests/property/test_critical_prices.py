@@ -108,3 +108,14 @@ def test_an_asset_that_an_account_does_not_have_changes_nothing_at_any_price() -
     assert region(ASSET, Exposure(debt=80, **rest)).reach is Reach.NEVER
     assert region(ASSET, Exposure(debt=81, **rest)).reach is Reach.ALWAYS
     assert MOST > 10**28
+
+
+def test_the_price_of_an_asset_is_found_in_half_as_many_tries_as_its_bounds_have_bits() -> None:
+    tried: list[int] = []
+
+    def falls(price: int) -> bool:
+        tried.append(price)
+        return price <= 193_749_999_999
+
+    assert last_true(falls, LEAST, MOST) == 193_749_999_999
+    assert len(tried) <= MOST.bit_length() // 2
