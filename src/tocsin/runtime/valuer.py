@@ -16,8 +16,8 @@ from tocsin.clock import NS, Clock
 from tocsin.errors import StoreError, TocsinError
 from tocsin.model.block import Header
 from tocsin.model.evolve import evolve
-from tocsin.model.market import AccountSample, Exactness, MarketSample, MarketSettings, Mismatch
-from tocsin.protocols.base import Exactness as RulesExactness
+from tocsin.model.market import AccountSample, MarketSample, MarketSettings, Mismatch
+from tocsin.protocols.base import Exactness
 from tocsin.protocols.places import Unread as Silent
 from tocsin.state import marketfile
 from tocsin.state.ground import Place
@@ -165,7 +165,7 @@ class Valuer:
 
     async def _valued(self, version: Version) -> tuple[Version, MarketSample] | str:
         """Return what a version is worth, after all that can be confirmed and checked was."""
-        if version.rules.exactness is RulesExactness.CHAIN:
+        if version.rules.exactness is Exactness.CHAIN:
             sample = await self.worker.do(
                 value_by_chain,
                 self.settings,
@@ -317,7 +317,7 @@ def compared(version: Version, said: Mapping[bytes, Value | Silent]) -> tuple[in
 
 
 def _accounts(samples: Sequence[AccountSample]) -> frozenset[bytes]:
-    return frozenset(bytes.fromhex(one.account[2:]) for one in samples if one.exactness is not Exactness.UNVERIFIED)
+    return frozenset(bytes.fromhex(one.account[2:]) for one in samples if not one.unknown)
 
 
 def _joined(*texts: str) -> str:
