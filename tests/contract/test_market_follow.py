@@ -17,6 +17,7 @@ from tocsin.chain.readvalues import Values
 from tocsin.model.block import BlockRef
 from tocsin.model.log import Log
 from tocsin.model.logquery import LogFilter
+from tocsin.model.market import AccountSettings, MarketSettings
 from tocsin.model.reading import CallOf
 from tocsin.protocols import kind_of
 from tocsin.protocols.base import Exactness, Verdict
@@ -32,6 +33,7 @@ from tocsin.state.marketread import Unknowable, Worker
 from tocsin.state.markettrail import Lost, Trail, Walked
 from tocsin.state.reader import Plan, Read, Unread
 from tocsin.valuation.packing import Packed, pack
+from tocsin.valuation.valuing import value
 from tocsin.wire import aggregator
 from tocsin.wire.multicall import Call
 
@@ -116,7 +118,7 @@ class Rig:
         self.target = Target(pool=bytes.fromhex(lab.pool.address[2:]))
         self.begin: BlockRef | None = None
 
-    def follower(self, of: Groups = PAIR) -> Follower:
+    def follower(self, of: Groups = PAIR, always: frozenset[bytes] = frozenset()) -> Follower:
         return Follower(
             self.kind,
             self.target,
@@ -125,6 +127,7 @@ class Rig:
             trail=cast("Trail", self.direct),
             worker=self.worker,
             members=self.members,
+            always=always,
         )
 
     def members(self) -> Members | str:
@@ -375,6 +378,19 @@ async def test_what_was_kept_is_gone_on_with_where_it_is_true(rig: Rig) -> None:
         found = await rig.advance(follower)
         assert follower.saved is None
         assert same(found, await rig.anew())
+
+
+async def test_an_account_of_ones_own_is_there_though_it_never_owed(rig: Rig) -> None:
+    own, nobody = bytes(19) + b"\x77", bytes(19) + b"\x78"
+    lab = rig.lab
+    await lab.chain.send(lab.pool.call("supply", lab.tokens[0].address, 10**18, f"0x{own.hex()}", 0))
+    rig.begin = (await rig.direct.head())[0].block
+    version = await rig.advance(rig.follower(always=frozenset({own, nobody})))
+    watched = tuple(AccountSettings(name=f"n{at}", address=f"0x{one.hex()}") for at, one in enumerate((own, nobody)))
+    settings = MarketSettings(name="lab", kind="aave-v3", pool=lab.pool.address, watched=watched)
+    [found] = value(version.situation, settings, salt=b"").sample.watched
+    assert (found.account, found.health_ppm, found.liquidatable) == (f"0x{own.hex()}", None, False)
+    assert [leg.asset for leg in found.held] == ["WETH"]
 
 
 async def test_of_a_revision_that_is_not_known_the_pool_is_asked(rig: Rig) -> None:

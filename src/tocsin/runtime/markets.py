@@ -185,6 +185,7 @@ class MarketWatch:
             trail=Trail(kept.groups, source, self._mono, salt=ids.salt(), accuses=accuses),
             worker=self._worker,
             members=lambda: members_in(index_of(kept.state_dir, chain, one.index), index, kept.origin),
+            always=frozenset(bytes.fromhex(own.address[2:]) for own in one.watched),
         )
         world: World = _World(chain=chain, market=one, state=self._state, emit=self._emit, now_ns=self._now_ns)
         valuer = self._valuers[key] = Valuer(

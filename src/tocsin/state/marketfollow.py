@@ -87,8 +87,12 @@ class Follower:
         trail: Trail,
         worker: Worker,
         members: Callable[[], Members | str],
+        always: frozenset[bytes] = frozenset(),
     ) -> None:
-        """`members` looks into the index, or says why it cannot; it may take its time."""
+        """`members` looks into the index, or says why it cannot; it may take its time.
+
+        `always` are accounts that are read whether they ever owed or not.
+        """
         self.saved: Saved | None = None
         """What a life before has left: taken once, instead of reading all."""
         self.progress = ""
@@ -100,6 +104,7 @@ class Follower:
         self.trail = trail
         self._worker = worker
         self._members = members
+        self._always = always
         self._versions = Versions()
         self._turn: list[bytes] = []
 
@@ -235,7 +240,7 @@ class Follower:
         located = await self._located(place)
         if not isinstance(located, _Located):
             return located
-        return await self._whole(located.rules, located.parts, {*members.accounts, *more}, place, time_s)
+        return await self._whole(located.rules, located.parts, {*members.accounts, *more, *self._always}, place, time_s)
 
     async def _from_saved(self, saved: Saved, place: Place, time_s: int) -> Version | Failure | None:
         """Go on from accounts of a life before; None where the chain does not lead there any more."""
@@ -254,7 +259,8 @@ class Follower:
         owing = touched(_only(self._kind), located.parts, walked.logs).accounts
         named = {one for one in touched(plan, located.parts, walked.logs).accounts if one in saved.accounts}
         expected = [one for one in _spread(saved.accounts, PROVED) if one not in named]
-        wanted = {*named, *owing, *saved.unread, *expected}
+        fresh = {one for one in self._always if one not in saved.accounts}
+        wanted = {*named, *owing, *saved.unread, *expected, *fresh}
         found = await self._whole(located.rules, located.parts, wanted, place, time_s, saved.accounts)
         if not isinstance(found, Version):
             self.saved = saved

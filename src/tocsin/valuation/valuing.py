@@ -24,7 +24,7 @@ from tocsin.risk.factors import Factors
 from tocsin.risk.health import Flag, Flags, Health, nearest, screen
 from tocsin.risk.kernel import Kernel
 from tocsin.risk.plain import PLAIN
-from tocsin.risk.table import Rows
+from tocsin.risk.table import NO_LEGS, Rows
 from tocsin.valuation.accounts import Teller, id_text, order, unknown
 from tocsin.valuation.curve import at_risk, moving, named
 from tocsin.valuation.judging import Judge
@@ -162,11 +162,16 @@ def _watched(of: Situation, settings: MarketSettings, teller: Teller) -> tuple[A
     found = []
     for one in settings.watched:
         account = bytes.fromhex(one.address[2:])
-        if account in of.accounts or account in of.unread:
+        if account in of.unread or (account in of.accounts and _has_any(of.book, account)):
             sample = teller.told(account)
             is_known = sample.liquidatable is not None
             found.append(teller.held(teller.timed(teller.priced(sample))) if is_known else sample)
     return tuple(found)
+
+
+def _has_any(book: Book, account: bytes) -> bool:
+    row = book.row(account)
+    return row is not None and book.legs(row) != NO_LEGS
 
 
 # -- sums
