@@ -27,7 +27,7 @@ from tocsin.risk.digest import book_hash
 from tocsin.runtime.valuer import compared
 from tocsin.state import marketfollow
 from tocsin.state.ground import Place
-from tocsin.state.marketbook import Saved, Version, parameters_digest
+from tocsin.state.marketbook import Saved, Version, lasting_hash, parameters_digest
 from tocsin.state.marketfollow import Follower, Members
 from tocsin.state.marketread import Unknowable, Worker
 from tocsin.state.markettrail import Lost, Trail, Walked
@@ -356,28 +356,82 @@ async def test_who_was_read_of_one_group_is_confirmed_by_another(rig: Rig) -> No
     assert not alone.unconfirmed
 
 
-async def test_what_was_kept_is_gone_on_with_where_it_is_true(rig: Rig) -> None:
-    rng = random.Random(4)  # noqa: S311 - reproducible
+async def test_who_borrows_for_the_first_time_is_there_with_the_next_block(rig: Rig) -> None:
+    follower, lab = rig.follower(), rig.lab
+    await rig.advance(follower)
+    user = f"0x{0xB0B:040x}"
+    ether, dollars = lab.tokens[0].address, lab.tokens[2].address
+    await lab.chain.send(lab.pool.call("supply", ether, 10**18, user, 0))
+    # Who only supplies owes nothing, and is in no index.
+    assert len((await rig.advance(follower)).accounts) == USERS
+    await lab.chain.send(lab.pool.call("borrow", dollars, 10**6, VARIABLE, 0, user), sender=user)
+    version = await rig.advance(follower)
+    lab.users.append(user)
+    assert len(version.accounts) == USERS + 1
+    assert same(version, await rig.anew())
+
+
+def saved_of(version: Version, accounts: dict[bytes, bytes], book: str) -> Saved:
+    return Saved(
+        block=version.block,
+        accounts=Packed(version.accounts.kind, accounts),
+        unread=frozenset(),
+        revision=version.rules.revision,
+        parameters=parameters_digest(version.parameters),
+        book=book,
+    )
+
+
+def spoiled(version: Version, *places: int) -> dict[bytes, bytes]:
+    """Return the accounts, some of them with more than they have: of those whose legs do not change with time."""
+    accounts = dict(version.accounts.data)
+    indebted = [
+        one for one in version.accounts if not any(leg.stable for leg in version.accounts[one].holdings.values())
+    ]
+    for place in places:
+        known = version.accounts[indebted[place]]
+        more = {at: replace(one, supplied=one.supplied + 1) for at, one in known.holdings.items()}
+        accounts[indebted[place]] = pack(replace(known, holdings=more))
+    return accounts
+
+
+async def test_what_was_kept_is_gone_on_with(rig: Rig) -> None:
     version = await rig.advance(rig.follower())
-    await act(rig.lab, rng)
-    for wrong in (False, True):
-        accounts = dict(version.accounts.data)
-        if wrong:
-            quiet = sorted(accounts)[5]
-            known = version.accounts[quiet]
-            accounts[quiet] = pack(replace(known, category=known.category ^ 1))
-        follower = rig.follower()
-        follower.saved = Saved(
-            block=version.block,
-            accounts=Packed(version.accounts.kind, accounts),
-            unread=frozenset(),
-            revision=version.rules.revision,
-            parameters=parameters_digest(version.parameters),
-            book=book_hash(version.book),
-        )
+    await act(rig.lab, random.Random(4))  # noqa: S311 - reproducible
+    follower = rig.follower()
+    follower.saved = saved_of(version, dict(version.accounts.data), lasting_hash(version.book))
+    before = rig.direct.reads
+    marked, marketfollow.PROVED = marketfollow.PROVED, 3
+    try:
         found = await rig.advance(follower)
-        assert follower.saved is None
-        assert same(found, await rig.anew())
+    finally:
+        marketfollow.PROVED = marked
+    read = rig.direct.reads - before
+    assert follower.saved is None
+    assert same(found, await rig.anew())
+    assert read < rig.direct.reads - before - read
+
+
+@pytest.mark.parametrize("of_its_book", [True, False])
+async def test_what_was_kept_and_is_not_true_is_read_anew(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, *, of_its_book: bool
+) -> None:
+    """By its book, where that is another one; by some accounts, where they are others."""
+    version = await rig.advance(rig.follower())
+    await rig.lab.chain.anvil.mine()
+    rig.begin = (await rig.direct.head())[0].block
+    follower = rig.follower()
+    if of_its_book:
+        monkeypatch.setattr(marketfollow, "PROVED", 1)
+        follower.saved = saved_of(version, spoiled(version, 5), lasting_hash(version.book))
+    else:
+        monkeypatch.setattr(marketfollow, "PROVED", USERS)
+        wrong = spoiled(version, *range(8))
+        other = replace(version, accounts=Packed(version.accounts.kind, wrong))
+        book = marketfollow.whole(other.rules, other.market, other.accounts, other.time_s, {}).legs
+        named = marketfollow.book_of(other.rules, other.market, book, other.time_s)
+        follower.saved = saved_of(version, wrong, lasting_hash(named))
+    assert same(await rig.advance(follower), await rig.anew())
 
 
 async def test_an_account_of_ones_own_is_there_though_it_never_owed(rig: Rig) -> None:

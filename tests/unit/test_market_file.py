@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from tests.support.handmarket import ACCOUNTS, BLOCK, PARTS, SETTINGS, TIME_S, market, situation
 
 from tocsin.protocols.aave_v3.market import Account
-from tocsin.risk.digest import book_hash
 from tocsin.state.indexlayout import Origin
-from tocsin.state.marketbook import Layered, Version, Versions
+from tocsin.state.marketbook import Layered, Version, Versions, lasting_hash
 from tocsin.state.marketfile import Identity, path_of, read, write
 from tocsin.valuation.packing import Packed
 
@@ -48,7 +47,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     assert (why, saved.block.number, saved.accounts.kind) == ("", BLOCK.number, Account)
     assert {account: saved.accounts[account] for account in saved.accounts} == {one.address: one for one in ACCOUNTS}
     assert saved.unread == {(9).to_bytes(20)}
-    assert saved.book == book_hash(situation().book)
+    assert saved.book == lasting_hash(situation().book)
     assert [entry.name for entry in path.parent.iterdir()] == ["aave.book"]
 
 

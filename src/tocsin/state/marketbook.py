@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
 from tocsin.errors import TocsinError
@@ -18,6 +19,7 @@ from tocsin.model.block import BlockRef
 from tocsin.protocols.base import Rules, Verdict
 from tocsin.protocols.places import Parts, Unread
 from tocsin.risk.book import ADDRESS_BYTES, Book, Deltas, apply
+from tocsin.risk.digest import book_hash
 from tocsin.risk.table import NO_LEGS, Legs
 from tocsin.valuation.packing import Packed, pack
 from tocsin.valuation.situation import Situation
@@ -163,6 +165,13 @@ class Sorted:
 def parameters_digest(parameters: tuple[tuple[str, str], ...]) -> str:
     """Return what names parameters: the same for the same ones."""
     return hashlib.sha256(orjson.dumps(parameters)).hexdigest()
+
+
+def lasting_hash(book: Book) -> str:
+    """Return the hash of a book without those accounts whose legs change with time alone."""
+    whole_ = book.table()
+    rows = np.flatnonzero(~whole_.always_exact)
+    return book_hash(Book.of_table(book.columns, book.all_ids()[rows], whole_.take(rows)))
 
 
 def sorted_(rules: Rules[Any, Any], market: Any, told: Told, at_s: int) -> Sorted:

@@ -15,9 +15,8 @@ import orjson
 
 from tocsin.errors import CorruptRecord, StoreError
 from tocsin.model.block import BlockRef
-from tocsin.risk.digest import book_hash
 from tocsin.state.indexlayout import Origin
-from tocsin.state.marketbook import Layered, Saved, Version, parameters_digest
+from tocsin.state.marketbook import Layered, Saved, Version, lasting_hash, parameters_digest
 from tocsin.valuation.packing import Packed, class_of, name_of, unpack
 
 FORMAT: Final = 1
@@ -50,7 +49,7 @@ def write(path: Path, identity: Identity, version: Version) -> None:
         "hash": version.block.hash,
         "revision": version.rules.revision,
         "parameters": parameters_digest(version.parameters),
-        "book": book_hash(version.book),
+        "book": lasting_hash(version.book),
         "accounts": len(version.accounts),
         "unread": sorted(account.hex() for account in version.unread),
     }

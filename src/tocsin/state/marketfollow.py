@@ -25,7 +25,6 @@ from tocsin.protocols.kind import Kind, followed, touched
 from tocsin.protocols.places import Parts, Target
 from tocsin.protocols.places import Unread as Silent
 from tocsin.risk.book import Book
-from tocsin.risk.digest import book_hash
 from tocsin.state.ground import Place
 from tocsin.state.marketbook import (
     Layered,
@@ -35,6 +34,7 @@ from tocsin.state.marketbook import (
     Versions,
     book_of,
     differing,
+    lasting_hash,
     parameters_digest,
     sorted_,
     updated,
@@ -496,7 +496,7 @@ def _unlike(saved: Saved, found: Version, expected: Sequence[bytes]) -> str:
         return ""
     unread = dict.fromkeys(saved.unread, "")
     legs = whole(found.rules, found.market, saved.accounts, found.time_s, unread).legs
-    again = book_hash(book_of(found.rules, found.market, legs, found.time_s))
+    again = lasting_hash(book_of(found.rules, found.market, legs, found.time_s))
     return "" if again == saved.book else "the book that they make is another one than it was"
 
 
