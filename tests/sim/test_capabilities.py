@@ -8,6 +8,7 @@ import orjson
 import pytest
 from tests.support.pool import Pool, settings_for
 
+from tocsin.clock import NS
 from tocsin.engine.codec import decode_state, encode_state
 from tocsin.engine.status import status
 from tocsin.model.effect import Fetch, StateChanged
@@ -48,7 +49,7 @@ class Trials(Pool):
                 self.trials[effect.node] += 1
 
     def run(self, seconds: float) -> None:
-        self.rounds(round(seconds / 2))
+        self.rounds(round(seconds * NS / self.settings.chains[0].poll_ns))
 
     def known(self, name: str = "n0") -> Capabilities:
         return self.state.chains["sim"].nodes[name].capabilities
@@ -60,6 +61,13 @@ class Trials(Pool):
 @pytest.fixture
 def pool() -> Trials:
     return Trials(settings_for(("self", "x")), spec=ChainSpec(history=3000, transactions=2))
+
+
+@pytest.fixture
+def slow_pool() -> Trials:
+    """The same polled once a block, for what takes hours."""
+    settings = settings_for(("self", "x"), poll_s=12)
+    return Trials(settings, spec=ChainSpec(history=3000, transactions=2), late_ticks=0)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 63, 64, 127, 128, 900, 1023, 2500])
@@ -87,13 +95,13 @@ def test_proofs_at_the_head_alone_are_a_depth_of_zero(pool: Trials) -> None:
     assert pool.reach(Ability.PROOFS).depth == 0
 
 
-def test_a_missing_method_is_remembered_and_asked_again_after_hours_only(pool: Trials) -> None:
-    pool.nodes["n0"].data.missing = {"eth_getProof"}
-    pool.run(LEARNT_S)
-    assert pool.reach(Ability.PROOFS) == Reach(missing=True, tries=1)
-    pool.run(3600)
-    assert pool.reach(Ability.PROOFS).tries == 1
-    assert pool.said() == []
+def test_a_missing_method_is_remembered_and_asked_again_after_hours_only(slow_pool: Trials) -> None:
+    slow_pool.nodes["n0"].data.missing = {"eth_getProof"}
+    slow_pool.run(4 * LEARNT_S)
+    assert slow_pool.reach(Ability.PROOFS) == Reach(missing=True, tries=1)
+    slow_pool.run(3600)
+    assert slow_pool.reach(Ability.PROOFS).tries == 1
+    assert slow_pool.said() == []
 
 
 def test_empty_accounts_of_besu_beyond_its_history_are_no_state(pool: Trials) -> None:
@@ -124,12 +132,12 @@ def test_what_a_node_offers_is_tried_first_and_believed_only_then(pool: Trials) 
     assert pool.reach(Ability.STATE, "n1").depth in range(86, 101)
 
 
-def test_learning_costs_little_and_watching_less(pool: Trials) -> None:
-    pool.run(LEARNT_S)
-    learnt = pool.trials["n0"]
+def test_learning_costs_little_and_watching_less(slow_pool: Trials) -> None:
+    slow_pool.run(4 * LEARNT_S)
+    learnt = slow_pool.trials["n0"]
     assert learnt <= 40
-    pool.run(2 * 3600)
-    assert pool.trials["n0"] - learnt <= 720 // 12
+    slow_pool.run(2 * 3600)
+    assert slow_pool.trials["n0"] - learnt <= 720 // 12
 
 
 def test_a_depth_that_is_lost_is_found_lost_within_two_looks_and_restored_again(pool: Trials) -> None:
@@ -148,39 +156,39 @@ def test_a_depth_that_is_lost_is_found_lost_within_two_looks_and_restored_again(
     assert back.depth in range(112, 128)
 
 
-def test_a_node_that_gathers_history_is_found_to_reach_further(pool: Trials) -> None:
-    pool.nodes["n0"].data.state = 64
-    pool.run(LEARNT_S)
-    pool.nodes["n0"].data.state = 500
-    pool.run(2 * 3600)
-    assert pool.reach(Ability.STATE).depth in range(437, 501)
+def test_a_node_that_gathers_history_is_found_to_reach_further(slow_pool: Trials) -> None:
+    slow_pool.nodes["n0"].data.state = 64
+    slow_pool.run(4 * LEARNT_S)
+    slow_pool.nodes["n0"].data.state = 500
+    slow_pool.run(2 * 3600)
+    assert slow_pool.reach(Ability.STATE).depth in range(437, 501)
 
 
-def test_what_was_shorter_for_a_day_is_what_the_node_has(pool: Trials) -> None:
-    pool.run(LEARNT_S)
-    pool.nodes["n0"].data.state = 10
+def test_what_was_shorter_for_a_day_is_what_the_node_has(slow_pool: Trials) -> None:
+    slow_pool.run(4 * LEARNT_S)
+    slow_pool.nodes["n0"].data.state = 10
     for _ in range(28):
-        pool.run(120)
-        pool.clock.advance(s=3480)
-    reach = pool.reach(Ability.STATE)
+        slow_pool.run(120)
+        slow_pool.clock.advance(s=3480)
+    reach = slow_pool.reach(Ability.STATE)
     assert reach.lost_ns is None
     assert reach.best == reach.depth
 
 
 @pytest.mark.parametrize("kind", [FaultKind.TIMEOUT, FaultKind.RATE_LIMITED, FaultKind.NOT_JSON])
-def test_what_fails_on_the_way_says_nothing(pool: Trials, kind: FaultKind) -> None:
-    pool.run(LEARNT_S)
-    before = pool.known()
-    pool.way = Fault(kind=kind, detail="x")
-    pool.run(1800)
-    assert pool.known() == before
+def test_what_fails_on_the_way_says_nothing(slow_pool: Trials, kind: FaultKind) -> None:
+    slow_pool.run(4 * LEARNT_S)
+    before = slow_pool.known()
+    slow_pool.way = Fault(kind=kind, detail="x")
+    slow_pool.run(1800)
+    assert slow_pool.known() == before
 
 
-def test_nothing_is_asked_of_a_node_that_is_not_well(pool: Trials) -> None:
-    pool.answers["n0"] = lambda _node, _request: Fault(kind=FaultKind.TIMEOUT, detail="x")
-    pool.run(3600)
-    assert pool.trials["n0"] == 0
-    assert pool.trials["n1"] > 0
+def test_nothing_is_asked_of_a_node_that_is_not_well(slow_pool: Trials) -> None:
+    slow_pool.answers["n0"] = lambda _node, _request: Fault(kind=FaultKind.TIMEOUT, detail="x")
+    slow_pool.run(3600)
+    assert slow_pool.trials["n0"] == 0
+    assert slow_pool.trials["n1"] > 0
 
 
 def test_a_survey_survives_a_restart_in_the_middle(pool: Trials) -> None:
@@ -245,18 +253,20 @@ def test_old_proofs_are_never_asked_for(pool: Trials) -> None:
     assert pool.reach(Ability.PROOFS).depth == 127
 
 
-def test_a_question_that_hits_a_rate_limit_is_left_alone_for_hours(pool: Trials) -> None:
-    data = pool.nodes["n0"].data
+def test_a_question_that_hits_a_rate_limit_is_left_alone_for_hours(slow_pool: Trials) -> None:
+    data = slow_pool.nodes["n0"].data
     data.state = None
-    pool.run(LEARNT_S)
+    slow_pool.run(4 * LEARNT_S)
 
     def limited(effect: Fetch) -> bool:
         return effect.call.startswith(f"{Ability.PROOFS}:")
 
-    pool.limited = limited
-    before = pool.trials["n0"]
-    pool.keep_events = True
-    pool.run(3600)
-    hit = [effect for effect in pool.effects if isinstance(effect, Fetch) and limited(effect) and effect.node == "n0"]
+    slow_pool.limited = limited
+    before = slow_pool.trials["n0"]
+    slow_pool.keep_events = True
+    slow_pool.run(3600)
+    hit = [
+        effect for effect in slow_pool.effects if isinstance(effect, Fetch) and limited(effect) and effect.node == "n0"
+    ]
     assert len(hit) == 1
-    assert pool.trials["n0"] > before
+    assert slow_pool.trials["n0"] > before

@@ -32,11 +32,11 @@ class Budgeted(Pool):
         return decode_event(*encode_event(told))
 
     def minutes(self, count: float) -> None:
-        self.rounds(round(count * 30))
+        self.rounds(round(count * 60 * NS / self.settings.chains[0].poll_ns))
 
 
 def budgeted(use: BudgetUse | None = None) -> Budgeted:
-    pool = Budgeted(settings_for(("a", "b", "c")), late_ticks=0)
+    pool = Budgeted(settings_for(("a", "b", "c"), poll_s=6), late_ticks=0)
     pool.use = use
     return pool
 

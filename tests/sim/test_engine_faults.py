@@ -62,10 +62,11 @@ def pool() -> Pool:
     return pool
 
 
-def test_ten_thousand_healthy_rounds_say_nothing() -> None:
+@pytest.mark.parametrize("rounds", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_thousands_of_healthy_rounds_say_nothing(rounds: int) -> None:
     spec = ChainSpec(seed=7, missed=0.01, jitter_ns=400_000_000)
     pool = Pool(settings_for(FOUR), spec=spec, delays_ns=(800_000_000, 10**9, 2 * 10**9, 3 * 10**9))
-    pool.rounds(10_000)
+    pool.rounds(rounds)
     assert pool.said() == []
     assert pool.state.chains["sim"].head.grade is Grade.QUORUM
     assert len(pool.state.chains["sim"].tree.headers) < 2048
