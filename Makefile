@@ -27,6 +27,8 @@ SOURCES := $(shell find src configs docs/detectors -type f -not -name '*.pyc' 2>
 BENCHMARKS := $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# pytest rewrites each test module before it compiles it: once, and not in every one of its processes at every run.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-slow lab bench lint format types imports wheel lock clean system
 

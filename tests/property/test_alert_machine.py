@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.support.lengths import at_length
 
 from tocsin.alerting.lifecycle import acknowledge, advance
 from tocsin.alerting.silences import Silences
@@ -290,7 +291,8 @@ class Lifecycle(RuleBasedStateMachine):
 CODEC = Codec()
 
 TestLifecycle = Lifecycle.TestCase
-TestLifecycle.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLifecycle.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+TestLifecycleAtLength = at_length(Lifecycle, examples=60, steps=40)
 
 
 def test_the_machine_reaches_all_that_it_speaks_of() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tests.support.lengths import at_length
 
 from tocsin.client import cursor as module
 from tocsin.client.cursor import Cursor
@@ -270,8 +271,9 @@ class Weak(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-Weak.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Weak.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
 TestWeak = Weak.TestCase
+TestWeakAtLength = at_length(Weak, examples=60, steps=30)
 
 
 class Torn(Weak):
@@ -374,8 +376,9 @@ class Torn(Weak):
             self.close()
 
 
-Torn.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+Torn.TestCase.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
 TestTorn = Torn.TestCase
+TestTornAtLength = at_length(Torn, examples=150, steps=50)
 
 
 @given(

@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.support.chains import name
+from tests.support.lengths import at_length
 from tests.support.pool import settings_for
 
 from tocsin.chain.nodelife import NodeState
@@ -417,4 +418,5 @@ def rendered(effects: tuple[Effect, ...]) -> list[object]:
 
 
 TestEngine = Engine.TestCase
-TestEngine.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestEngine.settings = settings(max_examples=20, stateful_step_count=60, deadline=None)
+TestEngineAtLength = at_length(Engine, examples=60, steps=60)

@@ -3,6 +3,7 @@
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.support.lengths import at_length
 
 from tocsin.chain import nodelife
 from tocsin.chain.nodelife import LEGAL, MUTE, STATE_OF_FLAG, Checks, LifeParams, NodeLife, NodeState
@@ -122,4 +123,5 @@ def test_states_without_a_vote_are_those_that_a_person_or_an_accusation_explains
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestLife.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+TestLifeAtLength = at_length(Life, examples=80, steps=40)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.support.lengths import at_length
 
 from tocsin.alerting.grouping import MINUTE_NS, MOST_TOLD
 from tocsin.alerting.routing import Mail, Routing, routed
@@ -250,7 +251,8 @@ class People(RuleBasedStateMachine):
 
 
 TestPeople = People.TestCase
-TestPeople.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPeople.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+TestPeopleAtLength = at_length(People, examples=60, steps=40)
 
 
 def test_the_machine_reaches_all_that_it_speaks_of() -> None:

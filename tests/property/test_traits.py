@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.pool import Pool, settings_for
@@ -90,14 +91,15 @@ class Liar(Pool):
         return replace(event, part=part_of(effect.call, answer))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(
-    told=st.lists(answers, max_size=120),
-    heard=st.lists(st.tuples(st.integers(0, 2**60 - 1), st.integers(0, 10**15)), max_size=3),
-)
-def test_a_node_may_answer_anything_and_harms_neither_its_polls_nor_the_state(
-    told: list[object], heard: list[tuple[int, int]]
-) -> None:
+@pytest.mark.parametrize("examples", [12, pytest.param(40, marks=pytest.mark.slow)])
+def test_a_node_may_answer_anything_and_harms_neither_its_polls_nor_the_state(examples: int) -> None:
+    told = st.lists(answers, max_size=120)
+    heard = st.lists(st.tuples(st.integers(0, 2**60 - 1), st.integers(0, 10**15)), max_size=3)
+    often = settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+    often(given(told=told, heard=heard)(answer_anything))()
+
+
+def answer_anything(told: list[object], heard: list[tuple[int, int]]) -> None:
     Liar.said_next = []
     pool = Liar(settings_for(("self", "x")), spec=ChainSpec(history=200), late_ticks=0)
     pool.said_next = list(told)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.support.chains import NOTHING, chain, header, name, node
+from tests.support.lengths import at_length
 from tests.support.pool import Answer, settings_for
 from tests.support.ticking import Ticking, fails
 
@@ -195,7 +196,8 @@ class Truth(RuleBasedStateMachine):
 
 
 TestTruth = Truth.TestCase
-TestTruth.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestTruth.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestTruthAtLength = at_length(Truth, examples=120, steps=40)
 
 
 # -- through the whole core

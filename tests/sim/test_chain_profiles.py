@@ -14,6 +14,9 @@ PROFILES = [name for name in shipped().names() if name != "dev"]
 SLOW = {"ethereum", "sepolia", "hoodi"}
 KINDS = [name for name in PROFILES if name not in {"sepolia", "hoodi"}]
 """Each kind of chain once: the test networks are as Ethereum."""
+QUICK = {"ethereum", "gnosis", "base"}
+FAULTED = [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in KINDS]
+"""With blocks of twelve, five and two seconds every time, the others with the batteries."""
 
 POOL = """
 schema = 1
@@ -103,7 +106,7 @@ def fault(name: str, node: str, **arguments: object) -> str:
     return "\n".join(["\n[[fault]]", 'at = "3m"', f'fault = "{name}"', f'node = "{node}"', *lines, ""])
 
 
-@pytest.mark.parametrize("profile", KINDS)
+@pytest.mark.parametrize("profile", FAULTED)
 def test_a_node_that_stands_still_is_told_of_within_minutes_and_nobody_else(tmp_path: Path, profile: str) -> None:
     outcome = played(tmp_path, profile, 1, fault("freeze", "one"), "8m")
     assert {subject for _, subject, _ in outcome.reached} == {"one"}
@@ -112,7 +115,7 @@ def test_a_node_that_stands_still_is_told_of_within_minutes_and_nobody_else(tmp_
     assert ("node.lag", "one", Severity.CRITICAL) in outcome.reached
 
 
-@pytest.mark.parametrize("profile", KINDS)
+@pytest.mark.parametrize("profile", FAULTED)
 def test_a_node_on_a_branch_of_its_own_is_told_of_and_nobody_else(tmp_path: Path, profile: str) -> None:
     # Nothing becomes final meanwhile: two finalized blocks at one height would be another alert, about the chain.
     outcome = played(tmp_path, profile, 1, fault("fork", "beta", depth=1), "6m", finalized=5_000)

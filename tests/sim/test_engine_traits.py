@@ -91,8 +91,9 @@ def pool() -> Talking:
     return talking()
 
 
-def test_a_pool_that_is_well_says_nothing_and_costs_nothing_in_state(pool: Talking) -> None:
-    pool.minutes(75)
+@pytest.mark.parametrize("minutes", [20, pytest.param(75, marks=pytest.mark.slow)])
+def test_a_pool_that_is_well_says_nothing_and_costs_nothing_in_state(pool: Talking, minutes: int) -> None:
+    pool.minutes(minutes)
     assert pool.said() == []
     assert {life.state for life in pool.state.chains["sim"].lives.values()} == {NodeState.HEALTHY}
     assert len(encode_state(pool.state)) < 400_000

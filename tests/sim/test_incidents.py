@@ -78,12 +78,13 @@ RULES: Mapping[str, Mapping[str, Change]] = {
 }
 """Each incident with the rules without which it would be judged otherwise, the foremost first."""
 
+LONG = {"erpc-phantom-head", "finality-may-2023"}
 CASES = [
-    pytest.param(name, rule, id=f"{name}, {rule}", marks=[pytest.mark.slow] * bool(at))
+    pytest.param(name, rule, id=f"{name}, {rule}", marks=[pytest.mark.slow] * bool(at or name in LONG))
     for name, rules in RULES.items()
     for at, rule in enumerate(rules)
 ]
-"""The first of each runs every time, the others with the batteries."""
+"""The first of each runs every time, the others and those of the longest incidents with the batteries."""
 
 
 def problems(scenario: Scenario) -> tuple[str, ...]:
