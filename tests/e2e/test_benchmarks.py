@@ -71,6 +71,23 @@ async def test_delivery_is_measured_in_all_its_parts() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_reading_state_is_measured_and_exact_and_costs_what_its_bytes_do() -> None:
+    found = await figures_of("state", "--quick")
+    assert found["bit_exact"] is True
+    assert all(found[row] > 0 for row in ("reads200_cpu_ms", "reads200_floor_ms", "proof4_ms", "watch_core_share"))
+    # Beside what the bytes themselves take, in the same run: 200 values pass for little more than their transport.
+    assert found["reads200_cpu_ms"] < 8 * found["reads200_floor_ms"]
+    assert found["reads200_bytes"] > 200 * 32
+    assert found["proof4_nodes"] == 32
+    assert found["watch_core_share"] < 0.05
+    assert found["watch_block_ms"] > found["poll_block_ms"]
+    assert found["index_vs_decode"] > 4
+    assert "index_vs_web3" in found, "null where its environment was not made"
+    assert found["index_vs_web3"] is None or found["index_vs_web3"] > found["index_vs_decode"]
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(7200)
 async def test_at_least_85_of_100_broken_lines_of_the_chain_are_noticed_by_its_tests() -> None:
     found = await figures_of("mutation")
