@@ -30,7 +30,7 @@ from tocsin.chain.keccak import keccak256
 from tocsin.chain.proof import Claim, Refuted, claim_of, verify
 from tocsin.clock import NS
 from tocsin.detect import contract_owner_changed
-from tocsin.engine import contractdocs
+from tocsin.engine import contractdocs, readplan
 from tocsin.engine.codec import decode_state, encode_state
 from tocsin.engine.step import step
 from tocsin.model.alert import AlertState, Grade, Severity
@@ -636,6 +636,54 @@ def test_what_was_read_at_a_block_that_has_left_the_chain_counts_for_nothing() -
     assert pool.values()["implementation"][0] == f"0x{0x111:040x}"
     pool.rounds(20)
     assert not pool.about("contract.proxy_upgraded")
+
+
+def owned_by_mallory() -> StatePool:
+    """A token whose owner is another one at the newest blocks, which are about to be replaced."""
+    pool = well(StatePool())
+    pool.write(TOKEN, OWNER_SLOT, MALLORY)
+    pool.until(lambda: bool(pool.about("contract.owner_changed")), 14)
+    assert pool.values("token")["owner"][0] == f"0x{MALLORY:040x}"
+    return pool
+
+
+def owner_shown(pool: StatePool) -> object:
+    chain = pool.settings.chains[0]
+    rows: Any = {row["name"]: row for row in contractdocs.rows(pool.state.chains["sim"], chain, pool.now)}
+    return rows["token"]["values"]["owner"]["value"]
+
+
+def test_what_was_known_of_a_replaced_block_is_not_shown_once_the_next_reading_does_not_tell_it() -> None:
+    pool = owned_by_mallory()
+    for name in pool.nodes:
+        pool.answers[name] = lying("eth_call", lambda _: None, about(TOKEN))
+    pool.rounds(7)
+    assert pool.values("token")["owner"][0] == f"0x{MALLORY:040x}", "a block that stands is what was known last"
+    pool.chain.reorg(8)
+    pool.rounds(10)
+    assert "owner" not in pool.values("token")
+    assert owner_shown(pool) is None
+    assert "known last of a block that was replaced: owner" in pool.seen("token").problem
+    assert [alert.reason for alert in pool.alerts] == ["fired", "data-missing"], "what nobody knows ends nothing"
+    assert decode_state(encode_state(pool.state)) == pool.state
+    for name in pool.nodes:
+        pool.answers[name] = healthy
+    pool.rounds(10)
+    assert pool.values("token")["owner"][0] == OWNER
+    assert pool.seen("token").gone == ()
+    assert [alert.reason for alert in pool.alerts] == ["fired", "data-missing", "data-back"]
+
+
+def test_what_was_known_of_a_replaced_block_is_not_shown_for_long_where_nobody_can_be_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool = owned_by_mallory()
+    monkeypatch.setattr(readplan, "means", lambda *_: None)
+    pool.chain.reorg(6)
+    pool.rounds(10)
+    assert owner_shown(pool) == f"0x{MALLORY:040x}"
+    pool.rounds(30)
+    assert owner_shown(pool) is None
 
 
 def nothing_there(node: SimNode, request: bytes) -> bytes:

@@ -64,6 +64,7 @@ def settled(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
         is_awaited = sitting.asked and now_ns - sitting.began_ns < PATIENCE_POLLS * chain.poll_ns
         if not is_awaited and not sitting.more:
             state = _ended(state, chain, lane, sitting, now_ns)
+    state = watching.unread(state, chain, now_ns)
     return charges.concluded(state, now_ns, chain.poll_ns) if state.contracts.suspicions else state
 
 
@@ -176,13 +177,14 @@ def kept(known: Contracts, chain: ChainSettings, moved: Collection[str]) -> Cont
 def _of(seen: Watched, one: ContractSettings) -> Watched:
     """Return what is known of what is still watched, and is what it was."""
     names = {name for name, of in one.parts.items() if seen.parts.get(name, of) == of}
-    if names >= {*seen.latest, *seen.baseline, *seen.told}:
+    if names >= {*seen.latest, *seen.baseline, *seen.told, *seen.gone}:
         return seen
     return evolve(
         seen,
         latest={name: value for name, value in seen.latest.items() if name in names},
         baseline={name: value for name, value in seen.baseline.items() if name in names},
         told={name: value for name, value in seen.told.items() if name in names},
+        gone=tuple(name for name in seen.gone if name in names),
     )
 
 

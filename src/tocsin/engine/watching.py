@@ -129,9 +129,11 @@ def _read(
             wrong[told.name] = known
     if Watch.ROLES in one.watches and (behind := watch_logs.behind(state)):
         problems.append(behind)
+    known_now = _without_replaced(evolve(before, latest=latest), state)
+    if known_now.gone:
+        problems.append(f"known last of a block that was replaced: {', '.join(known_now.gone)}")
     after = evolve(
-        before,
-        latest=latest,
+        known_now,
         samples=before.samples + 1,
         block=block,
         read_ns=now_ns,
@@ -141,6 +143,31 @@ def _read(
         wrong=wrong,
     )
     return pinning.pinned(after, state) if is_there or before.baseline else after
+
+
+def _without_replaced(seen: Watched, state: ChainState) -> Watched:
+    """Return a contract without what was read of it at blocks in whose place others are: nobody knows it any more."""
+    head, final = state.head.block, state.finalized.block
+    if head is None:
+        return seen
+    blocks = {known.block for known in seen.latest.values()}
+    young = {block for block in blocks if final is None or block.number > final.number}
+    replaced = {block for block in young if pinning.is_replaced(state, head, block)}
+    latest = {name: known for name, known in seen.latest.items() if known.block not in replaced}
+    gone = tuple(sorted({*seen.gone, *(seen.latest.keys() - latest.keys())} - latest.keys()))
+    return seen if gone == seen.gone else evolve(seen, latest=latest, gone=gone)
+
+
+def unread(state: ChainState, chain: ChainSettings, now_ns: int) -> ChainState:
+    """Return the chain where contracts that were not read for a while are not what they were on another branch."""
+    found = {
+        name: after
+        for name, seen in state.contracts.watched.items()
+        if _age(seen, now_ns) > _STALE_PACES * chain.pace_ns and (after := _without_replaced(seen, state)) is not seen
+    }
+    if not found:
+        return state
+    return evolve(state, contracts=evolve(state.contracts, watched={**state.contracts.watched, **found}))
 
 
 def _known(fact: Fact | None, page: Page, block: BlockRef) -> Known | None:
@@ -263,8 +290,9 @@ def views(state: ChainState, settings: Settings, chain: ChainSettings, now_ns: i
 
 def subject(view: ContractView, chain: ChainSettings, now_ns: int) -> Subject:
     """Return how well a contract is observed."""
-    is_lost = _age(view.seen, now_ns) > _LOST_PACES * chain.pace_ns
-    return Subject(sample=view.seen.samples if view.is_current else None, lost=is_lost)
+    is_lost = bool(view.seen.gone) or _age(view.seen, now_ns) > _LOST_PACES * chain.pace_ns
+    is_known = view.is_current and not view.seen.gone
+    return Subject(sample=view.seen.samples if is_known else None, lost=is_lost)
 
 
 def _age(seen: Watched, now_ns: int) -> int:

@@ -292,6 +292,8 @@ class Watched:
     """Of the settings that it was read under."""
     latest: Mapping[str, Known] = field(default_factory=dict)
     baseline: Mapping[str, Pinned] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+    """The values that were known at a block which was replaced, and are not known of the one in its place."""
     told: Mapping[str, Known] = field(default_factory=dict)
     """The values that alerts told of last, each with its block and grade as they were then: what an `ack` accepts."""
     samples: int = 0
