@@ -57,6 +57,15 @@ def test_clocks_and_chance_live_in_clock_and_ids_alone() -> None:
     ] == []
 
 
+CHAIN_BY_NAME = re.compile(r"\bin \S*\bchains if \w+\.name == ")
+
+
+def test_a_chain_is_looked_up_by_name_in_one_place() -> None:
+    lines = ((path, number, line) for path in MODULES for number, line in code_of(path))
+    found = [where(*one) for one in lines if CHAIN_BY_NAME.search(one[2])]
+    assert [place.split(":")[0] for place in found] == ["src/tocsin/model/settings.py"], found
+
+
 @pytest.mark.parametrize(
     "line",
     [

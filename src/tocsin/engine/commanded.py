@@ -108,7 +108,7 @@ def _judged(
     if alert.detector == risk_param_changed.ID:
         return markets.accepted(chain, key, alert, _moment(state, event))
     accusations = _CHARGES.get(alert.detector, ())
-    settings = next((each for each in state.settings.chains if each.name == name), None) if state.settings else None
+    settings = state.settings.chain(name) if state.settings else None
     node = next((each.name for each in settings.nodes if ("node", each.id) in alert.labels), "") if settings else ""
     for charge in accusations if node else ():
         chain = charges.forgiven(chain, charge, node)

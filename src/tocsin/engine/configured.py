@@ -113,8 +113,8 @@ def _adopted(state: EngineState, settings: Settings, moment: Moment) -> tuple[En
             state = selftest.adopted(state, orphan)
             continue
         name = next((name for name in chains if orphan.labels in _subjects(settings, name)), None)
-        if name is not None:
-            chain = next(each for each in settings.chains if each.name == name)
+        chain = settings.chain(name) if name is not None else None
+        if name is not None and chain is not None:
             limits = _limits_of(orphan.detector, chain.detectors, chain.keep_firing)
             alerts, told = adopt(chains[name].alerts, orphan, moment, watched=True, limits=limits)
             chains[name] = evolve(chains[name], alerts=alerts)
@@ -214,8 +214,10 @@ def _back(ended: NodeLife | None, t_ns: int) -> NodeLife | None:
 
 def _same_subjects(before: Settings | None, settings: Settings, name: str) -> list[Labels]:
     """Return the labels of all that is watched of a chain, but for contracts that are others now."""
-    chain = next(each for each in settings.chains if each.name == name)
-    was = next((each for each in before.chains if each.name == name), None) if before is not None else None
+    chain = settings.chain(name)
+    if chain is None:
+        return []
+    was = before.chain(name) if before is not None else None
     others = {contract_labels(settings, chain, one) for one in blockstate.changed(was, chain)}
     others |= {feed_labels(settings, chain, one) for one in feeds.changed(was, chain)}
     others |= {index_labels(settings, chain, one) for one in indexes.changed(was, chain)}
@@ -224,7 +226,9 @@ def _same_subjects(before: Settings | None, settings: Settings, name: str) -> li
 
 
 def _subjects(settings: Settings, name: str) -> list[Labels]:
-    chain = next(each for each in settings.chains if each.name == name)
+    chain = settings.chain(name)
+    if chain is None:
+        return []
     return [
         chain_labels(settings, chain),
         *(node_labels(settings, chain, node) for node in chain.everyone),

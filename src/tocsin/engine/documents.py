@@ -32,7 +32,7 @@ class _Told:
 
 def changed(state: EngineState, wall_ns: int, t_ns: int, chain: str) -> tuple[EngineState, tuple[StateChanged, ...]]:
     """Return the documents of one chain that say something new, and the state that remembers them."""
-    settings = next((each for each in state.settings.chains if each.name == chain), None) if state.settings else None
+    settings = state.settings.chain(chain) if state.settings else None
     if settings is None:
         return state, ()
     now = state.chains[chain]

@@ -124,7 +124,7 @@ def _is_final_or_on(chain: ChainState, block: BlockRef) -> bool:
 
 
 def _found(state: EngineState, chain: str, index: str) -> tuple[ChainState, IndexSettings] | None:
-    settings = next((each for each in state.settings.chains if each.name == chain), None) if state.settings else None
+    settings = state.settings.chain(chain) if state.settings else None
     one = next((each for each in settings.indexes if each.name == index), None) if settings is not None else None
     return None if one is None or chain not in state.chains else (state.chains[chain], one)
 

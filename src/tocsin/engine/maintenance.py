@@ -32,7 +32,7 @@ def window_of(event: Commanded, settings: Settings) -> tuple[ChainSettings, Node
     Args: `chain`, `node`, `for_ns` (0 ends it) and `why`.
     """
     args = dict(event.args)
-    chain = next((each for each in settings.chains if each.name == args.get("chain")), None)
+    chain = settings.chain(args.get("chain", ""))
     node = next((each for each in chain.everyone if each.name == args.get("node")), None) if chain is not None else None
     try:
         for_ns = int(args.get("for_ns", ""))

@@ -70,7 +70,7 @@ def _is_new(before: MarketSeen | None, sample: MarketSample) -> bool:
 
 
 def _found(state: EngineState, chain: str, market: str) -> tuple[ChainState, MarketSettings] | None:
-    settings = next((each for each in state.settings.chains if each.name == chain), None) if state.settings else None
+    settings = state.settings.chain(chain) if state.settings else None
     one = next((each for each in settings.markets if each.name == market), None) if settings is not None else None
     return None if one is None or chain not in state.chains else (state.chains[chain], one)
 

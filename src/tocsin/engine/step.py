@@ -184,7 +184,7 @@ def _measured(state: EngineState, event: IndexSampled | AmountsRead | MarketValu
 
 def _doubted(state: EngineState, event: ReadDoubted) -> EngineState:
     chain = state.chains.get(event.chain)
-    settings = next((one for one in state.settings.chains if one.name == event.chain), None) if state.settings else None
+    settings = state.settings.chain(event.chain) if state.settings else None
     if chain is None or settings is None or event.node not in chain.nodes:
         return state
     return evolve(state, chains={**state.chains, event.chain: charges.doubted(chain, settings, event)})
@@ -266,9 +266,9 @@ def _anew(chain: ChainState, t_ns: int) -> ChainState:
 def _tick_chain(state: EngineState, event: Ticked) -> Step:
     chain = state.chains.get(event.chain)
     settings = state.settings
-    if chain is None or settings is None:
+    wanted = settings.chain(event.chain) if settings is not None else None
+    if chain is None or settings is None or wanted is None:
         return Step(state=state)
-    wanted = next(each for each in settings.chains if each.name == event.chain)
     news = [received for received in state.inbox if received.chain == event.chain]
     gap_ns = _unwatched_ns(chain, wanted, event.t_ns)
     chain = _resumed(chain, event.t_ns, gap_ns) if gap_ns else chain

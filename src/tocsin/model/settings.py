@@ -258,3 +258,7 @@ class Settings:
     """How people are told."""
     self_test_ns: int = 0
     """How often the self-test alert is said; 0 for never."""
+
+    def chain(self, name: str) -> ChainSettings | None:
+        """Return the chain of this name, None where there is none."""
+        return next((one for one in self.chains if one.name == name), None)

@@ -106,7 +106,7 @@ class AmountWatch:
         if not isinstance(found, Read):
             return found.reason
         state = self._state()
-        settings = next((one for one in state.settings.chains if one.name == chain), None) if state.settings else None
+        settings = state.settings.chain(chain) if state.settings else None
         if settings is None:
             return f"chain {chain} is not configured"
         sample = amounts.sample(found, groups_of(settings))

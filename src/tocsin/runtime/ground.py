@@ -42,8 +42,7 @@ class CoreGround:
 
     def _known(self) -> tuple[ChainState, ChainSettings] | None:
         state = self._state()
-        chains = state.settings.chains if state.settings is not None else ()
-        settings = next((one for one in chains if one.name == self._name), None)
+        settings = state.settings.chain(self._name) if state.settings is not None else None
         chain = state.chains.get(self._name)
         return None if settings is None or chain is None else (chain, settings)
 
