@@ -130,7 +130,12 @@ def sample(slot_ns: int) -> Sample:
     pool.answers["n1"] = fails()
     pool.rounds(6)
     pool.take(pool._poll("n0", (CHAIN_ID, LATEST)))
-    head, _, body = encode_state(pool.state).partition(b"\n")
+    return taken(pool.state, tuple(_news(pool)))
+
+
+def taken(state: EngineState, news: tuple[Event, ...]) -> Sample:
+    """Take a snapshot; it is followed by this."""
+    head, _, body = encode_state(state).partition(b"\n")
     paths = tuple(_paths(orjson.loads(body)))
     shapes = defaultdict(list)
     for path in paths:
@@ -140,7 +145,7 @@ def sample(slot_ns: int) -> Sample:
         body=body,
         shapes=tuple(tuple(alike) for alike in shapes.values()),
         paths=paths,
-        news=tuple(_news(pool)),
+        news=news,
     )
 
 

@@ -1,12 +1,16 @@
 """Whether what a snapshot says of contracts is something that the engine can go on from."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from tocsin.engine.readback import NO_LOGS, REVERTS
+from tocsin.engine.sitting import Sitting
 from tocsin.engine.state import ChainState
+from tocsin.engine.watch_roles import GRANTS
 from tocsin.model.alert import Grade
 from tocsin.model.block import BlockRef
 from tocsin.model.contract import LEVELS, Known, Pinned, Watch, Watched, watch_of
+from tocsin.model.logquery import LOGS
 from tocsin.model.settings import ChainSettings
 
 _WATCHES = frozenset(Watch)
@@ -14,6 +18,11 @@ _GRADES = frozenset({Grade.PROVEN, Grade.QUORUM, Grade.MAJORITY, Grade.UNCORROBO
 """How what is told of a contract may be known: of what is known worse nothing is told."""
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,77}")
+_ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+_RESULT = re.compile(rf"{REVERTS}|0x(?:[0-9a-f]{{2}})*|[0-9]+ bytes, keccak 0x[0-9a-f]{{64}}")
+_LOG = r"0x[0-9a-f]{40},(?:0x[0-9a-f]{64}(?:,0x[0-9a-f]{64}){0,3})?,0x(?:[0-9a-f]{2})*"
+_ALL_LOGS = re.compile(rf"{NO_LOGS}|[0-9]+ logs, keccak 0x[0-9a-f]{{64}}|{_LOG}(?:;{_LOG})*")
+_GRANT = re.compile(r"0x[0-9a-f]{64}/0x[0-9a-f]{40}")
 _LONGEST = 1 << 16
 """Characters of a value: a list of 64 roles and accounts has less than a tenth."""
 
@@ -26,7 +35,27 @@ def flaw(state: ChainState, chain: ChainSettings) -> str | None:
     for name, seen in watched.items():
         if not all(_is_value(value, one) for value, one in _values(seen)):
             return f"a value of the contract {name} of {chain.name} is none"
-    return None
+    known = state.contracts
+    facts = [known.values, *(words for one in known.sittings.values() for words in _heard(one))]
+    if not all(_is_fact(subject, text) for words in facts for subject, text in words.items()):
+        return f"{chain.name} was told of its contracts what no node tells"
+    hints = [text for seen in watched.values() for text in seen.hints.get(GRANTS, ())]
+    return None if all(map(_GRANT.fullmatch, hints)) else f"{chain.name} looks for roles of nobody"
+
+
+def _heard(sitting: Sitting) -> Iterator[Mapping[str, str]]:
+    for one in sitting.heard.values():
+        yield from (one.facts, one.proven)
+
+
+def _is_fact(subject: str, text: str) -> bool:
+    """Tell whether a text may be of its subject: a word of code, a balance or a slot, a result of a call, or logs."""
+    if subject.startswith(LOGS):
+        return _ALL_LOGS.fullmatch(text) is not None
+    address, _, what = subject.partition(":")
+    is_word = what in ("code", "balance") or _HASH.fullmatch(what) is not None
+    form = _HASH if is_word else _RESULT
+    return _ADDRESS.fullmatch(address) is not None and form.fullmatch(text) is not None
 
 
 def _values(seen: Watched) -> Iterator[tuple[str, Known | Pinned]]:
