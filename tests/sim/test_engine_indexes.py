@@ -253,6 +253,7 @@ def test_how_far_an_index_is_goes_to_its_topic_and_the_status() -> None:
         "  waits: blocks 51 to 60: 1 of 2 groups that are needed answer",
         "  problem: there is no code at 0x11",
     ]
+    assert "; 1 log names 1 account, quorum" in "\n".join(lines("sim", {**row, "logs": 1, "accounts": 1}))
     whole = "\n".join(chain_lines(status(pool.state, pool.now), 0, colour=False))
     assert "\n  index debtors, block 50 of 199 (25.5 %), 1 h 02 min left; waits: blocks 51" in whole
 

@@ -18,7 +18,8 @@ def brief(row: Mapping[str, Any]) -> str:
 def lines(on: str, row: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a person reads of an index of a chain."""
     yield f"{say(row, 'name')} on {on}, from block {_count(row.get('from'))}"
-    found = f"{_count(row.get('logs'))} logs name {_count(row.get('accounts'))} accounts"
+    verb = "names" if row.get("logs") == 1 else "name"
+    found = f"{_counted(row.get('logs'), 'log')} {verb} {_counted(row.get('accounts'), 'account')}"
     yield f"  {_place(row)}; {found}, {say(row, 'grade')}"
     rates = [(number(row.get("blocks_per_s")), "blocks/s"), (number(row.get("logs_per_s")), "logs/s")]
     told = [f"{rate:,.1f} {unit}" for rate, unit in rates if rate is not None]
@@ -67,6 +68,10 @@ def _place(row: Mapping[str, Any]) -> str:
 def _left(row: Mapping[str, Any]) -> str:
     eta_s = number(row.get("eta_s"))
     return "" if eta_s is None else f"{span(int(eta_s) * NS)} left"
+
+
+def _counted(value: object, what: str) -> str:
+    return f"{_count(value)} {what if value == 1 else f'{what}s'}"
 
 
 def _count(value: object) -> str:
