@@ -12,6 +12,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -213,6 +214,24 @@ def planting(rows: int, kernel: Kernel) -> dict[str, object]:
     }
 
 
+def warming() -> dict[str, float]:
+    """Return the CPU seconds of a new process until every kernel has run: where none was kept, and where all were."""
+    program = (
+        "import time\nfrom tocsin.risk.warmup import warm_up\nwarm_up(time.process_time_ns)\nprint(time.process_time())"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        taken = [
+            float(
+                subprocess.run(
+                    [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, check=True
+                ).stdout
+            )
+            for _ in range(2)
+        ]
+    return {"compile_s": taken[0], "warm_up_s": taken[1]}
+
+
 def memory(what: Market) -> dict[str, float]:
     """Return the megabytes of a million accounts: of the book, and with what the numpy kernel keeps besides."""
     sides = (what.book.base.collateral, what.book.base.debt)
@@ -257,6 +276,7 @@ def compared(rows: int, told: dict[str, float], found: dict[str, float]) -> dict
     return {
         "sweep_vs_scipy": told["scipy_scenarios"] * found["sweep_mpairs_s"] * 1e6 / rows,
         "sweep_vs_scipy_5pct": told["scipy_scenarios_5pct"] * found["sweep_5pct_mpairs_s"] * 1e6 / rows,
+        "sweep_vs_scipy_at_once": told["scipy_scenarios_at_once"] * found["sweep_mpairs_s"] * 1e6 / rows,
         "scipy_mpairs_s": rows / told["scipy_scenarios"] / 1e6,
         "vs_scipy": told["scipy_values"] / fast,
         "vs_pandas": told["pandas_values"] / fast,
@@ -274,7 +294,7 @@ def missed(found: dict[str, object]) -> Iterator[str]:
 
 
 def measure(rows: int, planted: int) -> dict[str, object]:
-    chosen = backend()
+    chosen, load = backend(), round(os.getloadavg()[0], 1)
     what = market(rows, seed=1)
     swept = {
         "sweep": scenarios(what.factors, SWEPT, 0.15, seed=2),
@@ -284,9 +304,9 @@ def measure(rows: int, planted: int) -> dict[str, object]:
     found = valuing(what, chosen.kernel) | sweeping(what, chosen.kernel, swept)
     found["independent_mpairs_s"] = sweeping(what, chosen.kernel, independent)["sweep_mpairs_s"]
     found |= compared(rows, rivals(what, swept), found)
-    found |= searching(rows, chosen.kernel) | memory(what)
+    found |= searching(rows, chosen.kernel) | memory(what) | warming()
     rounded = {name: float(f"{value:.4g}") for name, value in found.items()}
-    done: dict[str, object] = {"rows": rows, "backend": chosen.kernel.name, "why": chosen.why, **rounded}
+    done: dict[str, object] = {"rows": rows, "backend": chosen.kernel.name, "why": chosen.why, "load": load, **rounded}
     done |= planting(planted, chosen.kernel)
     return {**done, "missed": list(missed(done))}
 

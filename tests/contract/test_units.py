@@ -122,6 +122,11 @@ def test_the_unit_starts_a_daemon_again_however_often_it_ends() -> None:
 def test_only_the_drop_in_for_compiled_kernels_loosens_memory() -> None:
     drop_ins = {path.name: dict(settings(path.read_text())) for path in (UNITS / "tocsin.service.d").iterdir()}
     assert drop_ins == {
-        "fast.conf": {"MemoryDenyWriteExecute": "no"},
+        "fast.conf": {
+            "MemoryDenyWriteExecute": "no",
+            "CacheDirectory": "tocsin",
+            "CacheDirectoryMode": "0700",
+            "Environment": "NUMBA_CACHE_DIR=/var/cache/tocsin",
+        },
         "backoff.conf": {"RestartSec": "1s", "RestartSteps": "8", "RestartMaxDelaySec": "60s"},
     }
