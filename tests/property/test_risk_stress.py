@@ -84,7 +84,7 @@ def test_neither_block_size_nor_order_nor_threads_change_a_count(kernel: Kernel,
     random = np.random.default_rng(2)
     rows = np.exp(random.normal(0, volatility, (LANES + 2 * LEAF + 5, len(factors.assets))))
     scenarios = Scenarios(multiples=rows, assets=factors.assets)
-    found = stress(book, factors, scenarios, PLAIN, lanes=1)
+    found = stress(book, factors, scenarios, PLAIN, lanes=3)
     assert found.evaluated < found.pairs
     assert found.liquidatable.sum() > 0
     for lanes in (7, LEAF + 1, LANES):
