@@ -154,7 +154,7 @@ class MarketWatch:
     def nodes(self, chain: str, block: BlockRef) -> Iterator[tuple[str, Pin, Sessions]]:
         """Yield the nodes of a chain that may be asked about a block now, how each is told of it, and over what."""
         settings = self._state().settings
-        found = next((one for one in settings.chains if one.name == chain), None) if settings is not None else None
+        found = settings.chain(chain) if settings is not None else None
         source, ground = self._sources.get(chain), CoreGround(chain, state=self._state, now_ns=self._now_ns)
         for node in found.nodes if found is not None and source is not None else ():
             means = ground.means(node.name, Place(block=block))
