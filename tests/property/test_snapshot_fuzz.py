@@ -352,6 +352,9 @@ CONTRADICTIONS = {
     "an alert told of a value alone": lambda plain: chain_of(plain)["contracts"]["watched"]["vault"].update(
         told={"owner": TOLD["value"]}
     ),
+    "an alert told before of what is no value": lambda plain: chain_of(plain)["contracts"]["watched"]["vault"].update(
+        kept={"weather": TOLD}
+    ),
     "pinned to what is no value": lambda plain: pinned_to(plain, "weather"),
     "pinned to what nobody knew": lambda plain: pinned_to(plain, "owner", grade="split"),
     "a market in words": lambda plain: chain_of(plain)["markets"]["aave"]["sample"].update(debt="much"),

@@ -184,6 +184,8 @@ def _of(seen: Watched, one: ContractSettings) -> Watched:
         latest={name: value for name, value in seen.latest.items() if name in names},
         baseline={name: value for name, value in seen.baseline.items() if name in names},
         told={name: value for name, value in seen.told.items() if name in names},
+        told_ns={name: at_ns for name, at_ns in seen.told_ns.items() if name in names},
+        kept={name: value for name, value in seen.kept.items() if name in names},
         gone=tuple(name for name in seen.gone if name in names),
     )
 

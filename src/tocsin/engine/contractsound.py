@@ -59,7 +59,7 @@ def _is_fact(subject: str, text: str) -> bool:
 
 
 def _values(seen: Watched) -> Iterator[tuple[str, Known | Pinned]]:
-    for values in (seen.latest, seen.told, seen.baseline):
+    for values in (seen.latest, seen.told, seen.kept, seen.baseline):
         yield from values.items()
     # What contradicts the configuration is told in words, of a value that is not known itself.
     yield from ((name, Known(value="0", grade=one.grade, block=one.block)) for name, one in seen.wrong.items())

@@ -5,13 +5,14 @@ proves or says it, since nothing there is ever known any better. If its block is
 pinned anew. An `ack` of an alert accepts the values of which the alert told, not what they have become since.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from tocsin.alerting.tracked import Moment
 from tocsin.alerting.withdrawal import withdraw
 from tocsin.chain.count import QUORUM_GROUPS
 from tocsin.chain.tree import apart, relation
+from tocsin.clock import NS
 from tocsin.detect import (
     contract_code_changed,
     contract_owner_changed,
@@ -40,6 +41,9 @@ DETECTORS: Final = {
     contract_safe_changed.ID: contract_safe_changed.WATCHES,
 }
 """Which watches each detector compares with what is pinned. What is held against limits is pinned to nothing."""
+
+READING_NS: Final = 60 * NS
+"""So long people take at least to read what a value was changed to once more, before what they acknowledge is that."""
 
 _SURE: Final = (Grade.PROVEN, Grade.QUORUM)
 
@@ -105,7 +109,7 @@ def adopted(state: ChainState, chain: ChainSettings, lost: Iterable[LostPins]) -
     return evolve(state, contracts=evolve(state.contracts, watched=watched))
 
 
-def told(state: ChainState, alerts: Iterable[Alert]) -> ChainState:
+def told(state: ChainState, alerts: Iterable[Alert], now_ns: int) -> ChainState:
     """Note which values people were told of, and as of which block; of an alert that is over, that it tells nothing."""
     watched = dict(state.contracts.watched)
     for alert in alerts:
@@ -113,13 +117,33 @@ def told(state: ChainState, alerts: Iterable[Alert]) -> ChainState:
         seen, watches = watched.get(name), DETECTORS.get(alert.detector)
         if watches is None or seen is None:
             continue
-        others = {one: known for one, known in seen.told.items() if watch_of(one) not in watches}
-        watched[name] = evolve(seen, told={**others, **(_told_by(alert, seen) if _is_open(alert) else {})})
+        watched[name] = _with_told(seen, watches, _told_by(alert, seen) if _is_open(alert) else {}, now_ns)
     return evolve(state, contracts=evolve(state.contracts, watched=watched))
 
 
 def _is_open(alert: Alert) -> bool:
     return alert.resolved_wall_ns is None
+
+
+def _with_told(seen: Watched, watches: Collection[Watch], found: Mapping[str, Known], now_ns: int) -> Watched:
+    """Return a contract of which an alert tells these values, and no others of what it watches."""
+    fresh = {one for one, known in found.items() if one not in seen.told or seen.told[one].value != known.value}
+    earlier = {one: _read(seen, one, now_ns) for one in fresh if one in seen.told}
+    kept = {one: known for one, known in seen.kept.items() if one in found and one not in fresh}
+    since = {one: now_ns if one in fresh else seen.told_ns.get(one, now_ns) for one in found}
+    others = [one for one in seen.told if watch_of(one) not in watches]
+    return evolve(
+        seen,
+        told={**{one: seen.told[one] for one in others}, **found},
+        kept={**{one: seen.kept[one] for one in others if one in seen.kept}, **kept, **earlier},
+        told_ns={**{one: seen.told_ns[one] for one in others if one in seen.told_ns}, **since},
+    )
+
+
+def _read(seen: Watched, name: str, now_ns: int) -> Known:
+    """Return what people have read of a value: what was told last, or before that if that was only just now."""
+    is_new = now_ns - seen.told_ns.get(name, 0) < READING_NS
+    return seen.kept.get(name, seen.told[name]) if is_new else seen.told[name]
 
 
 def _told_by(alert: Alert, seen: Watched) -> dict[str, Known]:
@@ -142,21 +166,22 @@ def accepted(
     """Return the chain after a person has accepted what an alert told of a contract, and the end of that alert.
 
     Accepted is the value that was told, as of the block at which it was told, and as it was known then. Where it has
-    become another one since, the next look finds that, and it is an alert of its own.
+    become another one since, the next look finds that, and it is an alert of its own. What was told within the last
+    minute is not accepted where something else was told before: whoever makes changes may wait for an `ack`.
     """
     name = dict(alert.labels).get(CONTRACT, "")
     seen = state.contracts.watched.get(name)
     if seen is None:
         return state, ()
-    baseline, left = dict(seen.baseline), dict(seen.told)
+    baseline = dict(seen.baseline)
     why = dict(event.args).get("why", "")[:LONGEST_WHY]
     watches = DETECTORS.get(alert.detector, ())
-    for one in [one for one in left if watch_of(one) in watches]:
-        shown, known, old = left.pop(one), seen.latest.get(one), baseline.get(one)
+    for one in [one for one in seen.told if watch_of(one) in watches]:
+        shown, known, old = _read(seen, one, event.t_ns), seen.latest.get(one), baseline.get(one)
         if known is None or old is None or known.value == old.value:
             continue  # what is as it was again needs nobody's consent
         baseline[one] = Pinned(value=shown.value, grade=shown.grade, block=shown.block, by=event.by, why=why)
-    watched = {**state.contracts.watched, name: evolve(seen, baseline=baseline, told=left)}
+    watched = {**state.contracts.watched, name: _with_told(evolve(seen, baseline=baseline), watches, {}, event.t_ns)}
     state = evolve(state, contracts=evolve(state.contracts, watched=watched))
     alerts, said = withdraw(
         state.alerts, lambda one: fingerprint(one.finding.detector, one.finding.labels) == key, moment, "acked"

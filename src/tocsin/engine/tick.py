@@ -136,7 +136,7 @@ def tick(
     judged = judge(placed, view, findings, subjects, moment)
     said = judged.alerts
     lived = live(judged.chain, view, chain)
-    lived = pinning.told(lived, said) if said and chain.contracts else lived
+    lived = pinning.told(lived, said, event.t_ns) if said and chain.contracts else lived
     lived = markets.told(lived, said) if said and chain.markets else lived
     asked, fetches = _asked(lived, chain, event.t_ns, request) if has_news else (lived, ())
     return Looked(

@@ -296,6 +296,10 @@ class Watched:
     """The values that were known at a block which was replaced, and are not known of the one in its place."""
     told: Mapping[str, Known] = field(default_factory=dict)
     """The values that alerts told of last, each with its block and grade as they were then: what an `ack` accepts."""
+    told_ns: Mapping[str, int] = field(default_factory=dict)
+    """Since when alerts tell that of these values, engine time."""
+    kept: Mapping[str, Known] = field(default_factory=dict)
+    """What an `ack` accepts in place of what was told of these values so lately that nobody may have read it."""
     samples: int = 0
     """How often it was read to the end."""
     block: BlockRef | None = None
