@@ -72,6 +72,31 @@ def test_a_market_brings_the_log_index_that_names_who_owes(tmp_path: Path) -> No
     assert (event.topic, event.account, event.addresses) == (f"0x{borrow.hex()}", "topic2", (POOL.lower(),))
 
 
+OF_OTHERS = '\n[[market]]\nname = "m"\nkind = "{}"\nchain = "ethereum"\npool = "{}"\nfrom = 1\n{}\n'
+
+
+def test_one_market_of_a_contract_of_many_is_followed_by_its_id(tmp_path: Path) -> None:
+    both = [OF_OTHERS.format("morpho-blue", POOL, f'id = "0x{digit * 64}"') for digit in "ab"]
+    chain = with_market(tmp_path, both[0] + both[1].replace('"m"', '"n"')).settings.chains[0]
+    assert [one.id for one in chain.markets] == ["0x" + "a" * 64, "0x" + "b" * 64]
+    assert [event.only for index in chain.indexes for event in index.events] == [
+        "topic1=0x" + "a" * 64,
+        "topic1=0x" + "b" * 64,
+    ]
+    [said] = problems(tmp_path, MINIMAL + OF_OTHERS.format("morpho-blue", POOL, ""))
+    assert "market.0: a market of morpho-blue is named by its id: write id" in said
+
+
+def test_borrowers_that_tokens_name_are_looked_for_at_the_tokens(tmp_path: Path) -> None:
+    token = "0x" + "70" * 20
+    chain = with_market(tmp_path, OF_OTHERS.format("compound-v2", POOL, f'tokens = ["{token}", "{token}"]'))
+    [market], [index] = chain.settings.chains[0].markets, chain.settings.chains[0].indexes
+    assert market.tokens == (token,)
+    assert {address for event in index.events for address in event.addresses} == {token}
+    [said] = problems(tmp_path, MINIMAL + OF_OTHERS.format("compound-v2", POOL, ""))
+    assert "market.0: compound-v2 needs tokens, the contracts whose events name who owes" in said
+
+
 def test_an_account_that_names_no_market_is_in_all_of_them(tmp_path: Path) -> None:
     other = MARKET.replace('"aave"', '"spark"').replace(POOL, "0x" + "11" * 20)
     both = with_market(tmp_path, MARKET + other + ACCOUNT.replace('markets = ["aave"]\n', ""))
