@@ -87,6 +87,20 @@ def test_what_the_page_on_contracts_adds_to_readmes_configuration_is_watched(tmp
     assert named >= {"pool", "hot", "eth-usd", "debtors"} | shown
 
 
+def test_what_the_page_on_markets_adds_to_readmes_configuration_is_watched(tmp_path: Path) -> None:
+    page = (ROOT / "docs/how-to/watch-a-market.md").read_text()
+    (tmp_path / "tocsin.toml").write_text("\n".join([*blocks(README, "toml"), *blocks(page, "toml")]))
+    environ = {f"PROVIDER_{one}_URL": f"https://{one.lower()}.example/v2/key" for one in "AB"}
+    chain = load(tmp_path / "tocsin.toml", registry=registry_of(REGISTRY), environ=environ).settings.chains[0]
+    (market,) = chain.markets
+    assert {words[3] for words in commands(page) if words[1:3] == ["index", "status"]} == {market.index}
+    assert {words[2] for words in commands(page) if words[1] == "account"} == {
+        re.search(r'^address = "(.*)"$', page, re.MULTILINE)[1]  # type: ignore[index]
+    }
+    assert [one.name for one in market.watched] == ["treasury"]
+    assert [topic for topic in re.findall(r"`risk/(\w+/\w+)`", page) if topic != f"{chain.name}/{market.name}"] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_in_the_pages_is_one_that_the_program_knows(page: Path) -> None:
     for program, *words in commands(page.read_text()):
