@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
@@ -134,9 +135,41 @@ def told(state: EngineState, samples: list[tuple[MarketSample, str]]) -> tuple[E
     return state, effects
 
 
-@hypothesis(max_examples=40, deadline=None)
-@given(samples=st.lists(st.tuples(SAMPLES, PLACES), min_size=1, max_size=4))
+@hypothesis(max_examples=20, deadline=None)
+@given(samples=st.lists(st.tuples(SAMPLES, PLACES), min_size=1, max_size=2))
 def test_the_core_goes_on_whatever_is_said_and_says_it_in_bounds(samples: list[tuple[MarketSample, str]]) -> None:
+    is_said_in_bounds(samples)
+
+
+@pytest.mark.slow
+@hypothesis(max_examples=100, deadline=None)
+@given(samples=st.lists(st.tuples(SAMPLES, PLACES), min_size=1, max_size=4))
+def test_the_core_goes_on_at_length_whatever_is_said(samples: list[tuple[MarketSample, str]]) -> None:
+    is_said_in_bounds(samples)
+
+
+@hypothesis(max_examples=20, deadline=None)
+@given(samples=st.lists(st.tuples(SAMPLES, PLACES), min_size=2, max_size=2))
+def test_no_alert_that_counts_accounts_ends_while_some_are_unknown(samples: list[tuple[MarketSample, str]]) -> None:
+    ends_no_count(samples)
+
+
+@pytest.mark.slow
+@hypothesis(max_examples=100, deadline=None)
+@given(samples=st.lists(st.tuples(SAMPLES, PLACES), min_size=2, max_size=4))
+def test_at_length_no_alert_that_counts_accounts_ends_while_some_are_unknown(
+    samples: list[tuple[MarketSample, str]],
+) -> None:
+    ends_no_count(samples)
+
+
+def test_numbers_too_large_for_any_market_are_kept_as_they_are() -> None:
+    point = AtRisk(shock_bps=-1_000, accounts=1, unsure=0, collateral=str(3**150), debt="0", bad_debt="0")
+    sample = MarketSample(identity=WETH.identity, accounts=1, indebted=1, collateral="1", debt="1", curve=(point,))
+    is_said_in_bounds([(sample, "head")])
+
+
+def is_said_in_bounds(samples: list[tuple[MarketSample, str]]) -> None:
     state, effects = told(pool().state, samples)
     for effect in effects:
         if isinstance(effect, StateChanged) and effect.kind == "risk":
@@ -146,9 +179,7 @@ def test_the_core_goes_on_whatever_is_said_and_says_it_in_bounds(samples: list[t
     orjson.dumps(status(state, pool().now + 10 * NS))
 
 
-@hypothesis(max_examples=40, deadline=None)
-@given(samples=st.lists(st.tuples(SAMPLES, PLACES), min_size=2, max_size=4))
-def test_no_alert_that_counts_accounts_ends_while_some_are_unknown(samples: list[tuple[MarketSample, str]]) -> None:
+def ends_no_count(samples: list[tuple[MarketSample, str]]) -> None:
     lacking = [(replace(sample, unknown=1), place) for sample, place in samples[1:]]
     sick: dict[str, Any] = {"liquidatable": 3, "blocked": 2, "bad_debt": str(10**30), "debt": str(10**30), "unknown": 0}
     _, effects = told(pool().state, [(replace(samples[0][0], **sick), "head"), *lacking])

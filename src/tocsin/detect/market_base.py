@@ -11,7 +11,7 @@ from tocsin.model.view import ChainView
 from tocsin.units import amount_text
 
 BPS: Final = 10_000
-_MOST: Final = 10**15
+MOST_VALUE: Final = 10**15
 """Of any value: what is more says no more."""
 _ROOM: Final = 12_000
 """Bytes of evidence that name accounts."""
@@ -58,7 +58,7 @@ def finding(
     return Finding(
         detector=detector,
         labels=one.labels if labels is None else labels,
-        value=min(value, _MOST),
+        value=min(value, MOST_VALUE),
         unit=unit,
         limits=limits,
         sample=one.seen.number if sample is None else sample,

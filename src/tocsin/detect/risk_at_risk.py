@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tocsin.detect.base import ChainDetector
-from tocsin.detect.market_base import BPS, accounts, counted, money, percent, valued
+from tocsin.detect.market_base import BPS, MOST_VALUE, accounts, counted, money, percent, valued
 from tocsin.model.alert import Exactness, Finding, Limits, Over, Under
 from tocsin.model.market import AtRisk, MarketSample
 from tocsin.model.view import ChainView
@@ -38,7 +38,7 @@ def risk_at_risk(view: ChainView, params: AtRiskParams) -> Iterator[Finding]:
         point = min(sample.curve, key=lambda each: (abs(each.shock_bps + params.fall), each.shock_bps), default=None)
         if point is None:
             continue
-        share = int(point.collateral) * BPS // max(1, int(sample.collateral))
+        share = min(MOST_VALUE, int(point.collateral) * BPS // max(1, int(sample.collateral)))
         whole = int(point.collateral) // 10**sample.base_decimals
         value, unit = (whole, sample.base or "units") if params.amounts else (share, "bps")
         said = _said(sample, point, share)

@@ -266,9 +266,12 @@ def _anew(chain: ChainState, t_ns: int) -> ChainState:
 def _tick_chain(state: EngineState, event: Ticked) -> Step:
     chain = state.chains.get(event.chain)
     settings = state.settings
-    wanted = settings.chain(event.chain) if settings is not None else None
-    if chain is None or settings is None or wanted is None:
+    if chain is None or settings is None:
         return Step(state=state)
+    wanted = settings.chain(event.chain)
+    if wanted is None:
+        # Who never judges again must not look alive: the state knows no chain that is not configured.
+        raise LookupError(f"chain {event.chain} is in the state, and not in the settings")
     news = [received for received in state.inbox if received.chain == event.chain]
     gap_ns = _unwatched_ns(chain, wanted, event.t_ns)
     chain = _resumed(chain, event.t_ns, gap_ns) if gap_ns else chain

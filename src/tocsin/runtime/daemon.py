@@ -43,9 +43,8 @@ from tocsin.runtime.gateways import GatewayWatch
 from tocsin.runtime.host import HostWatch
 from tocsin.runtime.incidents import Incidents, about
 from tocsin.runtime.indexes import Indexes
+from tocsin.runtime.lending import Lending
 from tocsin.runtime.logs import log_alert
-from tocsin.runtime.marketasks import MarketAsks
-from tocsin.runtime.markets import MarketWatch
 from tocsin.runtime.orphans import orphans, pins
 from tocsin.runtime.people import People
 from tocsin.runtime.readers import Readers
@@ -143,7 +142,7 @@ class Daemon:
             state=lambda: self.core.state,
             emit=self.core.take,
         )
-        self.markets = MarketWatch(
+        self.markets = Lending(
             supervisor=self.supervisor,
             watch=self.watch,
             readers=self.readers,
@@ -189,7 +188,7 @@ class Daemon:
         self._status_file = StatusFile(runtime_dir)
         self.incidents = Incidents(store, Path(loaded.tree.watchdog.state_dir))
         self.reads = Reads(state=lambda: self.core.state, sessions=self.watch.sessions, now_ns=self.clock.t_ns)
-        self.asks = MarketAsks(self.markets)
+        self.asks = self.markets
         verbs = Verbs(self)
         self.control = ControlServer(runtime_dir, verbs.handlers, verbs.streams)
         self._reloading = asyncio.Lock()
