@@ -9,13 +9,12 @@ from pathlib import Path
 
 from tocsin import ids
 from tocsin.chain.groups import Groups
-from tocsin.chain.logproof import LogEvidence
 from tocsin.clock import Clock
 from tocsin.engine.facts import is_known, is_on_chain
 from tocsin.engine.pool import groups_of
 from tocsin.engine.state import ChainState, EngineState
 from tocsin.model.block import BlockRef
-from tocsin.model.event import Event, IndexSampled, LogsRefuted, SoundLogs
+from tocsin.model.event import Event, IndexSampled, SoundLogs
 from tocsin.model.index import IndexSample, IndexSettings
 from tocsin.model.settings import ChainSettings, Settings
 from tocsin.runtime.kept import KeptTasks
@@ -76,21 +75,7 @@ class _World:
 
     def refute(self, deviation: Deviation) -> None:
         """Let the core know who told wrong things, with all that proves it."""
-        evidence = deviation.evidence
-        self.emit(
-            LogsRefuted(
-                t_ns=self.now_ns(),
-                chain=self.chain,
-                index=self.index,
-                node=deviation.node,
-                charge=deviation.charge,
-                block=evidence.block,
-                question=deviation.question,
-                told=evidence.told,
-                header=evidence.header,
-                receipts=evidence.receipts if isinstance(evidence, LogEvidence) else b"",
-            )
-        )
+        self.emit(deviation.told(self.chain, self.index, self.now_ns()))
 
 
 class Indexes:

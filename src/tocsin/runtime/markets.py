@@ -11,14 +11,13 @@ from pathlib import Path
 
 from tocsin import ids
 from tocsin.chain.groups import Groups
-from tocsin.chain.logproof import LogEvidence
 from tocsin.clock import Clock
 from tocsin.engine.facts import is_known
 from tocsin.engine.pool import groups_of
 from tocsin.engine.readplan import root_of
 from tocsin.engine.state import EngineState
 from tocsin.model.block import BlockRef, Header
-from tocsin.model.event import Event, LogsRefuted, MarketValued
+from tocsin.model.event import Event, MarketValued
 from tocsin.model.market import MarketSample, MarketSettings
 from tocsin.model.reading import Pin
 from tocsin.model.settings import ChainSettings, Settings
@@ -85,21 +84,7 @@ class _World:
 
     def refute(self, deviation: Deviation) -> None:
         """Let the core know who told wrong logs, with all that proves it."""
-        evidence = deviation.evidence
-        self.emit(
-            LogsRefuted(
-                t_ns=self.now_ns(),
-                chain=self.chain,
-                index=self.market.index,
-                node=deviation.node,
-                charge=deviation.charge,
-                block=evidence.block,
-                question=deviation.question,
-                told=evidence.told,
-                header=evidence.header,
-                receipts=evidence.receipts if isinstance(evidence, LogEvidence) else b"",
-            )
-        )
+        self.emit(deviation.told(self.chain, self.market.index, self.now_ns()))
 
 
 class MarketWatch:

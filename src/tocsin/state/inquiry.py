@@ -20,6 +20,7 @@ from tocsin.chain.logevidence import ReceiptEvidence
 from tocsin.chain.logproof import Difference, LogEvidence, Wrong, difference, is_audited, one_block
 from tocsin.model.alert import Grade
 from tocsin.model.contract import Charge
+from tocsin.model.event import LogsRefuted
 from tocsin.model.logquery import LogQuery, LogsAt, logs
 from tocsin.state.aside import aside
 from tocsin.state.panel import UNTRUSTED, Panel
@@ -47,6 +48,21 @@ class Deviation:
     difference: Difference
     evidence: LogEvidence | ReceiptEvidence
     charge: Charge = Charge.LOGS
+
+    def told(self, chain: str, index: str, t_ns: int) -> LogsRefuted:
+        """Return it as the event by which the core judges it."""
+        return LogsRefuted(
+            t_ns=t_ns,
+            chain=chain,
+            index=index,
+            node=self.node,
+            charge=self.charge,
+            block=self.evidence.block,
+            question=self.question,
+            told=self.evidence.told,
+            header=self.evidence.header,
+            receipts=self.evidence.receipts if isinstance(self.evidence, LogEvidence) else b"",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
